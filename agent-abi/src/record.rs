@@ -1,0 +1,436 @@
+//! Records: a fixed part per kind, then a tail of exactly the bytes that were needed.
+//!
+//! A [`Span`] in the fixed part points into the tail. Lists of strings (a path's components, argv)
+//! are NUL-terminated strings one after the other; a path's components run from leaf to root.
+
+/// Kinds of records: [`Header::kind`].
+pub mod kind {
+    /// [`super::Fork`].
+    pub const FORK: u16 = 1;
+    /// [`super::Exec`], made at `sched_process_exec`.
+    pub const EXEC: u16 = 2;
+    /// [`super::Exit`].
+    pub const EXIT: u16 = 3;
+    /// [`super::Cgroup`]: made.
+    pub const CGROUP_MKDIR: u16 = 4;
+    /// [`super::Cgroup`]: removed.
+    pub const CGROUP_RMDIR: u16 = 5;
+    /// [`super::Cgroup`]: a task moved in.
+    pub const CGROUP_ATTACH: u16 = 6;
+    /// [`super::Credentials`].
+    pub const CREDENTIALS: u16 = 7;
+    /// [`super::Open`].
+    pub const OPEN: u16 = 8;
+    /// [`super::Exec`], made by the task iterator: the image a task runs, not a change of it.
+    pub const SCAN: u16 = 9;
+}
+
+/// [`Header::flags`].
+pub mod header_flag {
+    /// The ring was nearly full: every span is empty, the fixed part is whole.
+    pub const SHRUNK: u32 = 1;
+}
+
+/// First bytes of every record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Header {
+    /// [`crate::ABI_VERSION`].
+    pub abi: u16,
+    /// One of [`kind`].
+    pub kind: u16,
+    /// Bytes of the whole record, this header included.
+    pub len: u32,
+    /// CPU on which the record was made.
+    pub cpu: u16,
+    /// Ring it was put into: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
+    pub ring: u16,
+    /// Of [`header_flag`].
+    pub flags: u32,
+    /// Per (ring, CPU), from 0 since the programs were loaded. A record that found no room used
+    /// its number up, so a gap is a loss. Nested programs may deliver neighbours out of order.
+    pub sequence: u64,
+    /// `CLOCK_BOOTTIME` in nanoseconds.
+    pub boottime_ns: u64,
+}
+
+/// A piece of the tail.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Span {
+    /// From the record's first byte.
+    pub offset: u16,
+    /// In bytes; 0 where there is nothing, or nothing could be read.
+    pub len: u16,
+}
+
+/// A task, safe against reuse of its ids within a boot.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct TaskRef {
+    /// `start_boottime` of the thread group's leader, in nanoseconds.
+    pub leader_start_ns: u64,
+    /// Thread group id in the host's pid namespace: what user space calls the pid.
+    pub tgid: u32,
+    /// Thread id in the host's pid namespace.
+    pub tid: u32,
+}
+
+/// The five capability sets, bit n for capability n.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Capabilities {
+    /// `cap_inheritable`.
+    pub inheritable: u64,
+    /// `cap_permitted`.
+    pub permitted: u64,
+    /// `cap_effective`.
+    pub effective: u64,
+    /// `cap_bset`.
+    pub bounding: u64,
+    /// `cap_ambient`.
+    pub ambient: u64,
+}
+
+/// An id that its namespace does not map (the kernel shows it as 65534).
+pub const UNMAPPED: u32 = u32::MAX;
+
+/// User and group ids as the host sees them, and the two that matter inside the task's own user
+/// namespace.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Ids {
+    /// Real user id.
+    pub uid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// Saved user id.
+    pub suid: u32,
+    /// Saved group id.
+    pub sgid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Effective group id.
+    pub egid: u32,
+    /// File system user id.
+    pub fsuid: u32,
+    /// File system group id.
+    pub fsgid: u32,
+    /// `uid` inside the task's user namespace, or [`UNMAPPED`].
+    pub ns_uid: u32,
+    /// `euid` inside the task's user namespace, or [`UNMAPPED`].
+    pub ns_euid: u32,
+}
+
+/// Inode numbers of a task's namespaces, as `/proc/PID/ns` shows them. 0: not read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Namespaces {
+    /// Mount namespace.
+    pub mnt: u32,
+    /// Pid namespace of the task itself (not that of its children).
+    pub pid: u32,
+    /// Network namespace.
+    pub net: u32,
+    /// IPC namespace.
+    pub ipc: u32,
+    /// UTS namespace.
+    pub uts: u32,
+    /// Cgroup namespace.
+    pub cgroup: u32,
+    /// User namespace.
+    pub user: u32,
+    /// Depth of the user namespace below the initial one, which has 0.
+    pub user_level: u32,
+}
+
+/// [`TaskState::flags`].
+pub mod task_flag {
+    /// A kernel thread.
+    pub const KERNEL_THREAD: u32 = 1;
+    /// The user namespace has more than five extents: `ns_uid` and `ns_euid` were not computed.
+    pub const NS_IDS_NOT_READ: u32 = 2;
+}
+
+/// All that posture needs to know of a task, as the kernel holds it at that moment.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct TaskState {
+    /// The task.
+    pub task: TaskRef,
+    /// Its `real_parent`.
+    pub parent: TaskRef,
+    /// `self_exec_id`: the version of the image.
+    pub exec_id: u64,
+    /// Inode number of its cgroup in the hierarchy of [`crate::map::Boot::cgroup_subsys`].
+    pub cgroup_id: u64,
+    /// Capability sets.
+    pub caps: Capabilities,
+    /// User and group ids.
+    pub ids: Ids,
+    /// Namespaces.
+    pub ns: Namespaces,
+    /// Thread group id in the task's own pid namespace.
+    pub ns_tgid: u32,
+    /// Thread id in the task's own pid namespace.
+    pub ns_tid: u32,
+    /// Session id in the host's pid namespace.
+    pub session: u32,
+    /// Controlling terminal as `/proc/PID/stat` encodes it; 0: none.
+    pub tty: u32,
+    /// `cred.securebits`.
+    pub securebits: u32,
+    /// Bit 0 of `atomic_flags`: 0 or 1.
+    pub no_new_privs: u32,
+    /// `seccomp.mode`: 0 disabled, 1 strict, 2 filter.
+    pub seccomp_mode: u32,
+    /// `seccomp.filter_count`; 0 where the kernel has none (before 5.9).
+    pub seccomp_filters: u32,
+    /// Of [`task_flag`].
+    pub flags: u32,
+    /// Login user id as audit keeps it, [`UNMAPPED`] when unset or not read.
+    pub login_uid: u32,
+    /// Name of the task, NUL-padded; chosen by the workload.
+    pub comm: [u8; 16],
+}
+
+/// [`FileRef::flags`].
+pub mod file_flag {
+    /// Lives in no file system that can be reached by a path: memfd.
+    pub const MEMFD: u32 = 1;
+    /// In the writable layer of an overlay: not part of the image.
+    pub const UPPER_LAYER: u32 = 1 << 1;
+    /// In an overlay, upper or lower.
+    pub const OVERLAY: u32 = 1 << 2;
+    /// No directory entry is left.
+    pub const UNLINKED: u32 = 1 << 3;
+    /// Its mount belongs to the mount namespace of the task that used it.
+    pub const IN_TASK_MOUNT_NS: u32 = 1 << 4;
+    /// The walk stopped before the root: the front of the path is missing.
+    pub const PATH_TRUNCATED: u32 = 1 << 5;
+    /// The file could not be read from the kernel at all.
+    pub const NOT_READ: u32 = 1 << 6;
+    /// A later call may have put another file behind the descriptor ([`super::Open`] only).
+    pub const RACED: u32 = 1 << 7;
+}
+
+/// A file as the operation found it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct FileRef {
+    /// Inode number.
+    pub inode: u64,
+    /// `s_dev` of its super block in the kernel's encoding (major << 20 | minor).
+    pub dev: u32,
+    /// `i_mode`: type and permission bits, set-uid and set-gid among them.
+    pub mode: u32,
+    /// Owner as the host sees it.
+    pub uid: u32,
+    /// Of [`file_flag`].
+    pub flags: u32,
+    /// Components of the path, leaf first.
+    pub path: Span,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// A new process. The child has its own state, which `clone` flags may have changed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Fork {
+    /// Kind [`kind::FORK`].
+    pub header: Header,
+    /// The child.
+    pub child: TaskState,
+    /// The task that called `clone`, which is not the parent under `CLONE_PARENT`.
+    pub creator: TaskRef,
+}
+
+/// Bits of [`Exec::truncated`].
+pub mod exec_truncated {
+    /// argv was longer than what fits.
+    pub const ARGV: u32 = 1;
+    /// The file name as given was longer than what fits.
+    pub const FILENAME: u32 = 2;
+    /// The walk of the working directory stopped before the root.
+    pub const CWD: u32 = 4;
+}
+
+/// A task's image, at exec or as the scan found it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Exec {
+    /// Kind [`kind::EXEC`] or [`kind::SCAN`].
+    pub header: Header,
+    /// The task, after the credentials of the new image took effect.
+    pub state: TaskState,
+    /// The executable, by `mm->exe_file`.
+    pub exe: FileRef,
+    /// argv, NUL-separated. Empty in a scan: the memory of another task is not readable there.
+    pub argv: Span,
+    /// The path given to `execve`, or for a script the script. Empty in a scan.
+    pub filename: Span,
+    /// Working directory, components leaf first.
+    pub cwd: Span,
+    /// `seccomp.filter->cache.allow_native`, one bit per system call.
+    pub seccomp_allow: Span,
+    /// Of [`exec_truncated`].
+    pub truncated: u32,
+    /// Thread id before an exec by a thread that was not the leader.
+    pub old_tid: u32,
+}
+
+/// The end of a process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Exit {
+    /// Kind [`kind::EXIT`].
+    pub header: Header,
+    /// The last thread.
+    pub task: TaskRef,
+    /// Its cgroup.
+    pub cgroup_id: u64,
+    /// As `wait` encodes it: exit code << 8 | signal.
+    pub status: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// A cgroup made or removed, or a task moved into one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Cgroup {
+    /// Kind [`kind::CGROUP_MKDIR`], [`kind::CGROUP_RMDIR`] or [`kind::CGROUP_ATTACH`].
+    pub header: Header,
+    /// Inode number of the cgroup.
+    pub cgroup_id: u64,
+    /// The task moved ([`kind::CGROUP_ATTACH`]) or the one that made or removed it.
+    pub task: TaskRef,
+    /// `cgroup_root.hierarchy_id`: 0 for v2.
+    pub hierarchy: u32,
+    /// Path below the hierarchy's root as the kernel prints it.
+    pub path: Span,
+}
+
+/// A successful call that may have changed what a task may do. The state is that after the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Credentials {
+    /// Kind [`kind::CREDENTIALS`].
+    pub header: Header,
+    /// The calling thread; with `TSYNC` seccomp also changed its siblings.
+    pub state: TaskState,
+    /// First three arguments.
+    pub args: [u64; 3],
+    /// [`crate::map::ABI_NATIVE`] or [`crate::map::ABI_COMPAT`].
+    pub syscall_abi: u32,
+    /// Number of the call in that ABI.
+    pub syscall: u32,
+    /// `seccomp.filter->cache.allow_native`.
+    pub seccomp_allow: Span,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// An opened file, looked up behind the descriptor after the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Open {
+    /// Kind [`kind::OPEN`].
+    pub header: Header,
+    /// The calling thread.
+    pub task: TaskRef,
+    /// Its cgroup.
+    pub cgroup_id: u64,
+    /// The file.
+    pub file: FileRef,
+    /// Returned descriptor.
+    pub fd: i32,
+    /// `f_flags` of the open file.
+    pub open_flags: u32,
+}
+
+/// Longest path component, without its NUL (`NAME_MAX`).
+pub const COMPONENT_BYTES: usize = 255;
+/// Most components of a path that are walked.
+pub const COMPONENTS: usize = 48;
+/// Most bytes of a path in a record.
+pub const PATH_BYTES: usize = 4096;
+/// Most bytes of argv in a record.
+pub const ARGV_BYTES: usize = 4096;
+/// Most bytes of the file name as given.
+pub const FILENAME_BYTES: usize = 1024;
+/// Most bytes of the seccomp allow bitmap.
+pub const SECCOMP_BITMAP_BYTES: usize = 64;
+
+const _: () = {
+    assert!(size_of::<Header>() == 32);
+    assert!(size_of::<TaskRef>() == 16);
+    assert!(size_of::<Capabilities>() == 40);
+    assert!(size_of::<Ids>() == 40);
+    assert!(size_of::<Namespaces>() == 32);
+    assert!(size_of::<TaskState>() == 32 + 16 + 40 + 40 + 32 + 40 + 16);
+    assert!(size_of::<FileRef>() == 32);
+    assert!(size_of::<Fork>() == 32 + 216 + 16);
+    assert!(size_of::<Exec>() == 32 + 216 + 32 + 24);
+    assert!(size_of::<Exit>() == 32 + 32);
+    assert!(size_of::<Cgroup>() == 32 + 32);
+    assert!(size_of::<Credentials>() == 32 + 216 + 40);
+    assert!(size_of::<Open>() == 32 + 24 + 32 + 8);
+};

@@ -1,0 +1,8 @@
+//! Bytes of a ring to typed events. Kernel bytes are untrusted input: every length, tag and span
+//! is checked, and nothing is copied.
+
+mod event;
+mod record;
+
+pub use event::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource, Open, PathComponents, Strings};
+pub use record::{DecodeError, decode};

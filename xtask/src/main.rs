@@ -1,0 +1,2 @@
+//! Kestrel build tasks.
+fn main() {}
