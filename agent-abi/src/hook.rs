@@ -1,7 +1,7 @@
 //! The hooks, and what each one counts.
 
 /// Attach points, and the handlers that [`Hook::SysExit`] tail-calls. The discriminant is the
-/// index into [`crate::map::COUNTERS`] and [`crate::map::SCRATCH`].
+/// index into [`crate::map::COUNTERS`].
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hook {
