@@ -12,6 +12,12 @@ pub const INTEREST: &str = "INTEREST";
 pub const SYS_EXIT_HANDLERS: &str = "SYS_EXIT_HANDLERS";
 /// One [`Settings`].
 pub const SETTINGS: &str = "SETTINGS";
+/// One [`Progress`]: kept by the agent for the agent that follows it; no program reads it.
+pub const PROGRESS: &str = "PROGRESS";
+/// The ring of [`RING_CRITICAL`].
+pub const CRITICAL: &str = "CRITICAL";
+/// The ring of [`RING_BULK`].
+pub const BULK: &str = "BULK";
 /// The [`crate::offset::Offsets`] global.
 pub const OFFSETS: &str = "OFFSETS";
 /// The [`Boot`] global.
@@ -46,6 +52,10 @@ pub const HANDLER_SLOTS: u32 = 16;
 /// What may change while the programs run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct Settings {
     /// The agent's own thread group; its system calls are not reported.
     pub agent_tgid: u32,
@@ -53,9 +63,27 @@ pub struct Settings {
     pub reader_sleeps: u32,
 }
 
+/// How far the reader came. It outlives the reader, like the rings and the counters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Progress {
+    /// When the reader last drained the rings, `CLOCK_BOOTTIME` nanoseconds; 0: never.
+    pub alive_ns: u64,
+    /// Records lost in each ring, by the hooks' counters, that have been reported.
+    pub reported_lost: [u64; RING_COUNT],
+}
+
 /// What is fixed for this boot, written before the programs are loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct Boot {
     /// Bytes of each ring.
     pub ring_bytes: [u32; RING_COUNT],
@@ -74,4 +102,5 @@ pub struct Boot {
 pub const CGROUP_V2: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<Settings>() == 8);
+const _: () = assert!(size_of::<Progress>() == 24);
 const _: () = assert!(size_of::<Boot>() == 24);

@@ -2,7 +2,7 @@
 
 use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
-    map::{Boot, HANDLER_SLOTS, RING_COUNT, SYSCALLS, Settings},
+    map::{Boot, HANDLER_SLOTS, Progress, RING_COUNT, SYSCALLS, Settings},
     offset::Offsets,
 };
 use aya_ebpf::{
@@ -67,6 +67,9 @@ pub static SYS_EXIT_HANDLERS: ProgramArray<{ HANDLER_SLOTS as usize }> = Program
 
 #[btf_map]
 pub static SETTINGS: Array<Settings, 1> = Array::new();
+
+#[btf_map]
+pub static PROGRESS: Array<Progress, 1> = Array::new();
 
 /// This CPU's counters of `hook`.
 #[inline(always)]

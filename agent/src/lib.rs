@@ -3,3 +3,5 @@
 
 pub mod context;
 pub mod decode;
+pub mod kernel;
+pub mod source;

@@ -70,26 +70,13 @@ pub(super) unsafe fn image(task: u64, exec: *mut Exec, record: *mut u8, at: &mut
             (*exec).exe.flags |= file_flag::PATH_TRUNCATED;
             return;
         }
-        (*exec).cwd = cwd(task, record, at, &raw mut (*exec).truncated);
-        (*exec).seccomp_allow = read::allow_bitmap::<Typed>(task, record, at);
-    }
-}
-
-#[inline(always)]
-unsafe fn cwd(task: u64, record: *mut u8, at: &mut usize, truncated: *mut u32) -> Span {
-    // SAFETY: every address is checked by the helper that reads it.
-    unsafe {
         let fs = pointer(task, offset!(task_fs));
         let vfsmount = pointer(fs, offset!(fs_pwd) + offset!(path_mnt));
         let dentry = pointer(fs, offset!(fs_pwd) + offset!(path_dentry));
-        let start = *at;
-        let mut walk = read::Walk { at: start, whole: false };
-        read::walk(vfsmount, dentry, record, &mut walk);
-        if !walk.whole {
-            *truncated |= exec_truncated::CWD;
+        if !read::append_path(vfsmount, dentry, &raw mut (*exec).cwd, record, at) {
+            (*exec).truncated |= exec_truncated::CWD;
         }
-        *at = walk.at;
-        walk.span(start)
+        (*exec).seccomp_allow = read::allow_bitmap::<Typed>(task, record, at);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Files and their paths.
 
+use core::ptr::{read_volatile, write_volatile};
+
 use agent_abi::{
     offset::ABSENT,
     record::{COMPONENT_BYTES, COMPONENTS, FileRef, PATH_BYTES, Span, file_flag},
@@ -63,50 +65,43 @@ pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, record:
                 }
             }
         }
-        if path {
-            let mut walked = Walk { at: *at, whole: false };
-            walk(vfsmount, dentry, record, &mut walked);
-            (*out).path = walked.span(*at);
-            if !walked.whole {
-                flags |= file_flag::PATH_TRUNCATED;
-            }
-            *at = walked.at;
+        if path && !append_path(vfsmount, dentry, &raw mut (*out).path, record, at) {
+            flags |= file_flag::PATH_TRUNCATED;
         }
         (*out).flags = flags;
     }
 }
 
-/// Where a walk writes, and how it ended.
-pub struct Walk {
-    /// Next free byte of the record.
-    pub at: usize,
-    /// The root was reached.
-    pub whole: bool,
-}
-
-impl Walk {
-    /// What was written since `start`.
-    #[inline(always)]
-    pub fn span(&self, start: usize) -> Span {
-        Span { offset: start as u16, len: (self.at - start) as u16 }
+/// Appends the components of a path to `record` at `at`; false where the walk stopped early.
+///
+/// # Safety
+/// `span` lies in `record`, which is a large scratch buffer. The addresses may be anything.
+#[inline(always)]
+pub unsafe fn append_path(vfsmount: u64, dentry: u64, span: *mut Span, record: *mut u8, at: &mut usize) -> bool {
+    // SAFETY: as the caller's.
+    unsafe {
+        (*span).offset = (*at & START_MASK) as u16;
+        (*span).len = 0;
+        let whole = walk(vfsmount, dentry, record, span) != 0;
+        *at = usize::from(read_volatile(&raw const (*span).offset)) + usize::from(read_volatile(&raw const (*span).len));
+        whole
     }
 }
 
-/// Appends the components from `dentry` up to the root of its mount namespace, leaf first. The
-/// root itself has no component: its path is one empty string.
+/// Walks from `dentry` up to the root of its mount namespace and writes the components, leaf
+/// first. The root itself has no component: its path is one empty string. 1 where the root was
+/// reached.
 ///
-/// # Safety
-/// `record` is a large scratch buffer. The addresses may be anything.
+/// How far it came is kept in `span`, in map memory, of which the verifier assumes nothing: so the
+/// states of all rounds are alike and it need not follow each (in registers: over a million
+/// instructions).
 #[inline(never)]
-pub unsafe fn walk(vfsmount: u64, dentry: u64, record: *mut u8, walk: &mut Walk) -> u64 {
-    let start = walk.at & START_MASK;
-    let mut at = start;
+unsafe fn walk(vfsmount: u64, dentry: u64, record: *mut u8, span: *mut Span) -> u64 {
     let mut vfsmount = vfsmount;
     let mut dentry = dentry;
-    let mut whole = false;
     for _ in 0..COMPONENTS {
         let parent = pointer(dentry, offset!(dentry_parent));
-        let mut name = dentry;
+        let mut at_root = false;
         if dentry == pointer(vfsmount, offset!(vfsmount_root)) || dentry == parent {
             let mount = vfsmount - u64::from(offset!(mount_mnt));
             let up = pointer(mount, offset!(mount_parent));
@@ -115,32 +110,32 @@ pub unsafe fn walk(vfsmount: u64, dentry: u64, record: *mut u8, walk: &mut Walk)
                 vfsmount = up + u64::from(offset!(mount_mnt));
                 continue;
             }
-            whole = true;
-            if at != start {
-                break;
+            at_root = true;
+        }
+        // SAFETY: a span in the record; the masked position leaves room for a component; the
+        // helper checks the address.
+        unsafe {
+            let len = read_volatile(&raw const (*span).len);
+            if at_root && len != 0 {
+                return 1;
             }
-            // A file without a path (memfd): its name is all there is.
-            name = dentry;
+            if usize::from(len) > PATH_BYTES - COMPONENT_BYTES - 1 {
+                return 0;
+            }
+            let position = (usize::from(read_volatile(&raw const (*span).offset)) + usize::from(len)) & START_MASK;
+            // Without a path (memfd), the name of the root is all there is.
+            let text = pointer(dentry, offset!(dentry_name));
+            let bytes =
+                bpf_probe_read_kernel_str(record.add(position).cast(), (COMPONENT_BYTES + 1) as u32, text as *const _);
+            if bytes <= 0 {
+                return 0;
+            }
+            write_volatile(&raw mut (*span).len, len + bytes as u16);
         }
-        if at - start > PATH_BYTES - COMPONENT_BYTES - 1 {
-            break;
-        }
-        let text = pointer(name, offset!(dentry_name));
-        let position = at & START_MASK;
-        // SAFETY: the masked position leaves room for a component; the helper checks the address.
-        let len = unsafe {
-            bpf_probe_read_kernel_str(record.add(position).cast(), (COMPONENT_BYTES + 1) as u32, text as *const _)
-        };
-        if len <= 0 {
-            break;
-        }
-        at = position + len as usize;
-        if whole {
-            break;
+        if at_root {
+            return 1;
         }
         dentry = parent;
     }
-    walk.at = at;
-    walk.whole = whole;
     0
 }

@@ -1,0 +1,16 @@
+//! What this kernel offers, and Kestrel's programs in it.
+
+pub mod btf;
+mod cgroup;
+mod interest;
+mod load;
+mod maps;
+mod offsets;
+mod pins;
+
+pub use cgroup::{CgroupError, Hierarchy, Mounted};
+pub use interest::Streams;
+pub use load::{LoadError, Plan, Predecessor, Programs, TaskScan};
+pub use maps::{Control, Counters, MapsError, Sequences};
+pub use offsets::{Layout, OffsetError};
+pub use pins::PinError;
