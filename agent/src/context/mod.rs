@@ -7,4 +7,5 @@ pub use container::{
     Container, ContainerId, ContainerKey, ContainerRole, Declared, DeclaredSeccomp, Enrichment, Names, Owner,
     PendingReason, Runtime,
 };
+pub(crate) use process::NANOS_PER_TICK;
 pub use process::{Origin, Process, ProcessId, SeccompAllow, Stage};

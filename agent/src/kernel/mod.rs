@@ -7,6 +7,7 @@ mod load;
 mod maps;
 mod offsets;
 mod pins;
+pub mod prove;
 
 pub use cgroup::{CgroupError, Hierarchy, Mounted};
 pub use interest::Streams;
