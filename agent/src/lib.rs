@@ -1,8 +1,10 @@
 //! The node daemon, in the order in which an event passes through it:
 //! kernel → source → decode → context → posture.
 //!
-//! Around it: [`config`], [`telemetry`], [`coverage`], [`http`] and [`cli`].
+//! Around it: [`config`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
 
 pub mod config;
 pub mod context;
+pub mod coverage;
 pub mod decode;
+pub mod telemetry;
