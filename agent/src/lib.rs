@@ -7,4 +7,5 @@ pub mod config;
 pub mod context;
 pub mod coverage;
 pub mod decode;
+pub mod http;
 pub mod telemetry;

@@ -50,13 +50,13 @@ pub struct Telemetry {
 /// The kernel's counters per hook, summed over CPUs.
 #[derive(Debug, Default)]
 pub struct Hooks {
-    pub(crate) seen: Cells<Hook>,
-    pub(crate) submitted: Cells<Hook>,
-    pub(crate) lost: Cells<Hook>,
-    pub(crate) filtered: Cells<Hook>,
-    pub(crate) handed_on: Cells<Hook>,
-    pub(crate) tail_failed: Cells<Hook>,
-    pub(crate) shrunk: Cells<Hook>,
+    seen: Cells<Hook>,
+    submitted: Cells<Hook>,
+    lost: Cells<Hook>,
+    filtered: Cells<Hook>,
+    handed_on: Cells<Hook>,
+    tail_failed: Cells<Hook>,
+    shrunk: Cells<Hook>,
     /// Times the kernel skipped the program because it ran already on that CPU.
     pub recursion_misses: Cells<Hook>,
 }
@@ -73,6 +73,20 @@ impl Hooks {
             self.handed_on.of(hook).set(handed_on);
             self.tail_failed.of(hook).set(tail_failed);
             self.shrunk.of(hook).set(shrunk);
+        }
+    }
+
+    /// The last sample of one hook.
+    #[must_use]
+    pub fn of(&self, hook: Hook) -> HookCounters {
+        HookCounters {
+            seen: self.seen.of(hook).get(),
+            submitted: self.submitted.of(hook).get(),
+            lost: self.lost.of(hook).get(),
+            filtered: self.filtered.of(hook).get(),
+            handed_on: self.handed_on.of(hook).get(),
+            tail_failed: self.tail_failed.of(hook).get(),
+            shrunk: self.shrunk.of(hook).get(),
         }
     }
 }
