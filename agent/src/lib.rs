@@ -3,6 +3,7 @@
 //!
 //! Around it: [`config`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
 
+pub mod cli;
 pub mod config;
 pub mod context;
 pub mod coverage;

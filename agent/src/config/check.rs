@@ -5,10 +5,8 @@ use std::{ops::RangeInclusive, path::Path, time::Duration};
 use serde_saphyr::Spanned;
 
 use super::{
-    Config, ConfigError, Located, LogFormat, LogLevel, Problem,
-    raw::{
-        RawConfig, RawCri, RawFindings, RawHttp, RawLimits, RawLog, RawRings, RawScan, RawStreams,
-    },
+    Config, ConfigError, Located, LogFormat, LogLevel, Mistake, Problem,
+    raw::{RawConfig, RawCri, RawFindings, RawHttp, RawLimits, RawLog, RawRings, RawScan, RawStreams},
     unit,
 };
 
@@ -107,7 +105,7 @@ impl Checker<'_> {
     ) -> Result<(), ConfigError> {
         let Some(raw) = raw else { return Ok(()) };
         let place = raw.referenced;
-        *into = parse(raw.value).map_err(|message| ConfigError::Invalid {
+        *into = parse(raw.value).map_err(|message| Mistake {
             file: self.file.to_owned(),
             line: place.line(),
             column: place.column(),

@@ -24,19 +24,30 @@ pub enum ConfigError {
         limit: u64,
     },
     /// Something in the file is wrong.
-    #[error("{}{}: {}{problem}", file.display(), Place(*line, *column), Prefix(key))]
-    Invalid {
-        /// The file.
-        file: PathBuf,
-        /// Line, from 1; 0 when not known.
-        line: u64,
-        /// Column, from 1.
-        column: u64,
-        /// Path of the key, as `http.listen`; empty for the file as a whole.
-        key: String,
-        /// What is wrong.
-        problem: Problem,
-    },
+    #[error(transparent)]
+    Invalid(Box<Mistake>),
+}
+
+/// Something wrong in a file, and where.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{}{}: {}{problem}", file.display(), Place(*line, *column), Prefix(key))]
+pub struct Mistake {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1; 0 when not known.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u64,
+    /// Path of the key, as `http.listen`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl From<Mistake> for ConfigError {
+    fn from(mistake: Mistake) -> Self {
+        Self::Invalid(Box::new(mistake))
+    }
 }
 
 /// What is wrong at one place.

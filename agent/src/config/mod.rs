@@ -14,7 +14,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::de::DeserializeOwned;
 
-pub use error::{ConfigError, Problem};
+pub use error::{ConfigError, Mistake, Problem};
 pub use raw::RawConfig;
 pub use unit::{parse_bytes, parse_duration};
 

@@ -1,8 +1,13 @@
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::*;
 
-fn parse(text: &str) -> Result<Config, ConfigError> {
+/// Any mapping: what an exemption is made of is tested where it is defined.
+type Item = serde_json::Map<String, serde_json::Value>;
+
+fn parse(text: &str) -> Result<Config<Item>, ConfigError> {
     Config::parse(Path::new("a.yaml"), text)
 }
 
@@ -20,7 +25,7 @@ fn the_example_is_the_defaults_and_names_every_key() {
 
     // The keys that have no default that could be written down.
     let all = example.replace("# node_name:", "node_name:").replace("  # file:", "  file:");
-    let raw: RawConfig<ExemptionItem> = yaml::parse(Path::new("a.yaml"), &all).unwrap();
+    let raw: RawConfig<Item> = yaml::parse(Path::new("a.yaml"), &all).unwrap();
     let shown = format!("{raw:?}");
     assert!(!shown.contains("None"), "a key is missing: {shown}");
 }
@@ -35,7 +40,7 @@ fn every_key_is_read() {
          log: {level: trace, format: json}\nexemptions:\n- {control: x}\n",
     )
     .unwrap();
-    let mut entry = ExemptionItem::new();
+    let mut entry = Item::new();
     entry.insert("control".to_owned(), "x".into());
     let expected = Config {
         node_name: "n1".to_owned(),
@@ -60,7 +65,8 @@ fn every_key_is_read() {
 
 #[test]
 fn each_mistake_is_one_sentence_with_its_place() {
-    let top = "node_name, state_dir, pin_dir, cri, http, findings, rings, streams, scan, limits, log, exemptions";
+    let top =
+        "node_name, state_dir, pin_dir, cri, http, findings, rings, streams, scan, limits, log, exemptions";
     let unknown = |key: &str| format!("a.yaml:1:1: unknown key `{key}`, known here: {top}");
     let expected = [
         // Unknown keys.
@@ -163,7 +169,7 @@ fn flags_override_the_file() {
         log_level: Some(LogLevel::Debug),
         ..Overrides::default()
     };
-    let config: Config = Config::load(Some(file), overrides).unwrap();
+    let config: Config<Item> = Config::load(Some(file), overrides).unwrap();
     assert_eq!(config.node_name, "from-flag");
     assert_eq!(config.pin_dir, PathBuf::from("/from-file"));
     assert_eq!(config.log.level, LogLevel::Debug);
@@ -173,11 +179,11 @@ fn flags_override_the_file() {
 fn a_named_file_must_be_there_and_of_a_sane_length() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("agent.yaml");
-    let missing = Config::<ExemptionItem>::load(Some(file.clone()), Overrides::default()).unwrap_err();
+    let missing = Config::<Item>::load(Some(file.clone()), Overrides::default()).unwrap_err();
     assert_eq!(missing.to_string(), format!("cannot read configuration file {}", file.display()));
 
     std::fs::write(&file, "#".repeat(2 << 20)).unwrap();
-    let long = Config::<ExemptionItem>::load(Some(file.clone()), Overrides::default()).unwrap_err();
+    let long = Config::<Item>::load(Some(file.clone()), Overrides::default()).unwrap_err();
     let expected = format!("configuration file {} is longer than 1048576 bytes", file.display());
     assert_eq!(long.to_string(), expected);
 }
@@ -192,5 +198,39 @@ fn units_show_as_they_are_written() {
     }
     for text in ["", "s", "-1s", "1.5s", "1 day", "99999999999999999999s", "18446744073709551615h"] {
         assert!(parse_duration(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_mistake_in_an_exemption_is_named_by_its_place_in_the_list() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        #[expect(dead_code, reason = "only parsed")]
+        owner: String,
+    }
+    for (text, message) in [
+        (
+            "exemptions:\n- owner: a\n- owner: b\n  ownr: c\n",
+            "a.yaml:4:3: exemptions[1]: unknown key `ownr`, did you mean owner?",
+        ),
+        ("exemptions:\n- {}\n", "a.yaml:2:3: exemptions[0]: missing key `owner`"),
+        (
+            "exemptions:\n- owner: [a]\n",
+            "a.yaml:2:10: exemptions[0].owner: expected one value, not a list or mapping",
+        ),
+    ] {
+        let error = Config::<Strict>::parse(Path::new("a.yaml"), text).unwrap_err();
+        assert_eq!(error.to_string(), message, "{text:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_one_line(text in r#"([a-z_]{1,9}(:|: |\n|  |- |\{|\[|"|'|&|\*|\t|#)?){0,40}"#) {
+        if let Err(error) = parse(&text) {
+            let message = error.to_string();
+            prop_assert!(!message.chars().any(char::is_control), "{message:?}");
+        }
     }
 }

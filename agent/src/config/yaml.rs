@@ -5,7 +5,7 @@ use std::{fs::File, io::Read, path::Path};
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, MergeKeyPolicy, Options, UserMessageFormatter};
 
-use super::{ConfigError, Problem, near::near, raw::RawConfig};
+use super::{ConfigError, Mistake, Problem, near::near, raw::RawConfig};
 
 /// Longest file that is read. Thousands of exemptions fit.
 const FILE_BYTES: u64 = 1 << 20;
@@ -71,6 +71,7 @@ fn explain(path: &Path, tracked: &str, error: Error) -> ConfigError {
             }
             Problem::UnknownKey { near: near(&field, &expected), known: expected, key: field }
         }
+        Error::SerdeMissingField { field, .. } => Problem::Value(format!("missing key `{field}`")),
         Error::DuplicateMappingKey { key, .. } => Problem::DuplicateKey(key.unwrap_or_default()),
         Error::SerdeInvalidType { unexpected, expected, .. }
         | Error::SerdeInvalidValue { unexpected, expected, .. } => {
@@ -85,13 +86,14 @@ fn explain(path: &Path, tracked: &str, error: Error) -> ConfigError {
         ),
         other => Problem::Syntax(sentence(&other)),
     };
-    ConfigError::Invalid {
+    Mistake {
         file: path.to_owned(),
         line: place.map_or(0, |place| place.line()),
         column: place.map_or(0, |place| place.column()),
         key,
         problem,
     }
+    .into()
 }
 
 /// The key as a reader of the file knows it: without the tracker's marks for "somewhere in here"

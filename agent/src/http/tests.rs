@@ -25,7 +25,8 @@ struct Fixture {
 
 impl Fixture {
     fn start(limits: ServerLimits) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let health = Arc::new(Health::new(Duration::from_secs(10)));
         let telemetry = Arc::new(Telemetry::new(&["no-new-privs"]));
         let pages =

@@ -14,11 +14,11 @@ use agent_abi::hook::{HOOKS, Hook, HookCounters};
 
 pub use blind::{Blind, BlindInterval};
 pub use cell::{Cell, Cells, Grid, Latency, Named};
-pub use render::CONTENT_TYPE;
 use label::{
-    CriResult, DecodeReason, EventKind, Label, OutputDrop, Queue, QueueDrop, Ring, ScanKind, SupportState, Table,
-    VerdictLabel,
+    CriResult, DecodeReason, EventKind, Label, OutputDrop, Queue, QueueDrop, Ring, ScanKind, SupportState,
+    Table, VerdictLabel,
 };
+pub use render::CONTENT_TYPE;
 
 use crate::coverage::{CoverageReport, Support};
 

@@ -77,7 +77,8 @@ impl Page<'_> {
     }
 
     fn hooks(&mut self, hooks: &Hooks) -> fmt::Result {
-        let Hooks { seen, submitted, lost, filtered, handed_on, tail_failed, shrunk, recursion_misses } = hooks;
+        let Hooks { seen, submitted, lost, filtered, handed_on, tail_failed, shrunk, recursion_misses } =
+            hooks;
         self.counter("kestrel_hook_seen_runs", "Times the kernel program ran", seen)?;
         self.counter("kestrel_hook_submitted_records", "Records that reached a ring", submitted)?;
         self.counter("kestrel_hook_lost_records", "Records that the ring had no room for", lost)?;
@@ -146,12 +147,7 @@ impl Page<'_> {
     fn support(&mut self, support: &SupportGauges) -> fmt::Result {
         let SupportGauges { hooks, controls } = support;
         self.grid("kestrel_hook_support", "1 for the state that the hook is in", MetricType::Gauge, hooks)?;
-        self.named(
-            "kestrel_control_support",
-            "1 for the state that the control is in",
-            "control",
-            controls,
-        )
+        self.named("kestrel_control_support", "1 for the state that the control is in", "control", controls)
     }
 }
 

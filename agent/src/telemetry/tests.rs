@@ -65,7 +65,8 @@ fn every_series_is_there_at_zero() {
 fn names_and_labels_follow_the_rule() {
     let text = Arc::new(Telemetry::new(&CONTROLS)).render();
     let name = regex::Regex::new(r"^kestrel(_[a-z]+)+$").unwrap();
-    let units = ["runs", "records", "calls", "bytes", "events", "entries", "requests", "items", "lines", "seconds"];
+    let units =
+        ["runs", "records", "calls", "bytes", "events", "entries", "requests", "items", "lines", "seconds"];
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("# TYPE ") else { continue };
         let (family, kind) = rest.split_once(' ').unwrap();
@@ -76,8 +77,8 @@ fn names_and_labels_follow_the_rule() {
     }
 
     let allowed: BTreeSet<&str> = [
-        "hook", "ring", "reason", "kind", "table", "result", "queue", "control", "verdict", "state", "scan", "le",
-        "version", "abi",
+        "hook", "ring", "reason", "kind", "table", "result", "queue", "control", "verdict", "state", "scan",
+        "le", "version", "abi",
     ]
     .into();
     let label = regex::Regex::new(r#"([a-z]+)="([^"]*)""#).unwrap();
@@ -106,7 +107,8 @@ fn a_name_that_was_not_given_at_start_makes_no_series() {
 fn numbers_reach_the_page() {
     let telemetry = Arc::new(Telemetry::new(&CONTROLS));
     let mut sums = [HookCounters::default(); HOOKS];
-    sums[Hook::Exec as usize] = HookCounters { seen: 7, submitted: 5, filtered: 2, ..HookCounters::default() };
+    sums[Hook::Exec as usize] =
+        HookCounters { seen: 7, submitted: 5, filtered: 2, ..HookCounters::default() };
     telemetry.hooks.sample(&sums);
     telemetry.hooks.sample(&sums);
     telemetry.rings.record(Ring::Critical, 100);
