@@ -1,6 +1,6 @@
 //! The agent's configuration: a YAML file and the flags that override it, checked as a whole.
 //!
-//! [`raw`] is the file as written (every key optional, unknown keys refused), [`Config`] is what
+//! [`RawConfig`] is the file as written (every key optional, unknown keys refused), [`Config`] is what
 //! the agent runs with. Every default is in [`Config::defaults`] and nowhere else.
 
 mod check;

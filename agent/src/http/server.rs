@@ -61,8 +61,8 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 32,
-            header_time: Duration::from_secs(5),
-            connection_time: Duration::from_secs(15),
+            header_time: Duration::from_secs(2),
+            connection_time: Duration::from_secs(10),
         }
     }
 }

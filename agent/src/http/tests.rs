@@ -195,7 +195,6 @@ fn a_slow_client_is_closed() {
         let answer = fixture.exchange(part.as_bytes());
         assert!(answer.is_empty() || code(&answer) == 408, "{answer}");
     }
-    assert_eq!(fixture.get("/status").0, 200);
 }
 
 #[test]
