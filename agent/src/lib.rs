@@ -8,7 +8,7 @@ pub mod config;
 pub mod context;
 pub mod coverage;
 pub mod decode;
+pub mod http;
 pub mod kernel;
 pub mod source;
-pub mod http;
 pub mod telemetry;

@@ -1,6 +1,10 @@
 //! Loads, attaches and pins the programs, or adopts those of the agent before.
 
-use std::{fs::File, io, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 use agent_abi::{
     hook::Hook,
@@ -18,7 +22,7 @@ use zerocopy::IntoBytes;
 
 use super::{
     interest::{self, Streams},
-    maps::{self, Control, Counters, MapsError, Sequences},
+    maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
     offsets::Layout,
     pins::{Generation, PinError, Pins, fingerprint},
 };
@@ -108,16 +112,38 @@ pub struct Plan {
     pub streams: Streams,
 }
 
+/// Detaches every program that an agent has pinned below `pin_dir`. Whatever their rings hold is
+/// lost with them.
+///
+/// # Errors
+/// When a pin cannot be removed.
+pub fn detach(pin_dir: &Path) -> Result<(), PinError> {
+    Pins::open(pin_dir)?.remove()
+}
+
 /// What another set of programs left unread.
 pub struct Predecessor {
     /// Its critical ring.
     pub ring: Ring,
     /// How far its reader came.
     pub progress: Progress,
+    /// What its hooks counted.
+    pub counters: Counters,
     generation: Generation,
 }
 
 impl Predecessor {
+    fn open(generation: Generation) -> Result<Self, LoadError> {
+        let failed = |source| MapsError::Kernel { name: map::CRITICAL, source };
+        let data = MapData::from_pin(generation.map(map::CRITICAL)).map_err(failed)?;
+        Ok(Self {
+            ring: Ring::from_data(map::CRITICAL, &data)?,
+            progress: ProgressMap::from_pin(&generation.map(map::PROGRESS))?.get()?,
+            counters: Counters::from_pin(&generation.map(map::COUNTERS))?,
+            generation,
+        })
+    }
+
     /// Detaches its programs and frees its maps.
     ///
     /// # Errors
@@ -138,7 +164,9 @@ pub struct Programs {
     /// Sequence numbers.
     pub sequences: Sequences,
     /// Switches.
-    pub control: Control,
+    pub switches: Switches,
+    /// Word for the agent that follows this one, or from the one before.
+    pub progress: ProgressMap,
     /// The task iterator.
     pub scan: TaskScan,
     /// Per hook: attached, or why not.
@@ -196,7 +224,8 @@ impl Plan {
             bulk: Ring::new(map::BULK, bulk_map)?,
             counters: Counters::take(&mut object)?,
             sequences: Sequences::take(&mut object)?,
-            control: Control::take(&mut object)?,
+            switches: Switches::take(&mut object)?,
+            progress: ProgressMap::take(&mut object)?,
             scan: scan.unwrap_or_else(|_| TaskScan { program: None }),
             programs: pinned_programs(&generation, &hooks),
             hooks,
@@ -352,19 +381,16 @@ fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, L
     }
     let mut predecessors = Vec::new();
     for generation in pins.others(current)? {
-        let unread = generation.is_complete().then(|| -> Result<_, LoadError> {
-            let failed = |source| MapsError::Kernel { name: map::CRITICAL, source };
-            let data = MapData::from_pin(generation.map(map::CRITICAL)).map_err(failed)?;
-            let ring = Ring::from_data(map::CRITICAL, &data)?;
-            Ok((ring, maps::pinned_progress(&generation.map(map::PROGRESS))?))
-        });
-        match unread {
-            Some(Ok((ring, progress))) => predecessors.push(Predecessor { ring, progress, generation }),
-            Some(Err(error)) => {
+        if !generation.is_complete() {
+            generation.remove()?;
+            continue;
+        }
+        match Predecessor::open(generation.clone()) {
+            Ok(predecessor) => predecessors.push(predecessor),
+            Err(error) => {
                 tracing::warn!(error = describe(error), "records of the programs before cannot be read");
                 generation.remove()?;
             }
-            None => generation.remove()?,
         }
     }
     Ok(predecessors)
