@@ -321,8 +321,22 @@ fn load<'a>(
 ) -> Result<&'a mut BtfTracePoint, String> {
     let program = object.program_mut(name).ok_or_else(|| format!("the object has no program {name}"))?;
     let program: &mut BtfTracePoint = program.try_into().map_err(describe)?;
-    program.load(tracepoint, types).map_err(describe)?;
+    retried(|| program.load(tracepoint, types)).map_err(describe)?;
     Ok(program)
+}
+
+/// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).
+fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    const ATTEMPTS: usize = 10;
+    let interrupted = |result: &Result<(), ProgramError>| matches!(result, Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock);
+    let mut result = load();
+    for _ in 1..ATTEMPTS {
+        if !interrupted(&result) {
+            break;
+        }
+        result = load();
+    }
+    result
 }
 
 /// The task iterator; absent where the kernel has none.
@@ -336,7 +350,7 @@ impl TaskScan {
         let Some(Program::Iter(program)) = object.program_mut(name) else {
             return Err(format!("the object has no iterator {name}"));
         };
-        program.load("task", types).map_err(describe)?;
+        retried(|| program.load("task", types)).map_err(describe)?;
         let info = program.info().map_err(describe)?;
         let program = Iter::from_program_info(info, name.into()).map_err(describe)?;
         Ok(Self { program: Some(program) })
