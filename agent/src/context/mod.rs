@@ -8,6 +8,7 @@ pub mod cgroup;
 mod chain;
 mod container;
 mod containers;
+pub mod cri;
 mod effect;
 mod follow;
 mod membership;
