@@ -1,0 +1,1 @@
+//! What leaves the agent on the node itself: JSON lines and the live view.
