@@ -2,6 +2,7 @@
 //! kernel → source → decode → context → posture.
 //!
 //! Around it: [`config`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
+//! kernel → source → decode → context → posture → output.
 
 pub mod cli;
 pub mod config;
@@ -12,3 +13,6 @@ pub mod http;
 pub mod kernel;
 pub mod source;
 pub mod telemetry;
+pub mod output;
+pub mod posture;
+pub mod time;

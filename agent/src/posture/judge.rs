@@ -1,0 +1,687 @@
+//! Judges tasks, and keeps what each one was judged to be so that only changes count.
+
+use std::sync::Arc;
+
+use agent_abi::record::{TaskState, task_flag};
+use hashbrown::HashMap;
+
+use super::{
+    Baseline, CONTROL_COUNT, CONTROLS, Change, ControlId, Counters, Exemption, Exemptions, Facts, FindingId,
+    HostFacts, Observation, Settings, Sizes, Subject, Verdict,
+    finding::Instance,
+    ledger::{Ledger, Share, Transfer},
+    observation::{CLASSES, Class},
+};
+use crate::{
+    context::{
+        Container, ContainerId, ContainerKey, Enrichment, Names, PendingReason, Process, ProcessId,
+        SeccompAllow, Stage,
+    },
+    time::{Clock, Date, SECOND},
+};
+
+/// Threads of a process that are kept apart because they differ from its leader.
+const MAX_THREADS: usize = 64;
+/// How long a container that went before it was named can still get its name.
+const LINGER_NS: u64 = 30 * SECOND;
+
+const _: () = assert!(CONTROL_COUNT <= 64, "changed controls are the bits of a u64");
+
+/// Why a task is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It replaced its image.
+    Exec,
+    /// It is a copy of its parent, which was judged already; not counted again.
+    Fork,
+    /// It changed its credentials, its seccomp filter or its namespaces.
+    Credentials,
+    /// It was found by the start scan or a rescan.
+    Scan,
+    /// What is known around it changed, such as its container's name; not counted again.
+    Context,
+}
+
+/// One task to judge.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// Its state now; a thread's own, if it is not the leader.
+    pub task: &'a TaskState,
+    /// What its seccomp filters allow.
+    pub allow: &'a SeccompAllow,
+    /// Its process.
+    pub process: &'a Process,
+    /// Its container.
+    pub container: &'a Container,
+}
+
+/// What a control last said of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    class: Class,
+    digest: u32,
+}
+
+impl Mark {
+    const NONE: Self = Self { class: Class::NotApplicable, digest: 0 };
+
+    fn of(observation: &Observation) -> Self {
+        Self { class: observation.outcome.class(), digest: observation.evidence.digest() }
+    }
+}
+
+type Marks = [Mark; CONTROL_COUNT];
+
+struct ProcessEntry {
+    container: ContainerKey,
+    exec_id: u64,
+    leader: Marks,
+    /// Other threads that differ from the leader, or did.
+    threads: Vec<(u32, Marks)>,
+    /// Path of the executable, made when the first instance needs it.
+    exe: Option<Arc<[u8]>>,
+}
+
+/// What is kept of a container.
+pub(super) struct ContainerEntry {
+    pub(super) id: ContainerId,
+    pub(super) subject: Subject,
+    pub(super) names: Option<Arc<Names>>,
+    pub(super) pending: Option<PendingReason>,
+    hold_until: u64,
+    baseline: Option<Baseline>,
+    exempt: [Option<Arc<Exemption>>; CONTROL_COUNT],
+    /// Tasks by control and class.
+    tally: [[u32; CLASSES]; CONTROL_COUNT],
+    findings: [Option<FindingId>; CONTROL_COUNT],
+    /// The newest observation that passed, and the newest that did not.
+    seen: [[Observation; 2]; CONTROL_COUNT],
+    processes: u32,
+    /// Some tasks were not judged for want of room.
+    is_incomplete: bool,
+    is_gone: bool,
+    /// Gone and counted out, waiting for its name until then.
+    linger_until: Option<u64>,
+}
+
+impl ContainerEntry {
+    fn share(&self, control: usize, exempt: bool) -> Share {
+        let mut share = Share::default();
+        for class in [Class::Unknown, Class::Fail, Class::Drift] {
+            share[Verdict::of(class, exempt) as usize] += self.tally[control][class as usize];
+        }
+        share
+    }
+
+    /// The verdict on the container, and the observation behind it if that is still known.
+    pub(super) fn verdict(&self, control: usize) -> (Verdict, Option<Observation>) {
+        let tally = &self.tally[control];
+        let seen = &self.seen[control];
+        let worst = [Class::Drift, Class::Fail, Class::Unknown, Class::Pass]
+            .into_iter()
+            .find(|&class| tally[class as usize] > 0);
+        match worst {
+            None => (Verdict::Unknown, Some(Observation::NOT_JUDGED)),
+            Some(Class::Pass) if self.is_incomplete => (
+                Verdict::Unknown,
+                Some(Observation {
+                    outcome: super::Outcome::Unknown(super::UnknownReason::NotAllJudged),
+                    evidence: super::Evidence::NONE,
+                }),
+            ),
+            Some(class) => {
+                let newest = seen[usize::from(class > Class::Pass)];
+                let is_current = newest.outcome.class() == class;
+                (Verdict::of(class, self.exempt[control].is_some()), is_current.then_some(newest))
+            }
+        }
+    }
+
+    pub(super) fn exemption(&self, control: usize) -> Option<&Arc<Exemption>> {
+        self.exempt[control].as_ref()
+    }
+}
+
+/// The judge and its ledger. Lives on the hot loop's thread; nothing in here waits.
+pub struct Posture {
+    settings: Settings,
+    exemptions: Exemptions,
+    host: HostFacts,
+    /// Last day for which exemptions were looked up.
+    today: Option<Date>,
+    pub(super) ledger: Ledger,
+    pub(super) containers: HashMap<ContainerKey, ContainerEntry>,
+    processes: HashMap<ProcessId, ProcessEntry>,
+    /// Who the containers of the last run belonged to.
+    pub(super) remembered: HashMap<ContainerId, Subject>,
+    /// There are findings of the last run that nothing confirmed yet.
+    pub(super) has_unconfirmed: bool,
+    scanned_at: Option<u64>,
+}
+
+impl Posture {
+    /// A judge that knows nothing yet. `node` is part of every finding's id.
+    #[must_use]
+    pub fn new(settings: Settings, exemptions: Exemptions, host: HostFacts, node: String) -> Self {
+        Self {
+            settings,
+            exemptions,
+            host,
+            today: None,
+            ledger: Ledger::new(node, settings),
+            containers: HashMap::new(),
+            processes: HashMap::new(),
+            remembered: HashMap::new(),
+            has_unconfirmed: false,
+            scanned_at: None,
+        }
+    }
+
+    /// Judges a task by every control. Does not allocate unless something changed. A task that
+    /// still runs the runtime's code is left alone.
+    pub fn judge(&mut self, judged: Judged<'_>, cause: Cause, now: Clock, changes: &mut Vec<Change>) {
+        let Judged { task, allow, process, container } = judged;
+        if process.stage == Stage::Runtime || task.flags & task_flag::KERNEL_THREAD != 0 {
+            return;
+        }
+        if !self.known(container, now) {
+            return;
+        }
+        let key = container.key;
+        let Some(entry) = self.containers.get_mut(&key) else { return };
+        let is_leader = task.task.tid == task.task.tgid;
+        let is_init = is_leader && container.init == Some(process.id);
+        if is_init && entry.baseline.is_none() && task.ns.user != 0 {
+            entry.baseline = Some(Baseline { state: *task });
+        }
+        let baseline = entry.baseline;
+        if !self.make_process(process.id, key, task.exec_id, now, changes) {
+            return;
+        }
+        self.ledger.counters.judged += 1;
+
+        let facts = Facts {
+            task,
+            allow,
+            process,
+            container,
+            declared: Facts::declared_of(container),
+            host: &self.host,
+            baseline: baseline.as_ref(),
+        };
+        let mut observations = [Observation::NOT_APPLICABLE; CONTROL_COUNT];
+        for (observation, control) in observations.iter_mut().zip(&CONTROLS) {
+            *observation = (control.check)(&facts);
+        }
+
+        let Some(entry) = self.processes.get_mut(&process.id) else { return };
+        let Some(marks) = entry.marks(task.task.tid, is_leader, &observations) else {
+            if is_leader || entry.threads.len() >= MAX_THREADS {
+                self.refuse(key);
+            }
+            return;
+        };
+        let mut changed = 0_u64;
+        let mut old = [Class::NotApplicable; CONTROL_COUNT];
+        for (control, (mark, observation)) in marks.iter_mut().zip(&observations).enumerate() {
+            let new = Mark::of(observation);
+            if *mark != new {
+                changed |= 1 << control;
+                old[control] = mark.class;
+                *mark = new;
+            }
+        }
+        while changed != 0 {
+            let control = changed.trailing_zeros() as usize;
+            changed &= changed - 1;
+            self.turn(control, old[control], &observations[control], judged, cause, now, changes);
+        }
+    }
+
+    /// Whether the container is kept, which it is from now on if there is room.
+    fn known(&mut self, container: &Container, now: Clock) -> bool {
+        match self.containers.get(&container.key) {
+            Some(entry) => {
+                if entry.names.is_none() && matches!(container.enrichment, Enrichment::Complete(_)) {
+                    self.named(container, now);
+                }
+                true
+            }
+            None if container.gone => false,
+            None if self.containers.len() >= self.settings.max_containers => {
+                self.ledger.counters.containers_refused += 1;
+                false
+            }
+            None => {
+                let entry = self.new_container(container, now);
+                self.containers.insert(container.key, entry);
+                true
+            }
+        }
+    }
+
+    fn new_container(&self, container: &Container, now: Clock) -> ContainerEntry {
+        let (names, pending) = match &container.enrichment {
+            Enrichment::Complete(names) => (Some(Arc::clone(names)), None),
+            Enrichment::Pending(reason) => (None, Some(*reason)),
+        };
+        let remembered = self.remembered.get(&container.id).filter(|_| names.is_none()).cloned();
+        let wait = match pending {
+            // Nobody is asked, so nothing is worth waiting for.
+            None | Some(PendingReason::NoRuntime) => 0,
+            Some(_) => self.settings.name_wait_ns,
+        };
+        ContainerEntry {
+            id: container.id,
+            subject: remembered.unwrap_or_else(|| Subject::of(container)),
+            exempt: self.exemptions_of(names.as_deref(), now.date()),
+            names,
+            pending,
+            hold_until: now.boottime_ns.saturating_add(wait),
+            baseline: None,
+            tally: [[0; CLASSES]; CONTROL_COUNT],
+            findings: [None; CONTROL_COUNT],
+            seen: [[Observation::NOT_JUDGED; 2]; CONTROL_COUNT],
+            processes: 0,
+            is_incomplete: false,
+            is_gone: false,
+            linger_until: None,
+        }
+    }
+
+    fn exemptions_of(&self, names: Option<&Names>, today: Date) -> [Option<Arc<Exemption>>; CONTROL_COUNT] {
+        std::array::from_fn(|control| {
+            self.exemptions.find(CONTROLS[control].id, names?, today).map(Arc::clone)
+        })
+    }
+
+    /// Whether the process is kept with its present image, which it is from now on if there is
+    /// room.
+    fn make_process(
+        &mut self,
+        id: ProcessId,
+        container: ContainerKey,
+        exec_id: u64,
+        now: Clock,
+        changes: &mut Vec<Change>,
+    ) -> bool {
+        if let Some(entry) = self.processes.get(&id) {
+            // 0: not read, as in a scan of /proc.
+            let is_same_image = entry.exec_id == exec_id || entry.exec_id == 0 || exec_id == 0;
+            if entry.container == container && is_same_image {
+                return true;
+            }
+            self.process_gone(id, now, changes);
+        }
+        if self.processes.len() >= self.settings.max_processes {
+            self.refuse(container);
+            return false;
+        }
+        // The last process of a container that is gone may just have taken it along.
+        let Some(entry) = self.containers.get_mut(&container) else { return false };
+        entry.processes += 1;
+        self.processes.insert(
+            id,
+            ProcessEntry {
+                container,
+                exec_id,
+                leader: [Mark::NONE; CONTROL_COUNT],
+                threads: Vec::new(),
+                exe: None,
+            },
+        );
+        true
+    }
+
+    fn refuse(&mut self, container: ContainerKey) {
+        self.ledger.counters.tasks_refused += 1;
+        if let Some(entry) = self.containers.get_mut(&container) {
+            entry.is_incomplete = true;
+        }
+    }
+
+    /// One control says something else of a task than before.
+    #[expect(clippy::too_many_arguments, reason = "one step of `judge`, split off to be read")]
+    fn turn(
+        &mut self,
+        control: usize,
+        old: Class,
+        observation: &Observation,
+        judged: Judged<'_>,
+        cause: Cause,
+        now: Clock,
+        changes: &mut Vec<Change>,
+    ) {
+        let Judged { task, process, container, .. } = judged;
+        let Some(entry) = self.containers.get_mut(&container.key) else { return };
+        let new = observation.outcome.class();
+        if old != new {
+            let tally = &mut entry.tally[control];
+            tally[old as usize] = tally[old as usize].saturating_sub(1);
+            tally[new as usize] += 1;
+        }
+        if new != Class::NotApplicable {
+            entry.seen[control][usize::from(new > Class::Pass)] = *observation;
+        }
+
+        let exempt = entry.exempt[control].is_some();
+        let (old, new) = (Verdict::of(old, exempt), Verdict::of(new, exempt));
+        let (process_id, tid) = (process.id, task.task.tid);
+        let kept = entry.findings[control].and_then(|id| self.ledger.get_mut(id));
+        if old == new && old != Verdict::Pass {
+            if let Some(finding) = kept {
+                finding.update(process_id, tid, *observation);
+                let id = finding.id;
+                self.ledger.settle(id, now, changes);
+            }
+            return;
+        }
+        let has_finding = kept.is_some();
+        if old != Verdict::Pass
+            && let Some(finding) = kept
+        {
+            finding.remove(old, process_id, tid, now);
+        }
+        if new != Verdict::Pass {
+            let control_id = CONTROLS[control].id;
+            let id = entry.findings[control].unwrap_or_else(|| self.ledger.id_of(&entry.subject, control_id));
+            let is_pending = entry.names.is_none();
+            let hold_until = if is_pending { entry.hold_until } else { now.boottime_ns };
+            let Some(finding) = self.ledger.open(id, &entry.subject, control_id, now, hold_until) else {
+                entry.findings[control] = None;
+                return;
+            };
+            if !has_finding {
+                finding.attached += 1;
+                entry.findings[control] = Some(id);
+            }
+            finding.pending = entry.pending;
+            if is_pending {
+                finding.hold_until = finding.hold_until.max(hold_until);
+            }
+            if let Some(exemption) = &entry.exempt[control] {
+                finding.exemption = Some(Arc::clone(exemption));
+            }
+            let is_counted = match cause {
+                Cause::Exec | Cause::Credentials => old == Verdict::Pass,
+                // What the last run counted is not counted again.
+                Cause::Scan => old == Verdict::Pass && finding.restored.is_none(),
+                Cause::Fork | Cause::Context => false,
+            };
+            let Some(process_entry) = self.processes.get_mut(&process_id) else { return };
+            let exe = process_entry.exe.get_or_insert_with(|| Arc::from(process.exe_path.as_slice()));
+            let instance = Instance {
+                container: container.key,
+                container_id: container.id,
+                names: entry.names.clone(),
+                process: process_id,
+                tid,
+                ns_tgid: task.ns_tgid,
+                exe: Arc::clone(exe),
+                comm: task.comm,
+                uid: task.ids.uid,
+                euid: task.ids.euid,
+                ns_euid: task.ids.ns_euid,
+                verdict: new,
+                outcome: observation.outcome,
+                evidence: observation.evidence,
+                since: now,
+            };
+            finding.add(instance, is_counted, self.settings.max_instances);
+        }
+        if let Some(id) = entry.findings[control] {
+            self.ledger.settle(id, now, changes);
+        }
+    }
+
+    /// A process has ended.
+    pub fn process_gone(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
+        let Some(ProcessEntry { container: key, leader, threads, .. }) = self.processes.remove(&process)
+        else {
+            return;
+        };
+        let Some(entry) = self.containers.get_mut(&key) else { return };
+        let tasks = std::iter::once((process.tgid, leader)).chain(threads);
+        for (tid, marks) in tasks {
+            for (control, mark) in marks.into_iter().enumerate() {
+                let tally = &mut entry.tally[control][mark.class as usize];
+                *tally = tally.saturating_sub(1);
+                let verdict = Verdict::of(mark.class, entry.exempt[control].is_some());
+                if verdict != Verdict::Pass
+                    && let Some(id) = entry.findings[control]
+                    && let Some(finding) = self.ledger.get_mut(id)
+                {
+                    finding.remove(verdict, process, tid, now);
+                    self.ledger.settle(id, now, changes);
+                }
+            }
+        }
+        entry.processes = entry.processes.saturating_sub(1);
+        if entry.is_gone && entry.processes == 0 {
+            self.count_out(key, now, changes);
+        }
+    }
+
+    /// A process has replaced its image, and is judged anew next. [`Posture::judge`] sees that by
+    /// itself where the kernel tells the image's version.
+    pub fn image_replaced(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
+        self.process_gone(process, now, changes);
+    }
+
+    /// A container's cgroup was removed. Tasks that had left it live on and are still its own.
+    pub fn container_gone(&mut self, key: ContainerKey, now: Clock, changes: &mut Vec<Change>) {
+        let Some(entry) = self.containers.get_mut(&key) else { return };
+        if entry.linger_until.is_some() {
+            return;
+        }
+        entry.is_gone = true;
+        if entry.processes == 0 {
+            self.count_out(key, now, changes);
+            return;
+        }
+        let left = ControlId::LeftContainer as usize;
+        let mut ended: Vec<_> = self
+            .processes
+            .iter()
+            .filter(|(_, entry)| entry.container == key && entry.leader[left].class != Class::Fail)
+            .map(|(&id, _)| id)
+            .collect();
+        ended.sort_unstable();
+        for process in ended {
+            self.process_gone(process, now, changes);
+        }
+    }
+
+    /// The last of a container that is gone.
+    fn count_out(&mut self, key: ContainerKey, now: Clock, changes: &mut Vec<Change>) {
+        let Some(entry) = self.containers.get_mut(&key) else { return };
+        for id in entry.findings.iter().flatten() {
+            self.ledger.detach(*id, now, changes);
+        }
+        if entry.names.is_none() && entry.findings.iter().any(Option::is_some) {
+            entry.linger_until = Some(now.boottime_ns.saturating_add(LINGER_NS));
+        } else {
+            self.containers.remove(&key);
+        }
+    }
+
+    /// A container has a name, or another reason not to have one. Judge its processes again
+    /// afterwards ([`Cause::Context`]): what they declared is known now. What this changes is told
+    /// by them and the next [`Posture::tick`].
+    pub fn named(&mut self, container: &Container, now: Clock) {
+        let names = match &container.enrichment {
+            Enrichment::Complete(names) => names,
+            Enrichment::Pending(reason) => {
+                if let Some(entry) = self.containers.get_mut(&container.key)
+                    && entry.names.is_none()
+                {
+                    entry.pending = Some(*reason);
+                }
+                return;
+            }
+        };
+        let exempt = self.exemptions_of(Some(names), now.date());
+        let Some(entry) = self.containers.get_mut(&container.key) else { return };
+        let subject = Subject::of_workload(names);
+        let is_attached = entry.linger_until.is_none();
+        for (control, exemption) in exempt.into_iter().enumerate() {
+            let old_share = entry.share(control, entry.exempt[control].is_some());
+            let new_share = entry.share(control, exemption.is_some());
+            if let Some(from) = entry.findings[control] {
+                let control_id = CONTROLS[control].id;
+                let to = self.ledger.id_of(&subject, control_id);
+                let is_exempt = exemption.is_some();
+                let is_there = if from == to {
+                    self.ledger.reclassify(from, container.key, old_share, new_share, |outcome| {
+                        Verdict::of(outcome.class(), is_exempt)
+                    });
+                    true
+                } else {
+                    let transfer = Transfer {
+                        container: container.key,
+                        from,
+                        to,
+                        subject: subject.clone(),
+                        control: control_id,
+                        old_share,
+                        new_share,
+                        exempt: is_exempt,
+                        is_attached,
+                    };
+                    self.ledger.transfer(transfer, now)
+                };
+                entry.findings[control] = is_there.then_some(to);
+                if let Some(finding) = self.ledger.get_mut(to) {
+                    finding.pending = None;
+                    finding.hold_until = now.boottime_ns;
+                    if is_exempt {
+                        finding.exemption.clone_from(&exemption);
+                    }
+                    let own = finding.instances.iter_mut().chain(&mut finding.last);
+                    for instance in own.filter(|instance| instance.container == container.key) {
+                        instance.names = Some(Arc::clone(names));
+                    }
+                }
+            }
+            entry.exempt[control] = exemption;
+        }
+        entry.subject = subject;
+        entry.names = Some(Arc::clone(names));
+        entry.pending = None;
+        if !is_attached {
+            self.containers.remove(&container.key);
+        }
+        self.ledger.wake();
+    }
+
+    /// Other exemptions hold from now on.
+    pub fn set_exemptions(&mut self, exemptions: Exemptions) {
+        self.exemptions = exemptions;
+        self.today = None;
+        self.ledger.wake();
+    }
+
+    /// The start scan is done: what the last run left open must be confirmed by now.
+    pub fn scan_complete(&mut self, now: Clock) {
+        self.scanned_at = Some(now.boottime_ns);
+    }
+
+    /// Deadlines and quiet times. Cheap when nothing is due; call it several times a second.
+    pub fn tick(&mut self, now: Clock, changes: &mut Vec<Change>) {
+        let today = now.date();
+        if self.today != Some(today) {
+            self.today = Some(today);
+            self.renew_exemptions(today);
+        }
+        self.containers.retain(|_, entry| entry.linger_until.is_none_or(|until| now.boottime_ns < until));
+        if self.has_unconfirmed
+            && let Some(scanned_at) = self.scanned_at
+        {
+            let waits = self.containers.values().any(|entry| entry.names.is_none());
+            if !waits || now.boottime_ns >= scanned_at.saturating_add(self.settings.name_wait_ns) {
+                self.ledger.resolve_unconfirmed(now, changes);
+                self.has_unconfirmed = false;
+                self.remembered = HashMap::new();
+            }
+        }
+        self.ledger.tick(now, changes);
+    }
+
+    fn renew_exemptions(&mut self, today: Date) {
+        for expired in self.exemptions.expired(today) {
+            tracing::warn!(
+                owner = %expired.owner,
+                reason = %expired.reason,
+                expired = expired.expires.map(tracing::field::display),
+                "exemption has expired and counts as absent"
+            );
+        }
+        let keys: Vec<_> = self.containers.keys().copied().collect();
+        for key in keys {
+            let Some(names) = self.containers.get(&key).and_then(|entry| entry.names.clone()) else {
+                continue;
+            };
+            let exempt = self.exemptions_of(Some(&names), today);
+            let Some(entry) = self.containers.get_mut(&key) else { continue };
+            for (control, exemption) in exempt.into_iter().enumerate() {
+                if entry.exempt[control] == exemption {
+                    continue;
+                }
+                let old_share = entry.share(control, entry.exempt[control].is_some());
+                let new_share = entry.share(control, exemption.is_some());
+                if let Some(id) = entry.findings[control] {
+                    let is_exempt = exemption.is_some();
+                    self.ledger.reclassify(id, key, old_share, new_share, |outcome| {
+                        Verdict::of(outcome.class(), is_exempt)
+                    });
+                    if let Some(finding) = self.ledger.get_mut(id) {
+                        finding.exemption.clone_from(&exemption);
+                    }
+                }
+                entry.exempt[control] = exemption;
+            }
+        }
+    }
+
+    /// What did not fit, since start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.ledger.counters
+    }
+
+    /// How much is kept.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            findings: self.ledger.len(),
+            containers: self.containers.len(),
+            processes: self.processes.len(),
+        }
+    }
+}
+
+impl ProcessEntry {
+    /// The marks of a thread; `None` when they need not or cannot be kept.
+    fn marks(
+        &mut self,
+        tid: u32,
+        is_leader: bool,
+        observations: &[Observation; CONTROL_COUNT],
+    ) -> Option<&mut Marks> {
+        if is_leader {
+            return Some(&mut self.leader);
+        }
+        let place = match self.threads.iter().position(|(kept, _)| *kept == tid) {
+            Some(place) => place,
+            None => {
+                let same = self.leader.iter().zip(observations).all(|(mark, new)| *mark == Mark::of(new));
+                if same || self.threads.len() >= MAX_THREADS {
+                    return None;
+                }
+                self.threads.push((tid, [Mark::NONE; CONTROL_COUNT]));
+                self.threads.len() - 1
+            }
+        };
+        Some(&mut self.threads[place].1)
+    }
+}

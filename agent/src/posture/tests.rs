@@ -1,0 +1,1 @@
+//! Sequences of events, and what the ledger makes of them.
