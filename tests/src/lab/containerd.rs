@@ -74,12 +74,6 @@ impl Containerd {
         self.signal(Signal::SIGKILL)
     }
 
-    /// Stops the daemon and starts it again; containers go on.
-    pub fn restart(&mut self) -> Result<()> {
-        self.stop()?;
-        self.spawn()
-    }
-
     /// Starts the daemon again after [`Self::stop`] or [`Self::kill`].
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "containerd runs already");

@@ -75,9 +75,21 @@ impl Lab {
         &self.containerd
     }
 
-    /// The daemon, to stop, kill or restart it.
-    pub fn containerd_mut(&mut self) -> &mut Containerd {
-        &mut self.containerd
+    /// Stops the daemon; containers go on. CRI calls fail until [`Self::start_daemon`].
+    pub fn stop_daemon(&mut self) -> Result<()> {
+        self.containerd.stop()
+    }
+
+    /// Kills the daemon; containers go on. CRI calls fail until [`Self::start_daemon`].
+    pub fn kill_daemon(&mut self) -> Result<()> {
+        self.containerd.kill()
+    }
+
+    /// Starts the daemon again.
+    pub fn start_daemon(&mut self) -> Result<()> {
+        self.containerd.spawn()?;
+        self.cri = self.containerd.client()?;
+        Ok(())
     }
 
     /// What a pod's container has written to its standard output and error, in the CRI log format.
