@@ -1,8 +1,8 @@
 //! The node daemon, in the order in which an event passes through it:
-//! kernel → source → decode → context → posture.
+//! [`kernel`] → [`source`] → [`decode`] → [`context`] → [`posture`] → [`output`], driven by
+//! [`pipeline`].
 //!
 //! Around it: [`config`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
-//! kernel → source → decode → context → posture → output.
 
 pub mod cli;
 pub mod config;
@@ -11,8 +11,8 @@ pub mod coverage;
 pub mod decode;
 pub mod http;
 pub mod kernel;
-pub mod source;
-pub mod telemetry;
 pub mod output;
 pub mod posture;
+pub mod source;
+pub mod telemetry;
 pub mod time;

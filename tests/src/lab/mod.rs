@@ -1,0 +1,100 @@
+//! The lab: a private containerd with pods in it, an agent beside it, and `/proc` as the oracle.
+//!
+//! A test that uses the kernel's hooks or containers starts with [`Lab::start`] (or, without containers,
+//! [`lock::KernelLock`]), which makes such tests wait for one another, also across processes. Dropping the lab
+//! ends all that it started.
+
+pub mod agent;
+pub mod artifact;
+pub mod containerd;
+pub mod cri;
+pub mod identity;
+pub mod image;
+pub mod ledger;
+pub mod lock;
+pub mod pods;
+pub mod poll;
+pub mod proc;
+pub mod spec;
+pub mod sweep;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use self::{
+    containerd::Containerd,
+    cri::{Cri, Pod},
+    ledger::Ledger,
+    lock::KernelLock,
+    spec::PodSpec,
+};
+
+/// A containerd of our own, with the lab's images in it, and the right to use the kernel's hooks alone.
+///
+/// The fields are in the order in which they must go: the daemon's last pods, then the lock.
+#[derive(Debug)]
+pub struct Lab {
+    cri: Cri,
+    containerd: Containerd,
+    _lock: Option<KernelLock>,
+}
+
+impl Lab {
+    /// Waits for the tests before this one, clears what dead labs left, and starts a containerd.
+    pub fn start() -> Result<Self> {
+        let lock = KernelLock::acquire()?;
+        Self::with(Ledger::create()?, Some(lock))
+    }
+
+    /// A lab in a given folder that shares the machine with others: for a demo, not for a test.
+    pub fn start_shared(dir: Option<&Path>) -> Result<Self> {
+        Self::with(dir.map_or_else(Ledger::create, Ledger::create_in)?, None)
+    }
+
+    fn with(ledger: Ledger, lock: Option<KernelLock>) -> Result<Self> {
+        let containerd = Containerd::start(ledger)?;
+        let cri = containerd.client()?;
+        image::install(&containerd, &cri)?;
+        Ok(Self { cri, containerd, _lock: lock })
+    }
+
+    /// Runs a pod and waits until its containers are started.
+    pub fn run(&self, pod: &PodSpec) -> Result<Pod> {
+        self.containerd.ledger().note_pod(&pod.uid)?;
+        self.cri.run_pod(pod, &self.containerd.ledger().log_dir(&pod.uid))
+    }
+
+    /// The CRI client.
+    pub fn cri(&self) -> &Cri {
+        &self.cri
+    }
+
+    /// The daemon.
+    pub fn containerd(&self) -> &Containerd {
+        &self.containerd
+    }
+
+    /// Stops the daemon; containers go on. CRI calls fail until [`Self::start_daemon`].
+    pub fn stop_daemon(&mut self) -> Result<()> {
+        self.containerd.stop()
+    }
+
+    /// Kills the daemon; containers go on. CRI calls fail until [`Self::start_daemon`].
+    pub fn kill_daemon(&mut self) -> Result<()> {
+        self.containerd.kill()
+    }
+
+    /// Starts the daemon again.
+    pub fn start_daemon(&mut self) -> Result<()> {
+        self.containerd.spawn()?;
+        self.cri = self.containerd.client()?;
+        Ok(())
+    }
+
+    /// What a pod's container has written to its standard output and error, in the CRI log format.
+    pub fn logs(&self, pod: &PodSpec, container: &str) -> Result<String> {
+        let path = self.containerd.ledger().log_dir(&pod.uid).join(format!("{container}.log"));
+        Ok(std::fs::read_to_string(path)?)
+    }
+}
