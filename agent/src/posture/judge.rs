@@ -195,7 +195,7 @@ impl Posture {
             entry.baseline = Some(Baseline { state: *task });
         }
         let baseline = entry.baseline;
-        if !self.make_process(process.id, key, task.exec_id, now, changes) {
+        if !self.make_process(process.id, key, task.exec_id, cause, now, changes) {
             return;
         }
         self.ledger.counters.judged += 1;
@@ -245,7 +245,8 @@ impl Posture {
                 if entry.names.is_none() && matches!(container.enrichment, Enrichment::Complete(_)) {
                     self.named(container, now);
                 }
-                true
+                // Counted out already: a late event of a container that is no more.
+                self.containers.get(&container.key).is_some_and(|entry| entry.linger_until.is_none())
             }
             None if container.gone => false,
             None if self.containers.len() >= self.settings.max_containers => {
@@ -302,13 +303,20 @@ impl Posture {
         id: ProcessId,
         container: ContainerKey,
         exec_id: u64,
+        cause: Cause,
         now: Clock,
         changes: &mut Vec<Change>,
     ) -> bool {
-        if let Some(entry) = self.processes.get(&id) {
-            // 0: not read, as in a scan of /proc.
-            let is_same_image = entry.exec_id == exec_id || entry.exec_id == 0 || exec_id == 0;
-            if entry.container == container && is_same_image {
+        if let Some(entry) = self.processes.get_mut(&id) {
+            // 0: not read, as in a scan of /proc, which sees images and no changes of them.
+            let is_read = entry.exec_id != 0 && exec_id != 0;
+            let is_same_image = entry.exec_id == exec_id || (!is_read && cause != Cause::Exec);
+            let is_same_container = entry.container == container;
+            entry.exec_id = if is_same_image { entry.exec_id.max(exec_id) } else { exec_id };
+            if is_same_container {
+                if !is_same_image {
+                    self.image_replaced(id, now, changes);
+                }
                 return true;
             }
             self.process_gone(id, now, changes);
@@ -317,7 +325,6 @@ impl Posture {
             self.refuse(container);
             return false;
         }
-        // The last process of a container that is gone may just have taken it along.
         let Some(entry) = self.containers.get_mut(&container) else { return false };
         entry.processes += 1;
         self.processes.insert(
@@ -436,12 +443,24 @@ impl Posture {
 
     /// A process has ended.
     pub fn process_gone(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
-        let Some(ProcessEntry { container: key, leader, threads, .. }) = self.processes.remove(&process)
-        else {
-            return;
-        };
+        self.image_replaced(process, now, changes);
+        let Some(ProcessEntry { container: key, .. }) = self.processes.remove(&process) else { return };
         let Some(entry) = self.containers.get_mut(&key) else { return };
-        let tasks = std::iter::once((process.tgid, leader)).chain(threads);
+        entry.processes = entry.processes.saturating_sub(1);
+        if entry.is_gone && entry.processes == 0 {
+            self.count_out(key, now, changes);
+        }
+    }
+
+    /// A process has replaced its image: nothing that was said of it holds, and its other threads
+    /// are gone. It is judged anew next. [`Posture::judge`] sees that by itself where the kernel
+    /// tells the image's version.
+    pub fn image_replaced(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
+        let Some(kept) = self.processes.get_mut(&process) else { return };
+        kept.exe = None;
+        let leader = std::mem::replace(&mut kept.leader, [Mark::NONE; CONTROL_COUNT]);
+        let tasks = std::iter::once((process.tgid, leader)).chain(kept.threads.drain(..));
+        let Some(entry) = self.containers.get_mut(&kept.container) else { return };
         for (tid, marks) in tasks {
             for (control, mark) in marks.into_iter().enumerate() {
                 let tally = &mut entry.tally[control][mark.class as usize];
@@ -456,16 +475,6 @@ impl Posture {
                 }
             }
         }
-        entry.processes = entry.processes.saturating_sub(1);
-        if entry.is_gone && entry.processes == 0 {
-            self.count_out(key, now, changes);
-        }
-    }
-
-    /// A process has replaced its image, and is judged anew next. [`Posture::judge`] sees that by
-    /// itself where the kernel tells the image's version.
-    pub fn image_replaced(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
-        self.process_gone(process, now, changes);
     }
 
     /// A container's cgroup was removed. Tasks that had left it live on and are still its own.

@@ -19,6 +19,8 @@ mod settings;
 pub mod store;
 mod syscall;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use change::{Change, ChangeKind, FindingReport, InstanceReport, Resolution};

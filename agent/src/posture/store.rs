@@ -132,10 +132,17 @@ impl Posture {
     /// What is to be kept, in an order of its own so that the same state gives the same bytes.
     #[must_use]
     pub fn snapshot(&self, boot_id: &str, now: Clock) -> Snapshot {
-        let told = self.ledger.sorted().into_iter().filter(|finding| finding.stage != Stage::Held);
+        // One that was never told starts anew; one that came back was resolved as far as told.
+        let told = self
+            .ledger
+            .sorted()
+            .into_iter()
+            .filter(|finding| finding.stage != Stage::Held || finding.reopened > 0);
         let findings = told
             .map(|finding| {
-                let report = finding.report(finding.told, None, now);
+                let is_held = finding.stage == Stage::Held;
+                let verdict = if is_held { finding.peak } else { finding.told };
+                let report = finding.report(verdict, None, now);
                 StoredFinding {
                     id: report.id,
                     subject: report.subject,
@@ -145,7 +152,7 @@ impl Posture {
                     first_seen: report.first_seen,
                     last_seen: report.last_seen,
                     count: report.count,
-                    reopened: report.reopened,
+                    reopened: report.reopened - u32::from(is_held),
                     instance: report.instances.into_iter().next().map(Into::into),
                 }
             })
