@@ -1,7 +1,7 @@
 //! What outlives the agent: findings keep their ids, first sight and count over a kill -9.
 //!
 //! [`Posture::snapshot`] and [`Posture::restore`] run on the hot loop's thread and touch no file;
-//! [`write`] and [`read`] do, on the slow side.
+//! [`write()`] and [`read`] do, on the slow side.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ use crate::{
 
 /// Version of [`Snapshot`]'s form.
 const VERSION: u32 = 1;
-/// A larger file is not one that [`write`] made.
+/// A larger file is not one that [`write()`] made.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// Every finding, and who each container belonged to.

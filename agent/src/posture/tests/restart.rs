@@ -69,6 +69,25 @@ fn containers_are_remembered_until_they_are_named_again() {
 }
 
 #[test]
+fn what_went_out_pending_is_completed_after_a_restart() {
+    let mut bench = Bench::new(Settings::default());
+    bench.exec(&container(1), root(1));
+    bench.pass(2);
+    let pending = bench.changes[0].finding.clone();
+    let mut bench = restart(&bench, "boot");
+    bench.judge(&named(1, "web"), root(1), Cause::Scan);
+    bench.posture.scan_complete(bench.now);
+    bench.pass(0);
+    assert_eq!(bench.changes[0].finding.completes, [pending.id]);
+    assert_eq!(bench.changes[0].finding.first_seen, pending.first_seen);
+    assert_eq!(bench.changes[1].finding.superseded_by, Some(bench.changes[0].finding.id));
+    assert_eq!(bench.told().len(), 2);
+    bench.process_gone(1);
+    bench.pass(300);
+    assert_eq!(bench.told(), ["RESOLVED(quiet) FAIL run-as-non-root"]);
+}
+
+#[test]
 fn another_boot_keeps_ids_and_forgets_clocks() {
     let mut bench = Bench::new(Settings::default());
     bench.exec(&named(1, "web"), root(1));
