@@ -39,7 +39,7 @@ impl Posture {
     }
 
     /// A container has a name, or another reason not to have one. Judge its processes again
-    /// afterwards ([`Cause::Context`]): what they declared is known now. What this changes is told
+    /// afterwards (`Cause::Context`): what they declared is known now. What this changes is told
     /// by them and the next [`Posture::tick`].
     pub fn named(&mut self, container: &Container, now: Clock) {
         let names = match &container.enrichment {
