@@ -274,7 +274,11 @@ impl<'a> Event<'a> {
 struct InertFormatter;
 
 impl serde_json::ser::Formatter for InertFormatter {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> std::io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> std::io::Result<()> {
         let mut rest = fragment;
         while let Some(at) = rest.find(is_hostile) {
             out.write_all(&rest.as_bytes()[..at])?;
@@ -351,12 +355,7 @@ impl Finding {
                 expires: exemption.expires.map(|day| day.to_string()),
             }),
             severity: report.severity,
-            control: Control {
-                slug: control.slug,
-                title: control.title,
-                pss: control.pss,
-                cis: control.cis,
-            },
+            control: Control { slug: control.slug, title: control.title, pss: control.pss, cis: control.cis },
             enrichment: if report.subject.is_pending() || report.pending.is_some() {
                 "PENDING"
             } else {

@@ -5,14 +5,12 @@ use std::fmt::Write as _;
 use super::text::{columns_of, fit, inert, push_inert};
 use crate::posture::{Change, ChangeKind, FindingReport, Subject, Verdict};
 
-/// Columns of the line, apart from the evidence, which takes what is left.
+/// Columns of the line; place and evidence share what is left.
 const TIME: usize = 8;
 const VERDICT: usize = 8;
 const CONTROL: usize = 17;
-const PLACE: usize = 44;
 const GAP: &str = "  ";
-/// The least that evidence gets, however narrow the terminal is.
-const EVIDENCE: usize = 20;
+const MOST_PLACE: usize = 44;
 
 /// How the view looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,21 +33,25 @@ impl Look {
         Self { color: is_terminal && !is_plain, columns: columns.filter(|_| is_terminal) }
     }
 
-    fn evidence_columns(self) -> usize {
-        let before = TIME + VERDICT + CONTROL + PLACE + 4 * GAP.len();
-        self.columns.unwrap_or(Self::WIDEST).saturating_sub(before).max(EVIDENCE)
+    /// Columns for the place and for the evidence.
+    fn shares(self) -> (usize, usize) {
+        let taken = TIME + VERDICT + CONTROL + 4 * GAP.len();
+        let left = self.columns.unwrap_or(Self::WIDEST).saturating_sub(taken);
+        let place = (left * 2 / 5).min(MOST_PLACE);
+        (place, left - place)
     }
 }
 
 /// Names of the columns.
 #[must_use]
 pub fn header(look: Look) -> String {
+    let (place_columns, evidence_columns) = look.shares();
     let mut line = String::new();
     cell(&mut line, "TIME", TIME);
     cell(&mut line, "VERDICT", VERDICT);
     cell(&mut line, "CONTROL", CONTROL);
-    cell(&mut line, "NAMESPACE/POD/CONTAINER", PLACE);
-    line.push_str(&fit("EVIDENCE", look.evidence_columns()));
+    cell(&mut line, "NAMESPACE/POD/CONTAINER", place_columns);
+    line.push_str(&fit("EVIDENCE", evidence_columns));
     line
 }
 
@@ -57,6 +59,7 @@ pub fn header(look: Look) -> String {
 #[must_use]
 pub fn line(change: &Change, look: Look) -> String {
     let finding = &change.finding;
+    let (place_columns, evidence_columns) = look.shares();
     let (word, color) = match change.kind {
         ChangeKind::Resolved(_) => ("RESOLVED", "\x1b[32m"),
         ChangeKind::Open | ChangeKind::Updated => (finding.verdict.as_str(), color_of(finding.verdict)),
@@ -72,8 +75,8 @@ pub fn line(change: &Change, look: Look) -> String {
         cell(&mut line, word, VERDICT);
     }
     cell(&mut line, finding.control.slug(), CONTROL);
-    cell(&mut line, &place(finding), PLACE);
-    line.push_str(&fit(&evidence(change), look.evidence_columns()));
+    cell(&mut line, &place(finding, place_columns), place_columns);
+    line.push_str(&fit(&evidence(change), evidence_columns));
     line
 }
 
@@ -100,23 +103,22 @@ fn pad(line: &mut String, text: &str, columns: usize) {
 }
 
 /// A name longer than its share of the column gives way to the others.
-fn place(finding: &FindingReport) -> String {
+fn place(finding: &FindingReport, columns: usize) -> String {
     match (&finding.subject, finding.names.as_deref()) {
-        (Subject::Container(id), _) => format!("container {} (name PENDING)", inert(id.get(..12).unwrap_or(id))),
+        (Subject::Container(id), _) => {
+            format!("container {} (name PENDING)", inert(id.get(..12).unwrap_or(id)))
+        }
         (Subject::Workload { namespace, name, container, .. }, names) => {
             // The pod of one replica, or the workload's name where it is not known.
             let pod = names.map_or(name, |names| &names.pod);
             let mut parts = [namespace, pod, container].map(inert);
             let width = |text: &String| text.chars().map(columns_of).sum::<usize>();
-            let mut over = (parts.iter().map(width).sum::<usize>() + 2).saturating_sub(PLACE);
-            while over > 0 {
+            while parts.iter().map(width).sum::<usize>() + 2 > columns {
                 let Some(widest) = parts.iter_mut().max_by_key(|part| width(part)) else { break };
-                let columns = width(widest);
-                if columns <= 1 {
+                if width(widest) <= 1 {
                     break;
                 }
-                *widest = fit(widest, columns - 1);
-                over = (parts.iter().map(width).sum::<usize>() + 2).saturating_sub(PLACE);
+                *widest = fit(widest, width(widest) - 1);
             }
             parts.join("/")
         }
@@ -196,7 +198,7 @@ TIME      VERDICT   CONTROL            NAMESPACE/POD/CONTAINER                  
 
     #[test]
     fn never_wider_than_the_terminal() {
-        for columns in [110, 120, 200] {
+        for columns in [60, 80, 120, 200] {
             let look = Look { color: false, columns: Some(columns) };
             for change in [plain_change(), hostile_change()] {
                 let shown = line(&change, look);

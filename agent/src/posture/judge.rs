@@ -6,22 +6,21 @@ use agent_abi::record::{TaskState, task_flag};
 use hashbrown::HashMap;
 
 use super::{
-    Baseline, CONTROL_COUNT, CONTROLS, Change, ControlId, Counters, Exemption, Exemptions, Facts, FindingId,
-    HostFacts, Observation, Settings, Sizes, Subject, Verdict,
+    Baseline, CONTROL_COUNT, CONTROLS, Change, ControlId, Counters, Exemptions, Facts, HostFacts,
+    Observation, Settings, Sizes, Subject, Verdict,
+    entry::{ContainerEntry, MAX_THREADS, Mark, ProcessEntry},
     finding::Instance,
-    ledger::{Ledger, Share, Transfer},
+    ledger::Ledger,
     observation::{CLASSES, Class},
 };
 use crate::{
     context::{
-        Container, ContainerId, ContainerKey, Enrichment, Names, PendingReason, Process, ProcessId,
-        SeccompAllow, Stage,
+        Container, ContainerId, ContainerKey, Enrichment, PendingReason, Process, ProcessId, SeccompAllow,
+        Stage,
     },
     time::{Clock, Date, SECOND},
 };
 
-/// Threads of a process that are kept apart because they differ from its leader.
-const MAX_THREADS: usize = 64;
 /// How long a container that went before it was named can still get its name.
 const LINGER_NS: u64 = 30 * SECOND;
 
@@ -55,100 +54,13 @@ pub struct Judged<'a> {
     pub container: &'a Container,
 }
 
-/// What a control last said of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
-    class: Class,
-    digest: u32,
-}
-
-impl Mark {
-    const NONE: Self = Self { class: Class::NotApplicable, digest: 0 };
-
-    fn of(observation: &Observation) -> Self {
-        Self { class: observation.outcome.class(), digest: observation.evidence.digest() }
-    }
-}
-
-type Marks = [Mark; CONTROL_COUNT];
-
-struct ProcessEntry {
-    container: ContainerKey,
-    exec_id: u64,
-    leader: Marks,
-    /// Other threads that differ from the leader, or did.
-    threads: Vec<(u32, Marks)>,
-    /// Path of the executable, made when the first instance needs it.
-    exe: Option<Arc<[u8]>>,
-}
-
-/// What is kept of a container.
-pub(super) struct ContainerEntry {
-    pub(super) id: ContainerId,
-    pub(super) subject: Subject,
-    pub(super) names: Option<Arc<Names>>,
-    pub(super) pending: Option<PendingReason>,
-    hold_until: u64,
-    baseline: Option<Baseline>,
-    exempt: [Option<Arc<Exemption>>; CONTROL_COUNT],
-    /// Tasks by control and class.
-    tally: [[u32; CLASSES]; CONTROL_COUNT],
-    findings: [Option<FindingId>; CONTROL_COUNT],
-    /// The newest observation that passed, and the newest that did not.
-    seen: [[Observation; 2]; CONTROL_COUNT],
-    processes: u32,
-    /// Some tasks were not judged for want of room.
-    is_incomplete: bool,
-    is_gone: bool,
-    /// Gone and counted out, waiting for its name until then.
-    linger_until: Option<u64>,
-}
-
-impl ContainerEntry {
-    fn share(&self, control: usize, exempt: bool) -> Share {
-        let mut share = Share::default();
-        for class in [Class::Unknown, Class::Fail, Class::Drift] {
-            share[Verdict::of(class, exempt) as usize] += self.tally[control][class as usize];
-        }
-        share
-    }
-
-    /// The verdict on the container, and the observation behind it if that is still known.
-    pub(super) fn verdict(&self, control: usize) -> (Verdict, Option<Observation>) {
-        let tally = &self.tally[control];
-        let seen = &self.seen[control];
-        let worst = [Class::Drift, Class::Fail, Class::Unknown, Class::Pass]
-            .into_iter()
-            .find(|&class| tally[class as usize] > 0);
-        match worst {
-            None => (Verdict::Unknown, Some(Observation::NOT_JUDGED)),
-            Some(Class::Pass) if self.is_incomplete => (
-                Verdict::Unknown,
-                Some(Observation {
-                    outcome: super::Outcome::Unknown(super::UnknownReason::NotAllJudged),
-                    evidence: super::Evidence::NONE,
-                }),
-            ),
-            Some(class) => {
-                let newest = seen[usize::from(class > Class::Pass)];
-                let is_current = newest.outcome.class() == class;
-                (Verdict::of(class, self.exempt[control].is_some()), is_current.then_some(newest))
-            }
-        }
-    }
-
-    pub(super) fn exemption(&self, control: usize) -> Option<&Arc<Exemption>> {
-        self.exempt[control].as_ref()
-    }
-}
-
 /// The judge and its ledger. Lives on the hot loop's thread; nothing in here waits.
 pub struct Posture {
     settings: Settings,
-    exemptions: Exemptions,
+    pub(super) exemptions: Exemptions,
     host: HostFacts,
     /// Last day for which exemptions were looked up.
-    today: Option<Date>,
+    pub(super) today: Option<Date>,
     pub(super) ledger: Ledger,
     pub(super) containers: HashMap<ContainerKey, ContainerEntry>,
     processes: HashMap<ProcessId, ProcessEntry>,
@@ -195,7 +107,7 @@ impl Posture {
             entry.baseline = Some(Baseline { state: *task });
         }
         let baseline = entry.baseline;
-        if !self.make_process(process.id, key, task.exec_id, now, changes) {
+        if !self.make_process(process.id, key, task.exec_id, cause, now, changes) {
             return;
         }
         self.ledger.counters.judged += 1;
@@ -245,7 +157,8 @@ impl Posture {
                 if entry.names.is_none() && matches!(container.enrichment, Enrichment::Complete(_)) {
                     self.named(container, now);
                 }
-                true
+                // Counted out already: a late event of a container that is no more.
+                self.containers.get(&container.key).is_some_and(|entry| entry.linger_until.is_none())
             }
             None if container.gone => false,
             None if self.containers.len() >= self.settings.max_containers => {
@@ -253,8 +166,12 @@ impl Posture {
                 false
             }
             None => {
-                let entry = self.new_container(container, now);
+                let mut entry = self.new_container(container, now);
+                let goes_on = self.has_unconfirmed && self.take_up_pending(&mut entry);
                 self.containers.insert(container.key, entry);
+                if goes_on {
+                    self.named(container, now);
+                }
                 true
             }
         }
@@ -289,12 +206,6 @@ impl Posture {
         }
     }
 
-    fn exemptions_of(&self, names: Option<&Names>, today: Date) -> [Option<Arc<Exemption>>; CONTROL_COUNT] {
-        std::array::from_fn(|control| {
-            self.exemptions.find(CONTROLS[control].id, names?, today).map(Arc::clone)
-        })
-    }
-
     /// Whether the process is kept with its present image, which it is from now on if there is
     /// room.
     fn make_process(
@@ -302,13 +213,20 @@ impl Posture {
         id: ProcessId,
         container: ContainerKey,
         exec_id: u64,
+        cause: Cause,
         now: Clock,
         changes: &mut Vec<Change>,
     ) -> bool {
-        if let Some(entry) = self.processes.get(&id) {
-            // 0: not read, as in a scan of /proc.
-            let is_same_image = entry.exec_id == exec_id || entry.exec_id == 0 || exec_id == 0;
-            if entry.container == container && is_same_image {
+        if let Some(entry) = self.processes.get_mut(&id) {
+            // 0: not read, as in a scan of /proc, which sees images and no changes of them.
+            let is_read = entry.exec_id != 0 && exec_id != 0;
+            let is_same_image = entry.exec_id == exec_id || (!is_read && cause != Cause::Exec);
+            let is_same_container = entry.container == container;
+            entry.exec_id = if is_same_image { entry.exec_id.max(exec_id) } else { exec_id };
+            if is_same_container {
+                if !is_same_image {
+                    self.image_replaced(id, now, changes);
+                }
                 return true;
             }
             self.process_gone(id, now, changes);
@@ -317,7 +235,6 @@ impl Posture {
             self.refuse(container);
             return false;
         }
-        // The last process of a container that is gone may just have taken it along.
         let Some(entry) = self.containers.get_mut(&container) else { return false };
         entry.processes += 1;
         self.processes.insert(
@@ -436,12 +353,24 @@ impl Posture {
 
     /// A process has ended.
     pub fn process_gone(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
-        let Some(ProcessEntry { container: key, leader, threads, .. }) = self.processes.remove(&process)
-        else {
-            return;
-        };
+        self.image_replaced(process, now, changes);
+        let Some(ProcessEntry { container: key, .. }) = self.processes.remove(&process) else { return };
         let Some(entry) = self.containers.get_mut(&key) else { return };
-        let tasks = std::iter::once((process.tgid, leader)).chain(threads);
+        entry.processes = entry.processes.saturating_sub(1);
+        if entry.is_gone && entry.processes == 0 {
+            self.count_out(key, now, changes);
+        }
+    }
+
+    /// A process has replaced its image: nothing that was said of it holds, and its other threads
+    /// are gone. It is judged anew next. [`Posture::judge`] sees that by itself where the kernel
+    /// tells the image's version.
+    pub fn image_replaced(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
+        let Some(kept) = self.processes.get_mut(&process) else { return };
+        kept.exe = None;
+        let leader = std::mem::replace(&mut kept.leader, [Mark::NONE; CONTROL_COUNT]);
+        let tasks = std::iter::once((process.tgid, leader)).chain(kept.threads.drain(..));
+        let Some(entry) = self.containers.get_mut(&kept.container) else { return };
         for (tid, marks) in tasks {
             for (control, mark) in marks.into_iter().enumerate() {
                 let tally = &mut entry.tally[control][mark.class as usize];
@@ -456,16 +385,6 @@ impl Posture {
                 }
             }
         }
-        entry.processes = entry.processes.saturating_sub(1);
-        if entry.is_gone && entry.processes == 0 {
-            self.count_out(key, now, changes);
-        }
-    }
-
-    /// A process has replaced its image, and is judged anew next. [`Posture::judge`] sees that by
-    /// itself where the kernel tells the image's version.
-    pub fn image_replaced(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
-        self.process_gone(process, now, changes);
     }
 
     /// A container's cgroup was removed. Tasks that had left it live on and are still its own.
@@ -505,82 +424,6 @@ impl Posture {
         }
     }
 
-    /// A container has a name, or another reason not to have one. Judge its processes again
-    /// afterwards ([`Cause::Context`]): what they declared is known now. What this changes is told
-    /// by them and the next [`Posture::tick`].
-    pub fn named(&mut self, container: &Container, now: Clock) {
-        let names = match &container.enrichment {
-            Enrichment::Complete(names) => names,
-            Enrichment::Pending(reason) => {
-                if let Some(entry) = self.containers.get_mut(&container.key)
-                    && entry.names.is_none()
-                {
-                    entry.pending = Some(*reason);
-                }
-                return;
-            }
-        };
-        let exempt = self.exemptions_of(Some(names), now.date());
-        let Some(entry) = self.containers.get_mut(&container.key) else { return };
-        let subject = Subject::of_workload(names);
-        let is_attached = entry.linger_until.is_none();
-        for (control, exemption) in exempt.into_iter().enumerate() {
-            let old_share = entry.share(control, entry.exempt[control].is_some());
-            let new_share = entry.share(control, exemption.is_some());
-            if let Some(from) = entry.findings[control] {
-                let control_id = CONTROLS[control].id;
-                let to = self.ledger.id_of(&subject, control_id);
-                let is_exempt = exemption.is_some();
-                let is_there = if from == to {
-                    self.ledger.reclassify(from, container.key, old_share, new_share, |outcome| {
-                        Verdict::of(outcome.class(), is_exempt)
-                    });
-                    true
-                } else {
-                    let transfer = Transfer {
-                        container: container.key,
-                        from,
-                        to,
-                        subject: subject.clone(),
-                        control: control_id,
-                        old_share,
-                        new_share,
-                        exempt: is_exempt,
-                        is_attached,
-                    };
-                    self.ledger.transfer(transfer, now)
-                };
-                entry.findings[control] = is_there.then_some(to);
-                if let Some(finding) = self.ledger.get_mut(to) {
-                    finding.pending = None;
-                    finding.hold_until = now.boottime_ns;
-                    if is_exempt {
-                        finding.exemption.clone_from(&exemption);
-                    }
-                    let own = finding.instances.iter_mut().chain(&mut finding.last);
-                    for instance in own.filter(|instance| instance.container == container.key) {
-                        instance.names = Some(Arc::clone(names));
-                    }
-                }
-            }
-            entry.exempt[control] = exemption;
-        }
-        entry.subject = subject;
-        entry.names = Some(Arc::clone(names));
-        entry.pending = None;
-        if !is_attached {
-            self.containers.remove(&container.key);
-        }
-        self.ledger.wake();
-    }
-
-    /// Other exemptions hold from now on.
-    pub fn set_exemptions(&mut self, exemptions: Exemptions) {
-        self.exemptions = exemptions;
-        self.today = None;
-        self.ledger.wake();
-    }
-
     /// The start scan is done: what the last run left open must be confirmed by now.
     pub fn scan_complete(&mut self, now: Clock) {
         self.scanned_at = Some(now.boottime_ns);
@@ -607,42 +450,6 @@ impl Posture {
         self.ledger.tick(now, changes);
     }
 
-    fn renew_exemptions(&mut self, today: Date) {
-        for expired in self.exemptions.expired(today) {
-            tracing::warn!(
-                owner = %expired.owner,
-                reason = %expired.reason,
-                expired = expired.expires.map(tracing::field::display),
-                "exemption has expired and counts as absent"
-            );
-        }
-        let keys: Vec<_> = self.containers.keys().copied().collect();
-        for key in keys {
-            let Some(names) = self.containers.get(&key).and_then(|entry| entry.names.clone()) else {
-                continue;
-            };
-            let exempt = self.exemptions_of(Some(&names), today);
-            let Some(entry) = self.containers.get_mut(&key) else { continue };
-            for (control, exemption) in exempt.into_iter().enumerate() {
-                if entry.exempt[control] == exemption {
-                    continue;
-                }
-                let old_share = entry.share(control, entry.exempt[control].is_some());
-                let new_share = entry.share(control, exemption.is_some());
-                if let Some(id) = entry.findings[control] {
-                    let is_exempt = exemption.is_some();
-                    self.ledger.reclassify(id, key, old_share, new_share, |outcome| {
-                        Verdict::of(outcome.class(), is_exempt)
-                    });
-                    if let Some(finding) = self.ledger.get_mut(id) {
-                        finding.exemption.clone_from(&exemption);
-                    }
-                }
-                entry.exempt[control] = exemption;
-            }
-        }
-    }
-
     /// What did not fit, since start.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -657,31 +464,5 @@ impl Posture {
             containers: self.containers.len(),
             processes: self.processes.len(),
         }
-    }
-}
-
-impl ProcessEntry {
-    /// The marks of a thread; `None` when they need not or cannot be kept.
-    fn marks(
-        &mut self,
-        tid: u32,
-        is_leader: bool,
-        observations: &[Observation; CONTROL_COUNT],
-    ) -> Option<&mut Marks> {
-        if is_leader {
-            return Some(&mut self.leader);
-        }
-        let place = match self.threads.iter().position(|(kept, _)| *kept == tid) {
-            Some(place) => place,
-            None => {
-                let same = self.leader.iter().zip(observations).all(|(mark, new)| *mark == Mark::of(new));
-                if same || self.threads.len() >= MAX_THREADS {
-                    return None;
-                }
-                self.threads.push((tid, [Mark::NONE; CONTROL_COUNT]));
-                self.threads.len() - 1
-            }
-        };
-        Some(&mut self.threads[place].1)
     }
 }

@@ -179,6 +179,9 @@ impl Ledger {
             Some(mut old) => {
                 new.first_seen = new.first_seen.min(old.first_seen);
                 new.count = new.count.saturating_add(old.count);
+                if new.restored.is_none() {
+                    new.restored = old.restored.clone();
+                }
                 if moved_live == 0 {
                     // It was over before it had a name.
                     new.peak = new.peak.max(share_of(old.peak.max(old.told)));

@@ -7,6 +7,7 @@ mod capability;
 mod change;
 pub mod control;
 mod controls;
+mod entry;
 mod exemption;
 mod facts;
 mod finding;
@@ -14,10 +15,13 @@ mod inventory;
 mod judge;
 mod key;
 mod ledger;
+mod naming;
 mod observation;
 mod settings;
 pub mod store;
 mod syscall;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,7 @@
 //! What outlives the agent: findings keep their ids, first sight and count over a kill -9.
 //!
 //! [`Posture::snapshot`] and [`Posture::restore`] run on the hot loop's thread and touch no file;
-//! [`write`] and [`read`] do, on the slow side.
+//! [`write()`] and [`read`] do, on the slow side.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ use crate::{
 
 /// Version of [`Snapshot`]'s form.
 const VERSION: u32 = 1;
-/// A larger file is not one that [`write`] made.
+/// A larger file is not one that [`write()`] made.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// Every finding, and who each container belonged to.
@@ -132,10 +132,17 @@ impl Posture {
     /// What is to be kept, in an order of its own so that the same state gives the same bytes.
     #[must_use]
     pub fn snapshot(&self, boot_id: &str, now: Clock) -> Snapshot {
-        let told = self.ledger.sorted().into_iter().filter(|finding| finding.stage != Stage::Held);
+        // One that was never told starts anew; one that came back was resolved as far as told.
+        let told = self
+            .ledger
+            .sorted()
+            .into_iter()
+            .filter(|finding| finding.stage != Stage::Held || finding.reopened > 0);
         let findings = told
             .map(|finding| {
-                let report = finding.report(finding.told, None, now);
+                let is_held = finding.stage == Stage::Held;
+                let verdict = if is_held { finding.peak } else { finding.told };
+                let report = finding.report(verdict, None, now);
                 StoredFinding {
                     id: report.id,
                     subject: report.subject,
@@ -145,7 +152,7 @@ impl Posture {
                     first_seen: report.first_seen,
                     last_seen: report.last_seen,
                     count: report.count,
-                    reopened: report.reopened,
+                    reopened: report.reopened - u32::from(is_held),
                     instance: report.instances.into_iter().next().map(Into::into),
                 }
             })
