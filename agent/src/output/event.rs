@@ -48,21 +48,23 @@ pub enum Body {
     Finding(Box<Finding>),
     /// Events were lost.
     Loss {
-        /// Ring, queue or hook.
-        at: String,
+        /// Ring or queue.
+        at: &'static str,
         /// How many.
         lost: u64,
         /// Why.
-        reason: String,
+        reason: &'static str,
+        /// Within which time.
+        #[serde(flatten)]
+        interval: Interval,
     },
-    /// Something cannot be seen from here on.
+    /// For a while the agent saw nothing.
     Blind {
-        /// Hook or source.
-        at: String,
         /// Why.
-        reason: String,
-        /// Slugs of the controls that do not see because of it.
-        controls: Vec<String>,
+        reason: &'static str,
+        /// From when to when.
+        #[serde(flatten)]
+        interval: Interval,
     },
     /// What is seen, and how well.
     Coverage {
@@ -86,6 +88,46 @@ pub enum Body {
         /// Why.
         reason: String,
     },
+}
+
+/// From one moment to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Interval {
+    /// RFC 3339.
+    pub from: String,
+    /// RFC 3339.
+    pub to: String,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub from_boottime_ns: u64,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub to_boottime_ns: u64,
+}
+
+impl Interval {
+    /// Between two moments.
+    #[must_use]
+    pub fn new(from: Clock, to: Clock) -> Self {
+        Self {
+            from: from.rfc3339(),
+            to: to.rfc3339(),
+            from_boottime_ns: from.boottime_ns,
+            to_boottime_ns: to.boottime_ns,
+        }
+    }
+}
+
+impl Body {
+    /// Events that a ring or queue had no room for.
+    #[must_use]
+    pub fn loss(at: &'static str, lost: u64, reason: &'static str, from: Clock, to: Clock) -> Self {
+        Self::Loss { at, lost, reason, interval: Interval::new(from, to) }
+    }
+
+    /// A time in which nothing was seen.
+    #[must_use]
+    pub fn blind(reason: &'static str, from: Clock, to: Clock) -> Self {
+        Self::Blind { reason, interval: Interval::new(from, to) }
+    }
 }
 
 /// A finding.
