@@ -1,5 +1,7 @@
 //! The lab proves itself, so that a failure elsewhere is not the lab's.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -31,7 +33,7 @@ const SLEEP: [&str; 2] = ["/bin/sleep", "2147483647"];
 #[test]
 fn every_demo_pod_runs_as_asked() {
     let lab = Lab::start().unwrap();
-    let demo = pods::demo(lab.containerd().ledger().dir()).unwrap();
+    let demo = pods::demo(lab.dir()).unwrap();
     // The runtime gives no more than it has itself.
     let all = Credentials::of(std::process::id()).unwrap().cap_bounding;
     for pod in &demo {
@@ -151,7 +153,7 @@ fn a_process_can_be_born_in_a_control_group() {
 #[test]
 fn nothing_is_left_after_a_lab() {
     let lab = Lab::start().unwrap();
-    let dir = lab.containerd().ledger().dir().to_owned();
+    let dir = lab.dir().to_owned();
     let spec = PodSpec::new("test", "drop").container(ContainerSpec::restricted("app", SLEEP));
     lab.run(&spec).unwrap();
     assert!(!remains(&dir, &spec.uid).is_empty());

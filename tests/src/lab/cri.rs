@@ -73,7 +73,7 @@ pub struct ContainerInfo {
     pub oci: Value,
 }
 
-/// The client.
+/// The client. It blocks, so it is not for use within an async runtime.
 pub struct Cri {
     tokio: Runtime,
     runtime: RuntimeServiceClient<Channel>,
