@@ -86,6 +86,20 @@ fn a_program_run_in_a_container_has_its_credentials() {
 }
 
 #[test]
+fn a_restarted_container_is_another_in_the_same_pod() {
+    let lab = Lab::start().unwrap();
+    let spec = PodSpec::new("test", "again").container(ContainerSpec::restricted("app", SLEEP));
+    let mut pod = lab.run(&spec).unwrap();
+    let first = pod.containers[0].clone();
+    lab.restart(&mut pod, "app").unwrap();
+    let second = &pod.containers[0];
+    assert_eq!((first.attempt, second.attempt), (0, 1));
+    assert_ne!(first.id, second.id);
+    assert!(Credentials::of(first.pid).is_err());
+    assert_eq!(proc::unified_cgroup(second.pid).unwrap(), spec.cgroup(&second.id));
+}
+
+#[test]
 fn no_new_privs_disarms_a_set_uid_program() {
     let lab = Lab::start().unwrap();
     let spec = PodSpec::new("test", "nnp").container(ContainerSpec::restricted("app", ["/bin/setuid-sleep"]));

@@ -86,6 +86,12 @@ impl Lab {
         self.cri.run_pod(pod, &self.containerd.ledger().log_dir(&pod.uid))
     }
 
+    /// Ends a pod's container and runs it again, as a kubelet does.
+    pub fn restart(&self, pod: &mut Pod, container: &str) -> Result<()> {
+        let log_dir = self.containerd.ledger().log_dir(&pod.spec.uid);
+        self.cri.restart(pod, container, &log_dir)
+    }
+
     /// Where the CRI listens.
     pub fn socket(&self) -> PathBuf {
         self.containerd.socket()
