@@ -1,5 +1,7 @@
 //! The lab proves itself, so that a failure elsewhere is not the lab's.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -31,7 +33,7 @@ const SLEEP: [&str; 2] = ["/bin/sleep", "2147483647"];
 #[test]
 fn every_demo_pod_runs_as_asked() {
     let lab = Lab::start().unwrap();
-    let demo = pods::demo(lab.containerd().ledger().dir()).unwrap();
+    let demo = pods::demo(lab.dir()).unwrap();
     // The runtime gives no more than it has itself.
     let all = Credentials::of(std::process::id()).unwrap().cap_bounding;
     for pod in &demo {
@@ -81,6 +83,20 @@ fn a_program_run_in_a_container_has_its_credentials() {
     assert!(Credentials::of(app.pid).is_err());
     lab.cri().remove_pod(&pod.sandbox).unwrap();
     assert!(lab.cri().sandboxes().unwrap().is_empty());
+}
+
+#[test]
+fn a_restarted_container_is_another_in_the_same_pod() {
+    let lab = Lab::start().unwrap();
+    let spec = PodSpec::new("test", "again").container(ContainerSpec::restricted("app", SLEEP));
+    let mut pod = lab.run(&spec).unwrap();
+    let first = pod.containers[0].clone();
+    lab.restart(&mut pod, "app").unwrap();
+    let second = &pod.containers[0];
+    assert_eq!((first.attempt, second.attempt), (0, 1));
+    assert_ne!(first.id, second.id);
+    assert!(Credentials::of(first.pid).is_err());
+    assert_eq!(proc::unified_cgroup(second.pid).unwrap(), spec.cgroup(&second.id));
 }
 
 #[test]
@@ -151,7 +167,7 @@ fn a_process_can_be_born_in_a_control_group() {
 #[test]
 fn nothing_is_left_after_a_lab() {
     let lab = Lab::start().unwrap();
-    let dir = lab.containerd().ledger().dir().to_owned();
+    let dir = lab.dir().to_owned();
     let spec = PodSpec::new("test", "drop").container(ContainerSpec::restricted("app", SLEEP));
     lab.run(&spec).unwrap();
     assert!(!remains(&dir, &spec.uid).is_empty());

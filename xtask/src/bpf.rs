@@ -1,12 +1,12 @@
 //! The kernel programs: compiled by a toolchain of their own, handed to the agent's build as one object.
 
-use std::{env, fs};
+use std::{env, fs, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{
-    command,
-    toolchain::{DEBIAN_PACKAGES, Offer},
+    command, setup,
+    toolchain::{DEBIAN_PACKAGES, Offer, Toolchain},
     workspace::Workspace,
 };
 
@@ -16,20 +16,9 @@ const PROGRAM: &str = "bpfel-unknown-none/release/kestrel-ebpf";
 /// Compiles the kernel programs. The object is written only when it differs, so that the agent is not rebuilt for
 /// nothing.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    let Some(toolchain) = Offer::gather().choose()? else {
-        bail!("The BPF compiler ({}) is not installed: run `cargo xtask setup`.", DEBIAN_PACKAGES.join(", "));
-    };
-    let package = workspace.root.join(PACKAGE);
-    // Apart from the workspace's own builds: another compiler, another profile.
-    let target = workspace.target.join("bpf/build");
-    let mut build = toolchain.cargo_build();
-    build.current_dir(&package).arg("--target-dir").arg(&target);
-    if env::var_os("CI").is_some() {
-        build.arg("--locked");
-    }
-    command::run(build.arg("--quiet")).context("cannot compile the kernel programs")?;
+    run(workspace, toolchain()?.build()).context("cannot compile the kernel programs")?;
 
-    let object = target.join(PROGRAM);
+    let object = build_dir(workspace).join(PROGRAM);
     let new = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
     let path = workspace.bpf_object();
     if fs::read(&path).ok().as_ref() != Some(&new) {
@@ -39,4 +28,39 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         fs::rename(&partial, &path)?;
     }
     Ok(())
+}
+
+/// Runs clippy on the kernel programs, with the compiler that builds them.
+pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
+    let toolchain = toolchain()?;
+    if toolchain == Toolchain::Debian {
+        setup::install_bpf_lints()?;
+    }
+    run(workspace, toolchain.lint())
+}
+
+fn toolchain() -> Result<Toolchain> {
+    Offer::gather().choose()?.with_context(|| {
+        format!(
+            "The BPF compiler ({}) is not installed: run `cargo xtask setup`.",
+            DEBIAN_PACKAGES.join(", ")
+        )
+    })
+}
+
+fn run(workspace: &Workspace, mut cargo: Command) -> Result<()> {
+    cargo
+        .current_dir(workspace.root.join(PACKAGE))
+        .arg("--quiet")
+        .arg("--target-dir")
+        .arg(build_dir(workspace));
+    if env::var_os("CI").is_some() {
+        cargo.arg("--locked");
+    }
+    command::run(&mut cargo)
+}
+
+/// Apart from the workspace's own builds: another compiler, another profile.
+fn build_dir(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("bpf/build")
 }

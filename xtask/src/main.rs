@@ -31,6 +31,8 @@ enum Task {
     Setup,
     /// Compile the kernel programs to target/bpf/kestrel.bpf.o.
     BuildEbpf,
+    /// Run clippy on the kernel programs.
+    LintEbpf,
     /// Compile the programs that tests run inside containers.
     BuildTriggers,
     /// Build the agent and run it on this node, until Ctrl-C.
@@ -60,6 +62,7 @@ fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Setup => setup::run()?,
         Task::BuildEbpf => bpf::build(&workspace)?,
+        Task::LintEbpf => bpf::lint(&workspace)?,
         Task::BuildTriggers => test::build_triggers(&workspace)?,
         Task::Up(args) => return up::run(&workspace, &args),
         Task::Test(args) => test::run(&workspace, &args)?,

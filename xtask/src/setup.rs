@@ -14,7 +14,7 @@ use nix::mount::{MsFlags, mount};
 use crate::{
     command,
     host::Facts,
-    toolchain::{self, BPF_LINKER, DEBIAN_PACKAGES, Offer},
+    toolchain::{self, BPF_LINKER, DEBIAN_CLIPPY, DEBIAN_PACKAGES, Offer},
 };
 
 /// A Debian package and how to tell that what it brings is there, from wherever.
@@ -58,6 +58,26 @@ fn install_packages(facts: &Facts) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    install(facts, &missing)?;
+    if lacks_containerd && Path::new("/run/systemd/system").exists() {
+        // Ours is a private one; the package's service is not wanted.
+        command::run(Command::new("systemctl").args(["--quiet", "disable", "--now", "containerd.service"]))?;
+    }
+    if Offer::gather().choose()?.is_none() {
+        bail!("{} did not bring a compiler for BPF: is this not Debian 12?", DEBIAN_PACKAGES.join(", "));
+    }
+    Ok(())
+}
+
+/// Installs clippy for Debian's compiler, which only a check before a merge needs.
+pub(crate) fn install_bpf_lints() -> Result<()> {
+    if Path::new(DEBIAN_CLIPPY).exists() {
+        return Ok(());
+    }
+    install(&Facts::gather()?, &[("rust-web-clippy", "lints the kernel programs")])
+}
+
+fn install(facts: &Facts, missing: &[(&str, &str)]) -> Result<()> {
     let packages: Vec<_> = missing.iter().map(|(package, _)| *package).collect();
     if command::find("apt-get").is_none() {
         bail!("Please install the equivalents of these Debian packages: {}.", packages.join(", "));
@@ -68,15 +88,7 @@ fn install_packages(facts: &Facts) -> Result<()> {
     let reasons: Vec<_> = missing.iter().map(|(package, why)| format!("{package} ({why})")).collect();
     eprintln!("setup: installing {}", reasons.join(", "));
     apt(&["update"])?;
-    apt(&[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat())?;
-    if lacks_containerd && Path::new("/run/systemd/system").exists() {
-        // Ours is a private one; the package's service is not wanted.
-        command::run(Command::new("systemctl").args(["--quiet", "disable", "--now", "containerd.service"]))?;
-    }
-    if Offer::gather().choose()?.is_none() {
-        bail!("{} did not bring a compiler for BPF: is this not Debian 12?", DEBIAN_PACKAGES.join(", "));
-    }
-    Ok(())
+    apt(&[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat())
 }
 
 fn apt(args: &[&str]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `test`: everything that can be tested on this machine.
 
-use std::{env, fs, path::Path};
+use std::{env, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -70,7 +70,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         tests.arg("--no-fail-fast");
         tests
     };
-    command::run(tests.args(selection).args(&args.filter))?;
+    let result = command::run(tests.args(selection).args(&args.filter));
+    // A test that was killed could not clear its containers.
+    let lab = workspace.target.join("debug/kestrel-lab");
+    if args.only != Some(Suite::Unit) {
+        command::run(Command::new(lab).arg("sweep"))?;
+    }
+    result?;
     if nextest && args.only.is_none() {
         command::run(workspace.cargo("test").args(["--workspace", "--doc", "--quiet"]).args(&args.filter))?;
     }

@@ -19,6 +19,9 @@ pub(crate) const BPF_LINKER: &str = "0.10.3";
 /// Debian's packages for it.
 pub(crate) const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
 
+/// The lints of Debian's compiler, from its package `rust-web-clippy`.
+pub(crate) const DEBIAN_CLIPPY: &str = "/usr/bin/clippy-driver";
+
 /// A compiler for the BPF target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Toolchain {
@@ -68,18 +71,34 @@ impl Offer {
 
 impl Toolchain {
     /// A `cargo build` for the BPF target, yet without a folder to run in.
-    pub(crate) fn cargo_build(self) -> Command {
+    pub(crate) fn build(self) -> Command {
+        self.cargo("build")
+    }
+
+    /// The same for clippy, with every warning an error.
+    pub(crate) fn lint(self) -> Command {
+        // What `cargo clippy` does; cargo-clippy itself would take the host's compiler.
+        let driver = match self {
+            Self::Debian => DEBIAN_CLIPPY,
+            Self::Nightly => "clippy-driver",
+        };
+        let mut cargo = self.cargo("check");
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", driver).env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
+        cargo
+    }
+
+    fn cargo(self, subcommand: &str) -> Command {
         let mut cargo = match self {
             Self::Debian => {
                 let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-                // Its libcore uses features that stable compilers refuse elsewhere.
+                cargo.arg(subcommand);
+                // The target is not stable, which the compiler itself does not mind.
                 cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
-                cargo.arg("build");
                 cargo
             }
             Self::Nightly => {
                 let mut cargo = Command::new("rustup");
-                cargo.args(["run", "nightly", "cargo", "build", "-Z", "build-std=core"]);
+                cargo.args(["run", "nightly", "cargo", subcommand, "-Z", "build-std=core"]);
                 cargo.env_remove("RUSTC").env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
                 cargo
             }

@@ -23,8 +23,8 @@ use nix::{
 
 use crate::{bpf, command, host::Facts, process, setup, test, workspace::Workspace};
 
-/// Pins of a run from a checkout, apart from those of an installed agent.
-const PINS: &str = "/sys/fs/bpf/kestrel-dev";
+/// Where the kernel keeps pins; below it, each run's folder has its own.
+const PINS: &str = "/sys/fs/bpf";
 
 /// How long the agent, and after it the demo, may take to stop before they are killed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let mut defaults = vec![
         ("--state-dir", run.dir.join("state")),
         ("--findings-file", findings),
-        ("--pin-dir", PINS.into()),
+        ("--pin-dir", run.pins.clone()),
     ];
     if let Some(lab) = &lab {
         defaults.push(("--cri-socket", lab.socket.clone()));
@@ -88,6 +88,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
 #[derive(Debug)]
 struct Run {
     dir: PathBuf,
+    pins: PathBuf,
     bin: PathBuf,
     signals: SigSet,
     inbox: SignalFd,
@@ -108,7 +109,7 @@ impl Run {
             [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD].into_iter().collect();
         signals.thread_block()?;
         let inbox = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        let run = Self { dir: dir.to_owned(), bin, signals, inbox };
+        let run = Self { dir: dir.to_owned(), pins: pin_dir(dir), bin, signals, inbox };
         run.sweep()?;
         Ok(run)
     }
@@ -166,9 +167,9 @@ impl Run {
         for name in ["agent.pid", "lab.pid", "up.pid"] {
             remove_file(&self.dir.join(name))?;
         }
-        match fs::remove_dir_all(PINS) {
+        match fs::remove_dir_all(&self.pins) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {PINS}"))
+                Err(error).with_context(|| format!("cannot remove {}", self.pins.display()))
             }
             _ => Ok(()),
         }
@@ -224,6 +225,12 @@ impl Lab {
     }
 }
 
+/// Names in the file system of BPF may not hold dots.
+fn pin_dir(dir: &Path) -> PathBuf {
+    let name = dir.to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    Path::new(PINS).join(format!("kestrel-dev{name}"))
+}
+
 fn is_given(args: &[String], flag: &str) -> bool {
     args.iter().any(|arg| arg.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
 }
@@ -252,6 +259,11 @@ mod tests {
         let args = ["--listen=1:2", "--state-dir", "x"].map(str::to_owned);
         assert!(is_given(&args, "--listen") && is_given(&args, "--state-dir"));
         assert!(!is_given(&args, "--list") && !is_given(&args, "--pin-dir"));
+    }
+
+    #[test]
+    fn each_folder_has_its_pins() {
+        assert_eq!(pin_dir(Path::new("/a.b/c")), Path::new("/sys/fs/bpf/kestrel-dev-a-b-c"));
     }
 
     #[test]

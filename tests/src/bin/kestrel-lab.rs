@@ -52,8 +52,8 @@ fn demo(dir: Option<&Path>, die_with_parent: bool) -> Result<()> {
         prctl::set_pdeathsig(Signal::SIGTERM)?;
     }
     let lab = Lab::start_shared(dir)?;
-    println!("cri socket: {}", lab.containerd().socket().display());
-    for pod in pods::demo(lab.containerd().ledger().dir())? {
+    println!("cri socket: {}", lab.socket().display());
+    for pod in pods::demo(lab.dir())? {
         if stop.try_recv() != Err(TryRecvError::Empty) {
             return Ok(());
         }

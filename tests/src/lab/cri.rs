@@ -1,7 +1,6 @@
 //! A blocking client of the Container Runtime Interface that does what a kubelet does.
 
 use std::{
-    collections::BTreeMap,
     collections::HashMap,
     fmt, fs,
     future::Future,
@@ -45,6 +44,8 @@ pub struct Container {
     pub id: String,
     /// Its name within the pod.
     pub name: String,
+    /// How often it was restarted.
+    pub attempt: u32,
     /// The pid of its first process, as the host sees it.
     pub pid: u32,
     /// Its control group, in every hierarchy.
@@ -73,7 +74,7 @@ pub struct ContainerInfo {
     pub oci: Value,
 }
 
-/// The client.
+/// The client. It blocks, so it is not for use within an async runtime.
 pub struct Cri {
     tokio: Runtime,
     runtime: RuntimeServiceClient<Channel>,
@@ -137,10 +138,21 @@ impl Cri {
         let sandbox = call!(self.runtime.run_pod_sandbox(request))?.pod_sandbox_id;
         let mut pod = Pod { sandbox, spec: spec.clone(), containers: Vec::new() };
         for container in &spec.containers {
-            let container = self.run_container(&pod, &config, container)?;
+            let container = self.run_container(&pod, &config, container, 0)?;
             pod.containers.push(container);
         }
         Ok(pod)
+    }
+
+    /// Ends a pod's container and runs it again: another id, the next attempt.
+    pub fn restart(&self, pod: &mut Pod, name: &str, log_dir: &Path) -> Result<()> {
+        let named = |container: &Container| container.name == name;
+        let old = pod.containers.iter().position(named).context("no container of that name")?;
+        let spec = pod.spec.containers.iter().find(|spec| spec.name == name).context("a spec for each")?;
+        self.remove_container(&pod.containers[old].id)?;
+        let attempt = pod.containers[old].attempt + 1;
+        pod.containers[old] = self.run_container(pod, &sandbox_config(&pod.spec, log_dir), spec, attempt)?;
+        Ok(())
     }
 
     fn run_container(
@@ -148,16 +160,17 @@ impl Cri {
         pod: &Pod,
         sandbox: &v1::PodSandboxConfig,
         spec: &ContainerSpec,
+        attempt: u32,
     ) -> Result<Container> {
         let request = v1::CreateContainerRequest {
             pod_sandbox_id: pod.sandbox.clone(),
-            config: Some(container_config(&pod.spec, spec)),
+            config: Some(container_config(&pod.spec, spec, attempt)),
             sandbox_config: Some(sandbox.clone()),
         };
         let id = call!(self.runtime.create_container(request))?.container_id;
         call!(self.runtime.start_container(v1::StartContainerRequest { container_id: id.clone() }))?;
         let pid = self.info(&id)?.pid;
-        Ok(Container { cgroup: pod.spec.cgroup(&id), name: spec.name.clone(), id, pid })
+        Ok(Container { cgroup: pod.spec.cgroup(&id), name: spec.name.clone(), attempt, id, pid })
     }
 
     /// Runs a program in a container and waits for its end.
@@ -256,15 +269,15 @@ fn sandbox_config(pod: &PodSpec, log_dir: &Path) -> v1::PodSandboxConfig {
     }
 }
 
-fn container_config(pod: &PodSpec, spec: &ContainerSpec) -> v1::ContainerConfig {
+fn container_config(pod: &PodSpec, spec: &ContainerSpec, attempt: u32) -> v1::ContainerConfig {
     let mut labels = kubelet_labels(pod);
     labels.insert("io.kubernetes.container.name".to_owned(), spec.name.clone());
-    let annotations = BTreeMap::from([
-        ("io.kubernetes.container.restartCount", "0"),
-        ("io.kubernetes.pod.terminationGracePeriod", "30"),
+    let annotations = HashMap::from([
+        ("io.kubernetes.container.restartCount".to_owned(), attempt.to_string()),
+        ("io.kubernetes.pod.terminationGracePeriod".to_owned(), "30".to_owned()),
     ]);
     v1::ContainerConfig {
-        metadata: Some(v1::ContainerMetadata { name: spec.name.clone(), attempt: 0 }),
+        metadata: Some(v1::ContainerMetadata { name: spec.name.clone(), attempt }),
         image: Some(v1::ImageSpec { image: image::APP.to_owned(), ..Default::default() }),
         command: spec.command.clone(),
         envs: spec
@@ -282,7 +295,7 @@ fn container_config(pod: &PodSpec, spec: &ContainerSpec) -> v1::ContainerConfig 
             })
             .collect(),
         labels,
-        annotations: annotations.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        annotations,
         log_path: format!("{}.log", spec.name),
         linux: Some(v1::LinuxContainerConfig {
             resources: Some(v1::LinuxContainerResources { oom_score_adj: 1000, ..Default::default() }),

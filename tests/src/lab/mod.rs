@@ -3,6 +3,27 @@
 //! A test that uses the kernel's hooks or containers starts with [`Lab::start`] (or, without containers,
 //! [`lock::KernelLock`]), which makes such tests wait for one another, also across processes. Dropping the lab
 //! ends all that it started.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use kestrel_tests::lab::{
+//!     Lab,
+//!     agent::Agent,
+//!     proc::Credentials,
+//!     spec::{ContainerSpec, PodSpec},
+//! };
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let lab = Lab::start()?;
+//! let agent = Agent::start(Some(&lab.socket()))?;
+//! let app = ContainerSpec { run_as_user: Some(0), ..ContainerSpec::restricted("app", ["/bin/sleep", "1000"]) };
+//! let pod = lab.run(&PodSpec::new("shop", "cart").container(app))?;
+//! assert_eq!(Credentials::of(pod.containers[0].pid)?.uid, [0; 4]);
+//! agent.wait_finding("root is found", Duration::from_secs(5), |finding| finding["control"] == "run-as-non-root")?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod agent;
 pub mod artifact;
@@ -18,7 +39,7 @@ pub mod proc;
 pub mod spec;
 pub mod sweep;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -63,6 +84,22 @@ impl Lab {
     pub fn run(&self, pod: &PodSpec) -> Result<Pod> {
         self.containerd.ledger().note_pod(&pod.uid)?;
         self.cri.run_pod(pod, &self.containerd.ledger().log_dir(&pod.uid))
+    }
+
+    /// Ends a pod's container and runs it again, as a kubelet does.
+    pub fn restart(&self, pod: &mut Pod, container: &str) -> Result<()> {
+        let log_dir = self.containerd.ledger().log_dir(&pod.spec.uid);
+        self.cri.restart(pod, container, &log_dir)
+    }
+
+    /// Where the CRI listens.
+    pub fn socket(&self) -> PathBuf {
+        self.containerd.socket()
+    }
+
+    /// A folder for what a test writes; it goes with the lab.
+    pub fn dir(&self) -> &Path {
+        self.containerd.ledger().dir()
     }
 
     /// The CRI client.

@@ -117,7 +117,7 @@ fn pod(app: &str, hash: &str, suffix: &str, container: ContainerSpec) -> PodSpec
     PodSpec::of_deployment("shop", app, hash, suffix).container(container)
 }
 
-/// runc leaves out a filter whose rules do nothing, so one rule names a syscall and allows it with a log entry.
+/// Mode 2 in `/proc`, and yet no filter worth the name.
 fn allow_all() -> serde_json::Value {
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
