@@ -1,7 +1,7 @@
 //! The hooks, and what each one counts.
 
 /// Attach points, and the handlers that [`Hook::SysExit`] tail-calls. The discriminant is the
-/// index into [`crate::map::COUNTERS`] and [`crate::map::SCRATCH`].
+/// index into [`crate::map::COUNTERS`].
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hook {
@@ -45,6 +45,16 @@ impl Hook {
         Self::TaskScan,
     ];
 
+    /// Ring that its records go to; `None` for a hook that sends none.
+    #[must_use]
+    pub const fn ring(self) -> Option<u32> {
+        match self {
+            Self::SysExit | Self::TaskScan => None,
+            Self::Open => Some(crate::map::RING_BULK),
+            _ => Some(crate::map::RING_CRITICAL),
+        }
+    }
+
     /// Name in logs, metrics and the attach report.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -67,6 +77,10 @@ impl Hook {
 /// `seen = submitted + lost + filtered + handed_on + tail_failed`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct HookCounters {
     /// Times the program ran.
     pub seen: u64,

@@ -6,14 +6,18 @@ pub const RINGS: &str = "RINGS";
 pub const COUNTERS: &str = "COUNTERS";
 /// Per-CPU next sequence number (`u64`), indexed by ring.
 pub const SEQUENCES: &str = "SEQUENCES";
-/// Handler index per system call ([`interest_index`]): 0 is "nobody wants it".
+/// Handler indices per system call number: 0 is "nobody wants it".
 pub const INTEREST: &str = "INTEREST";
 /// Program array of the handlers of `sys_exit`.
 pub const SYS_EXIT_HANDLERS: &str = "SYS_EXIT_HANDLERS";
 /// One [`Settings`].
 pub const SETTINGS: &str = "SETTINGS";
-/// Per-CPU buffers in which records are built, indexed by [`crate::hook::Hook`].
-pub const SCRATCH: &str = "SCRATCH";
+/// One [`Progress`]: kept by the agent for the agent that follows it; no program reads it.
+pub const PROGRESS: &str = "PROGRESS";
+/// The ring of [`RING_CRITICAL`].
+pub const CRITICAL: &str = "CRITICAL";
+/// The ring of [`RING_BULK`].
+pub const BULK: &str = "BULK";
 /// The [`crate::offset::Offsets`] global.
 pub const OFFSETS: &str = "OFFSETS";
 /// The [`Boot`] global.
@@ -26,14 +30,16 @@ pub const RING_BULK: u32 = 1;
 /// Number of rings.
 pub const RING_COUNT: usize = 2;
 
-/// System call numbers per ABI in [`INTEREST`]. x86-64's highest is below 512.
+/// Slots of [`INTEREST`], one per system call number. x86-64's highest is below 512.
 pub const SYSCALLS: u32 = 512;
-/// Slots of [`INTEREST`]: the native table, then the 32-bit one.
-pub const INTEREST_SLOTS: u32 = SYSCALLS * 2;
+/// Bits by which the 32-bit ABI's handler is shifted in a slot of [`INTEREST`]; the native one has
+/// the lowest byte. One look-up answers for both, and a process' ABI is asked only where one of
+/// them is wanted.
+pub const INTEREST_COMPAT_SHIFT: u32 = 8;
 
-/// Slot of a native call.
+/// A native call.
 pub const ABI_NATIVE: u32 = 0;
-/// Slot of a 32-bit call (`int 0x80`, open to any process).
+/// A 32-bit call (`int 0x80`, open to any process).
 pub const ABI_COMPAT: u32 = 1;
 
 /// Handler of [`crate::hook::Hook::Credentials`] in [`SYS_EXIT_HANDLERS`].
@@ -42,10 +48,6 @@ pub const HANDLER_CREDENTIALS: u32 = 1;
 pub const HANDLER_OPEN: u32 = 2;
 /// Slots of [`SYS_EXIT_HANDLERS`]; 0 is unused because 0 means "not wanted".
 pub const HANDLER_SLOTS: u32 = 16;
-
-/// Bytes of one scratch buffer: the longest record, and room for one more path component, so that
-/// the verifier can bound every write with one mask.
-pub const SCRATCH_BYTES: usize = 16384;
 
 /// What may change while the programs run.
 #[repr(C)]
@@ -61,21 +63,44 @@ pub struct Settings {
     pub reader_sleeps: u32,
 }
 
+/// How far the reader came. It outlives the reader, like the rings and the counters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Progress {
+    /// When the reader last drained the rings, `CLOCK_BOOTTIME` nanoseconds; 0: never.
+    pub alive_ns: u64,
+    /// Records lost in each ring, by the hooks' counters, that have been reported.
+    pub reported_lost: [u64; RING_COUNT],
+}
+
 /// What is fixed for this boot, written before the programs are loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 pub struct Boot {
     /// Bytes of each ring.
     pub ring_bytes: [u32; RING_COUNT],
     /// Index of the pids controller in `css_set.subsys` where containers are v1 cgroups;
     /// [`CGROUP_V2`] where they are v2 cgroups.
     pub cgroup_subsys: u32,
+    /// `cgroup_root.hierarchy_id` of the hierarchy that containers live in; 0 for v2.
+    pub cgroup_hierarchy: u32,
     /// Bytes of the seccomp allow bitmap; 0 where the kernel has none.
     pub seccomp_bitmap_bytes: u32,
+    /// Flag in `thread_info.status` that marks a 32-bit call (`TS_COMPAT`, arch/x86).
+    pub ts_compat: u32,
 }
 
 /// [`Boot::cgroup_subsys`]: containers are v2 cgroups.
 pub const CGROUP_V2: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<Settings>() == 8);
-const _: () = assert!(size_of::<Boot>() == 16);
+const _: () = assert!(size_of::<Progress>() == 24);
+const _: () = assert!(size_of::<Boot>() == 24);

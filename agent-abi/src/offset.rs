@@ -33,6 +33,7 @@ macro_rules! offsets {
         /// Byte offset of each field in its structure, from this kernel's BTF.
         #[repr(C)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
         pub struct Offsets {
             $($(#[$doc])* pub $name: u32,)*
         }

@@ -411,11 +411,13 @@ pub const COMPONENT_BYTES: usize = 255;
 /// Most components of a path that are walked.
 pub const COMPONENTS: usize = 48;
 /// Most bytes of a path in a record.
-pub const PATH_BYTES: usize = 4096;
+pub const PATH_BYTES: usize = 2048;
 /// Most bytes of argv in a record.
 pub const ARGV_BYTES: usize = 4096;
 /// Most bytes of the file name as given.
 pub const FILENAME_BYTES: usize = 1024;
+/// Most bytes of a cgroup's path.
+pub const CGROUP_PATH_BYTES: usize = 1024;
 /// Most bytes of the seccomp allow bitmap.
 pub const SECCOMP_BITMAP_BYTES: usize = 64;
 

@@ -26,5 +26,6 @@ pub use container::{
 pub use containers::{CgroupCounts, ContainerCounts};
 pub use effect::{Effect, Why};
 pub use follow::{Context, Counts, Host, Limits};
+pub(crate) use process::NANOS_PER_TICK;
 pub use process::{Origin, Process, ProcessId, SeccompAllow, Stage};
 pub use processes::{ARGV_BYTES, EXE_PATH_BYTES, ProcessCounts};

@@ -1,0 +1,86 @@
+//! Globals and maps shared by all programs. Their names are those of `agent_abi::map`.
+
+use agent_abi::{
+    hook::{HOOKS, Hook, HookCounters},
+    map::{Boot, HANDLER_SLOTS, Progress, RING_COUNT, SYSCALLS, Settings},
+    offset::Offsets,
+};
+use aya_ebpf::{
+    btf_maps::{Array, ArrayOfMaps, PerCpuArray, ProgramArray, RingBuf},
+    macros::btf_map,
+};
+
+/// Written before load, frozen after.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets::ABSENT;
+
+/// Written before load, frozen after.
+#[unsafe(no_mangle)]
+pub static BOOT: Boot = Boot {
+    ring_bytes: [0; RING_COUNT],
+    cgroup_subsys: 0,
+    cgroup_hierarchy: 0,
+    seccomp_bitmap_bytes: 0,
+    ts_compat: 0,
+};
+
+/// Reads one field of a frozen global. Volatile: the compiler must not fold in the placeholder.
+#[inline(always)]
+pub fn frozen<T: Copy>(field: &'static T) -> T {
+    // SAFETY: a reference to a static that nothing writes after load.
+    unsafe { core::ptr::read_volatile(field) }
+}
+
+/// Offset of a kernel field.
+macro_rules! offset {
+    ($field:ident) => {
+        $crate::global::frozen(&$crate::global::OFFSETS.$field)
+    };
+}
+pub(crate) use offset;
+
+/// Shape of the rings; the loader gives them their size.
+pub type Ring = RingBuf<u64, 4096>;
+
+#[btf_map]
+pub static RINGS: ArrayOfMaps<Ring, { RING_COUNT }> = ArrayOfMaps::new();
+
+/// Exec, exit, cgroup and credential records. Sized by the loader, put into [`RINGS`] by it.
+#[btf_map]
+pub static CRITICAL: Ring = Ring::new();
+
+/// File records.
+#[btf_map]
+pub static BULK: Ring = Ring::new();
+
+#[btf_map]
+pub static COUNTERS: PerCpuArray<HookCounters, { HOOKS }> = PerCpuArray::new();
+
+#[btf_map]
+pub static SEQUENCES: PerCpuArray<u64, { RING_COUNT }> = PerCpuArray::new();
+
+#[btf_map]
+pub static INTEREST: Array<u32, { SYSCALLS as usize }> = Array::new();
+
+#[btf_map]
+pub static SYS_EXIT_HANDLERS: ProgramArray<{ HANDLER_SLOTS as usize }> = ProgramArray::new();
+
+#[btf_map]
+pub static SETTINGS: Array<Settings, 1> = Array::new();
+
+#[btf_map]
+pub static PROGRESS: Array<Progress, 1> = Array::new();
+
+/// This CPU's counters of `hook`.
+#[inline(always)]
+pub fn counters(hook: Hook) -> Option<&'static mut HookCounters> {
+    let counters = COUNTERS.get_ptr_mut(hook as u32)?;
+    // SAFETY: a per-CPU slot that only programs of this hook write, and those do not nest.
+    Some(unsafe { &mut *counters })
+}
+
+/// What the agent may change while the programs run.
+#[inline(always)]
+pub fn settings() -> Option<*mut Settings> {
+    SETTINGS.get_ptr_mut(0)
+}

@@ -1,0 +1,24 @@
+//! The programs, one file a hook family.
+
+mod cgroup;
+mod credentials;
+mod exec;
+mod exit;
+mod fork;
+mod open;
+mod sys_exit;
+mod task_scan;
+
+use agent_abi::hook::{Hook, HookCounters};
+
+use crate::global::counters;
+
+/// Runs `body` with the hook's counters, having counted the run.
+#[inline(always)]
+fn counted(hook: Hook, body: impl FnOnce(&mut HookCounters)) -> i32 {
+    if let Some(counters) = counters(hook) {
+        counters.seen += 1;
+        body(counters);
+    }
+    0
+}

@@ -1,0 +1,48 @@
+//! Two ways to read kernel memory at a (pointer, offset).
+
+use aya_ebpf::helpers::bpf_probe_read_kernel;
+
+/// A way to read `T` at `base + offset`.
+pub trait Memory {
+    /// Reads a field; zero where it cannot be read.
+    ///
+    /// # Safety
+    /// `base` is a pointer of the kind that the implementor reads.
+    unsafe fn read<T: Copy>(base: u64, offset: u32) -> T;
+}
+
+/// Direct loads through a BTF pointer that the verifier knows: it checks that the offset is a
+/// field, and the kernel turns a fault into zero. Only for pointers that came from a program's
+/// arguments or from another such load.
+pub struct Typed;
+
+impl Memory for Typed {
+    #[inline(always)]
+    unsafe fn read<T: Copy>(base: u64, offset: u32) -> T {
+        // SAFETY: the verifier accepts only loads of a field through a pointer that it knows.
+        unsafe { core::ptr::read_volatile((base as *const u8).add(offset as usize).cast::<T>()) }
+    }
+}
+
+/// `bpf_probe_read_kernel`, for pointers that the verifier does not know.
+pub struct Probed;
+
+impl Memory for Probed {
+    #[inline(always)]
+    unsafe fn read<T: Copy>(base: u64, offset: u32) -> T {
+        probe(base + u64::from(offset))
+    }
+}
+
+/// Reads `T` at any kernel address; zero where it cannot be read.
+#[inline(always)]
+pub fn probe<T: Copy>(address: u64) -> T {
+    // SAFETY: the helper checks the address; all types read this way are plain numbers.
+    unsafe { bpf_probe_read_kernel(address as *const T).unwrap_or(core::mem::zeroed()) }
+}
+
+/// Reads a pointer at any kernel address.
+#[inline(always)]
+pub fn pointer(base: u64, offset: u32) -> u64 {
+    probe(base + u64::from(offset))
+}

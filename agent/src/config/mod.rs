@@ -1,0 +1,312 @@
+//! The agent's configuration: a YAML file and the flags that override it, checked as a whole.
+//!
+//! [`RawConfig`] is the file as written (every key optional, unknown keys refused), [`Config`] is what
+//! the agent runs with. Every default is in [`Config::defaults`] and nowhere else.
+
+mod check;
+mod error;
+mod near;
+mod raw;
+mod unit;
+mod yaml;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use serde::de::DeserializeOwned;
+
+pub use error::{ConfigError, Mistake, Problem};
+pub use raw::RawConfig;
+pub use unit::{parse_bytes, parse_duration};
+
+/// The file that is read when none is named and it exists.
+pub const DEFAULT_FILE: &str = "/etc/kestrel/agent.yaml";
+
+/// One entry of `exemptions`, as posture defines it. Until it does, any mapping is kept as it
+/// stands; code that does not care is generic over it.
+pub type ExemptionItem = serde_json::Map<String, serde_json::Value>;
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config<E = ExemptionItem> {
+    /// Name this node goes by in findings.
+    pub node_name: String,
+    /// Where the agent keeps what outlives it.
+    pub state_dir: PathBuf,
+    /// Where links, rings and counters are pinned; on a bpf file system.
+    pub pin_dir: PathBuf,
+    /// The container runtime.
+    pub cri: Cri,
+    /// Metrics, health and status.
+    pub http: Http,
+    /// Findings.
+    pub findings: Findings,
+    /// The rings.
+    pub rings: Rings,
+    /// Raw event streams.
+    pub streams: Streams,
+    /// The periodic rescan.
+    pub scan: Scan,
+    /// Upper bounds of what is kept in memory.
+    pub limits: Limits,
+    /// The agent's own log.
+    pub log: Log,
+    /// Exemptions from controls, each with its place in the file.
+    pub exemptions: Vec<Located<E>>,
+}
+
+/// The container runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cri {
+    /// Its socket.
+    pub socket: CriSocket,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+/// Where the container runtime listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CriSocket {
+    /// The well-known sockets are tried in turn.
+    Auto,
+    /// This one.
+    Path(PathBuf),
+}
+
+/// Metrics, health and status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Address.
+    pub listen: Listen,
+}
+
+/// Whether and where the HTTP server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Not at all.
+    Off,
+    /// Here.
+    At(SocketAddr),
+}
+
+/// Findings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Findings {
+    /// File that they are appended to, beside standard output.
+    pub file: Option<PathBuf>,
+    /// A finding not seen for this long is resolved.
+    pub quiet_time: Duration,
+    /// How long a finding waits for its container's name before it goes out marked as pending.
+    pub name_wait: Duration,
+}
+
+/// Sizes of the rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// Exec, exit, cgroup and credential records.
+    pub critical_bytes: u32,
+    /// File records.
+    pub bulk_bytes: u32,
+}
+
+/// Raw event streams that no control needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// Opened files.
+    pub open: bool,
+}
+
+/// The periodic rescan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scan {
+    /// Time from one to the next.
+    pub interval: Duration,
+}
+
+/// Upper bounds of what is kept in memory; beyond them entries are evicted and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Processes.
+    pub processes: usize,
+    /// Containers.
+    pub containers: usize,
+    /// Cgroups.
+    pub cgroups: usize,
+    /// Findings.
+    pub findings: usize,
+}
+
+/// The agent's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Least severe level that is written.
+    pub level: LogLevel,
+    /// Form of a line.
+    pub format: LogFormat,
+}
+
+/// Least severe level that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogLevel {
+    /// Only what stops the agent's work.
+    Error,
+    /// And what degrades it.
+    Warn,
+    /// And what an operator wants to know.
+    Info,
+    /// And what a developer wants to know.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// A value and its place in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u64,
+}
+
+impl<E> Config<E> {
+    /// What the agent does when nobody says otherwise.
+    #[must_use]
+    pub fn defaults(node_name: String) -> Self {
+        Self {
+            node_name,
+            state_dir: PathBuf::from("/var/lib/kestrel"),
+            pin_dir: PathBuf::from("/sys/fs/bpf/kestrel"),
+            cri: Cri { socket: CriSocket::Auto, timeout: Duration::from_secs(2) },
+            http: Http { listen: Listen::At(SocketAddr::from(([127, 0, 0, 1], 9470))) },
+            findings: Findings {
+                file: None,
+                quiet_time: Duration::from_mins(5),
+                name_wait: Duration::from_secs(2),
+            },
+            rings: Rings { critical_bytes: 4 << 20, bulk_bytes: 8 << 20 },
+            streams: Streams { open: false },
+            scan: Scan { interval: Duration::from_mins(10) },
+            limits: Limits { processes: 32_768, containers: 4096, cgroups: 16_384, findings: 8192 },
+            log: Log { level: LogLevel::Info, format: LogFormat::Text },
+            exemptions: Vec::new(),
+        }
+    }
+}
+
+/// What flags say; each overrides its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `node_name`.
+    pub node_name: Option<String>,
+    /// `state_dir`.
+    pub state_dir: Option<PathBuf>,
+    /// `pin_dir`.
+    pub pin_dir: Option<PathBuf>,
+    /// `findings.file`.
+    pub findings_file: Option<PathBuf>,
+    /// `cri.socket`.
+    pub cri_socket: Option<CriSocket>,
+    /// `http.listen`.
+    pub listen: Option<Listen>,
+    /// `log.level`.
+    pub log_level: Option<LogLevel>,
+}
+
+impl<E: DeserializeOwned> Config<E> {
+    /// Reads `file`, or [`DEFAULT_FILE`] where none is named and it exists, and applies the flags.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or the first thing that is wrong in it.
+    pub fn load(file: Option<PathBuf>, overrides: Overrides) -> Result<Self, ConfigError> {
+        let (path, must_exist) = match file {
+            Some(path) => (path, true),
+            None => (PathBuf::from(DEFAULT_FILE), false),
+        };
+        let mut config = match yaml::read(&path, must_exist)? {
+            Some(text) => Self::parse(&path, &text)?,
+            None => Self::defaults(node_name()),
+        };
+        config.apply(overrides);
+        Ok(config)
+    }
+
+    /// Checks the text of a file; `path` is only named in errors.
+    ///
+    /// # Errors
+    /// The first thing that is wrong in it.
+    pub fn parse(path: &std::path::Path, text: &str) -> Result<Self, ConfigError> {
+        let raw = yaml::parse(path, text)?;
+        check::check(path, raw, Self::defaults(node_name()))
+    }
+
+    fn apply(&mut self, overrides: Overrides) {
+        let Overrides { node_name, state_dir, pin_dir, findings_file, cri_socket, listen, log_level } =
+            overrides;
+        if let Some(name) = node_name {
+            self.node_name = name;
+        }
+        if let Some(dir) = state_dir {
+            self.state_dir = dir;
+        }
+        if let Some(dir) = pin_dir {
+            self.pin_dir = dir;
+        }
+        if let Some(file) = findings_file {
+            self.findings.file = Some(file);
+        }
+        if let Some(socket) = cri_socket {
+            self.cri.socket = socket;
+        }
+        if let Some(listen) = listen {
+            self.http.listen = listen;
+        }
+        if let Some(level) = log_level {
+            self.log.level = level;
+        }
+    }
+}
+
+/// The node's name where nobody gives one: `$NODE_NAME` (the downward API), else the host name.
+fn node_name() -> String {
+    let given = std::env::var("NODE_NAME").ok().filter(|name| unit::parse_node_name(name).is_ok());
+    given
+        .or_else(|| {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+            unit::parse_node_name(name.trim_end()).ok()
+        })
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Parsers of single values, for flags.
+pub mod value {
+    pub use super::unit::{
+        parse_cri_socket as cri_socket, parse_listen as listen, parse_node_name as node_name,
+        parse_path as path,
+    };
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! Which known key a mistyped one may have meant.
+
+/// Keys within two edits of `typed`, closest first.
+pub(super) fn near(typed: &str, known: &[&'static str]) -> Vec<&'static str> {
+    let mut close: Vec<_> = known
+        .iter()
+        .map(|&key| (strsim::osa_distance(typed, key), key))
+        // Two edits turn any short word into any other.
+        .filter(|&(distance, key)| distance <= 2 && distance < key.len().min(typed.len()))
+        .collect();
+    close.sort_unstable();
+    close.into_iter().map(|(_, key)| key).collect()
+}

@@ -1,0 +1,236 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Any mapping: what an exemption is made of is tested where it is defined.
+type Item = serde_json::Map<String, serde_json::Value>;
+
+fn parse(text: &str) -> Result<Config<Item>, ConfigError> {
+    Config::parse(Path::new("a.yaml"), text)
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    for text in ["", "# nothing\n", "cri:\n", "{}\n", "exemptions: []\n"] {
+        assert_eq!(parse(text).unwrap(), Config::defaults(node_name()), "{text:?}");
+    }
+}
+
+#[test]
+fn the_example_is_the_defaults_and_names_every_key() {
+    let example = include_str!("../../../deploy/agent.yaml");
+    assert_eq!(parse(example).unwrap(), Config::defaults(node_name()));
+
+    // The keys that have no default that could be written down.
+    let all = example.replace("# node_name:", "node_name:").replace("  # file:", "  file:");
+    let raw: RawConfig<Item> = yaml::parse(Path::new("a.yaml"), &all).unwrap();
+    let shown = format!("{raw:?}");
+    assert!(!shown.contains("None"), "a key is missing: {shown}");
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(
+        "node_name: n1\nstate_dir: /s\npin_dir: /p\ncri: {socket: 'unix:///run/c.sock', timeout: 3s}\n\
+         http: {listen: off}\nfindings: {file: /f, quiet_time: 1h, name_wait: 500ms}\n\
+         rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nstreams: {open: true}\nscan: {interval: 1m}\n\
+         limits: {processes: 64, containers: 65, cgroups: 66, findings: 67}\n\
+         log: {level: trace, format: json}\nexemptions:\n- {control: x}\n",
+    )
+    .unwrap();
+    let mut entry = Item::new();
+    entry.insert("control".to_owned(), "x".into());
+    let expected = Config {
+        node_name: "n1".to_owned(),
+        state_dir: "/s".into(),
+        pin_dir: "/p".into(),
+        cri: Cri { socket: CriSocket::Path("/run/c.sock".into()), timeout: Duration::from_secs(3) },
+        http: Http { listen: Listen::Off },
+        findings: Findings {
+            file: Some("/f".into()),
+            quiet_time: Duration::from_hours(1),
+            name_wait: Duration::from_millis(500),
+        },
+        rings: Rings { critical_bytes: 64 << 10, bulk_bytes: 1 << 30 },
+        streams: Streams { open: true },
+        scan: Scan { interval: Duration::from_mins(1) },
+        limits: Limits { processes: 64, containers: 65, cgroups: 66, findings: 67 },
+        log: Log { level: LogLevel::Trace, format: LogFormat::Json },
+        exemptions: vec![Located { value: entry, line: 13, column: 3 }],
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn each_mistake_is_one_sentence_with_its_place() {
+    let top =
+        "node_name, state_dir, pin_dir, cri, http, findings, rings, streams, scan, limits, log, exemptions";
+    let unknown = |key: &str| format!("a.yaml:1:1: unknown key `{key}`, known here: {top}");
+    let expected = [
+        // Unknown keys.
+        ("x: 1\n", unknown("x")),
+        ("\"\\e[31m\": 1\n", unknown("\\u{1b}[31m")),
+        ("ring: {}\n", "a.yaml:1:1: unknown key `ring`, did you mean rings?".to_owned()),
+        ("http:\n  listn: x\n", "a.yaml:2:3: http: unknown key `listn`, did you mean listen?".to_owned()),
+        ("http:\n  socket: x\n", "a.yaml:2:3: http: unknown key `socket`, known here: listen".to_owned()),
+        // Types.
+        ("x", "a.yaml:1:1: expected a mapping of keys".to_owned()),
+        ("http: []\n", "a.yaml:1:7: http: expected a mapping of keys".to_owned()),
+        (
+            "http:\n  listen: [1]\n",
+            "a.yaml:2:11: http.listen: expected one value, not a list or mapping".to_owned(),
+        ),
+        ("streams:\n  open: yes\n", "a.yaml:2:9: streams.open: expected true or false".to_owned()),
+        ("limits:\n  processes: -1\n", "a.yaml:2:14: limits.processes: expected a whole number".to_owned()),
+        ("limits:\n  processes: many\n", "a.yaml:2:14: limits.processes: expected a whole number".to_owned()),
+        ("exemptions: 3\n", "a.yaml:1:13: exemptions: expected a list".to_owned()),
+        ("exemptions:\n- 3\n", "a.yaml:2:3: exemptions[0]: expected a mapping of keys".to_owned()),
+        // Values and ranges.
+        (
+            "http:\n  listen: 127.0.0.1\n",
+            "a.yaml:2:11: http.listen: expected off or an address with a port such as 127.0.0.1:9470, got \
+             \"127.0.0.1\""
+                .to_owned(),
+        ),
+        (
+            "limits:\n  processes: 3\n",
+            "a.yaml:2:14: limits.processes: expected 64 to 1048576, got 3".to_owned(),
+        ),
+        (
+            "cri:\n  timeout: 10\n",
+            "a.yaml:2:12: cri.timeout: expected a duration such as 500ms, 10s, 5m or 1h, got \"10\"".to_owned(),
+        ),
+        ("cri:\n  timeout: 10h\n", "a.yaml:2:12: cri.timeout: expected 100ms to 1m, got 10h".to_owned()),
+        (
+            "rings:\n  bulk_bytes: 3MiB\n",
+            "a.yaml:2:15: rings.bulk_bytes: expected a power of two from 64KiB to 1GiB, got 3MiB".to_owned(),
+        ),
+        (
+            "rings:\n  critical_bytes: 16GiB\n",
+            "a.yaml:2:19: rings.critical_bytes: expected a power of two from 64KiB to 1GiB, got 16GiB".to_owned(),
+        ),
+        ("state_dir: var\n", "a.yaml:1:12: state_dir: expected an absolute path, got \"var\"".to_owned()),
+        (
+            "log:\n  level: loud\n",
+            "a.yaml:2:10: log.level: expected error, warn, info, debug or trace, got \"loud\"".to_owned(),
+        ),
+        (
+            "node_name: \"\\e[31m\"\n",
+            "a.yaml:1:12: node_name: expected 1 to 253 letters, digits, '-', '.' or '_', got \"\\u{1b}[31m\""
+                .to_owned(),
+        ),
+        // Twice.
+        ("node_name: a\nnode_name: b\n", "a.yaml:2:1: duplicate key `node_name`".to_owned()),
+        ("http:\n  listen: off\n  listen: off\n", "a.yaml:3:3: http: duplicate key `listen`".to_owned()),
+        // Not YAML, or too clever.
+        (
+            "node_name: \"a\n",
+            "a.yaml:2:1: not valid YAML: invalid indentation in multiline quoted scalar".to_owned(),
+        ),
+        ("node_name: *a\n", "a.yaml:1:12: not valid YAML: reference to unknown value".to_owned()),
+        ("node_name: !x a\n", "a.yaml:1:15: not valid YAML: unsupported tag `!x`".to_owned()),
+        (
+            "node_name: &a x\n",
+            "a.yaml:1:15: not valid YAML: anchors, a second document, or more nesting than a configuration needs"
+                .to_owned(),
+        ),
+        (
+            "node_name: a\n---\nnode_name: b\n",
+            "a.yaml:2:1: not valid YAML: anchors, a second document, or more nesting than a configuration needs"
+                .to_owned(),
+        ),
+        ("<<: {node_name: a}\n", "a.yaml:1:1: not valid YAML: merge key not allowed here".to_owned()),
+    ];
+    for (text, message) in expected {
+        assert_eq!(parse(text).expect_err(text).to_string(), message, "{text:?}");
+    }
+}
+
+#[test]
+fn a_bomb_is_refused() {
+    let deep = format!("exemptions: [{}1{}]\n", "{a: ".repeat(50_000), "}".repeat(50_000));
+    let laughs = "exemptions:\n- {a: &a [x, x, x, x]}\n- {b: &b [*a, *a, *a, *a]}\n- {c: [*b, *b, *b, *b]}\n";
+    for text in [deep.as_str(), laughs] {
+        let message = parse(text).unwrap_err().to_string();
+        assert!(message.contains("not valid YAML"), "{message}");
+        assert!(!message.contains('\n') && message.len() < 200, "{message}");
+    }
+}
+
+#[test]
+fn flags_override_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("agent.yaml");
+    std::fs::write(&file, "node_name: from-file\npin_dir: /from-file\nlog: {level: warn}\n").unwrap();
+    let overrides = Overrides {
+        node_name: Some("from-flag".to_owned()),
+        log_level: Some(LogLevel::Debug),
+        ..Overrides::default()
+    };
+    let config: Config<Item> = Config::load(Some(file), overrides).unwrap();
+    assert_eq!(config.node_name, "from-flag");
+    assert_eq!(config.pin_dir, PathBuf::from("/from-file"));
+    assert_eq!(config.log.level, LogLevel::Debug);
+}
+
+#[test]
+fn a_named_file_must_be_there_and_of_a_sane_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("agent.yaml");
+    let missing = Config::<Item>::load(Some(file.clone()), Overrides::default()).unwrap_err();
+    assert_eq!(missing.to_string(), format!("cannot read configuration file {}", file.display()));
+
+    std::fs::write(&file, "#".repeat(2 << 20)).unwrap();
+    let long = Config::<Item>::load(Some(file.clone()), Overrides::default()).unwrap_err();
+    let expected = format!("configuration file {} is longer than 1048576 bytes", file.display());
+    assert_eq!(long.to_string(), expected);
+}
+
+#[test]
+fn units_show_as_they_are_written() {
+    for text in ["500ms", "10s", "5m", "1h", "0ms"] {
+        assert_eq!(unit::show_duration(parse_duration(text).unwrap()), text);
+    }
+    for text in ["1B", "64KiB", "4MiB", "1GiB"] {
+        assert_eq!(unit::show_bytes(parse_bytes(text).unwrap()), text);
+    }
+    for text in ["", "s", "-1s", "1.5s", "1 day", "99999999999999999999s", "18446744073709551615h"] {
+        assert!(parse_duration(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_mistake_in_an_exemption_is_named_by_its_place_in_the_list() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        #[expect(dead_code, reason = "only parsed")]
+        owner: String,
+    }
+    for (text, message) in [
+        (
+            "exemptions:\n- owner: a\n- owner: b\n  ownr: c\n",
+            "a.yaml:4:3: exemptions[1]: unknown key `ownr`, did you mean owner?",
+        ),
+        ("exemptions:\n- {}\n", "a.yaml:2:3: exemptions[0]: missing key `owner`"),
+        (
+            "exemptions:\n- owner: [a]\n",
+            "a.yaml:2:10: exemptions[0].owner: expected one value, not a list or mapping",
+        ),
+    ] {
+        let error = Config::<Strict>::parse(Path::new("a.yaml"), text).unwrap_err();
+        assert_eq!(error.to_string(), message, "{text:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_configuration_or_one_line(text in r#"([a-z_]{1,9}(:|: |\n|  |- |\{|\[|"|'|&|\*|\t|#)?){0,40}"#) {
+        if let Err(error) = parse(&text) {
+            let message = error.to_string();
+            prop_assert!(!message.chars().any(char::is_control), "{message:?}");
+        }
+    }
+}

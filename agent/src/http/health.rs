@@ -1,0 +1,113 @@
+//! Whether the agent does its work. A blind agent never looks healthy.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use agent_abi::hook::Hook;
+
+use crate::coverage::{CoverageReport, Support};
+
+/// Without these the agent does not know which processes run.
+pub const REQUIRED_HOOKS: [Hook; 3] = [Hook::Fork, Hook::Exec, Hook::Exit];
+
+/// Shared between the hot thread, the start-up and the server.
+#[derive(Debug)]
+pub struct Health {
+    started: Instant,
+    max_silence: Duration,
+    /// Milliseconds from `started` to the last beat, plus one; 0 before the first.
+    beat: AtomicU64,
+    start_scan_done: AtomicBool,
+    coverage: RwLock<Option<Arc<CoverageReport>>>,
+}
+
+impl Health {
+    /// Nothing has happened yet. A hot loop that is silent for longer than `max_silence` is dead.
+    #[must_use]
+    pub fn new(max_silence: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            max_silence,
+            beat: AtomicU64::new(0),
+            start_scan_done: AtomicBool::new(false),
+            coverage: RwLock::new(None),
+        }
+    }
+
+    /// The hot loop has gone round once more. Called per batch, or when the poll times out.
+    pub fn beat(&self) {
+        self.beat_at(Instant::now());
+    }
+
+    pub(super) fn beat_at(&self, now: Instant) {
+        self.beat.store(self.millis(now) + 1, Relaxed);
+    }
+
+    /// Every task that ran before the agent is known.
+    pub fn start_scan_done(&self) {
+        self.start_scan_done.store(true, Relaxed);
+    }
+
+    /// Replaces the attach report.
+    pub fn set_coverage(&self, report: CoverageReport) {
+        *self.coverage.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(report));
+    }
+
+    /// The attach report, once there is one.
+    #[must_use]
+    pub fn coverage(&self) -> Option<Arc<CoverageReport>> {
+        self.coverage.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Time since the agent started.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Why the agent is not healthy; nothing when it is.
+    #[must_use]
+    pub fn unhealthy(&self) -> Option<String> {
+        self.unhealthy_at(Instant::now())
+    }
+
+    pub(super) fn unhealthy_at(&self, now: Instant) -> Option<String> {
+        let Some(beat) = self.beat.load(Relaxed).checked_sub(1) else {
+            return Some("hot loop has not started".to_owned());
+        };
+        let silent = Duration::from_millis(self.millis(now).saturating_sub(beat));
+        (silent > self.max_silence).then(|| format!("hot loop silent for {} s", silent.as_secs()))
+    }
+
+    /// Everything that keeps the agent from being ready; empty when it is.
+    #[must_use]
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut problems: Vec<String> = self.unhealthy().into_iter().collect();
+        match self.coverage() {
+            None => problems.push("hooks not attached yet".to_owned()),
+            Some(report) => problems.extend(REQUIRED_HOOKS.iter().filter_map(|hook| missing(&report, *hook))),
+        }
+        if !self.start_scan_done.load(Relaxed) {
+            problems.push("start scan not done".to_owned());
+        }
+        problems
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX - 1)
+    }
+}
+
+fn missing(report: &CoverageReport, hook: Hook) -> Option<String> {
+    let name = hook.name();
+    match report.hooks.iter().find(|entry| entry.name == name).map(|entry| &entry.support) {
+        None => Some(format!("hook {name} not attached")),
+        Some(Support::Unsupported(reason)) => Some(format!("hook {name} not attached: {reason}")),
+        Some(Support::Supported | Support::Degraded(_)) => None,
+    }
+}

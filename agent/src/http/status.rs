@@ -1,0 +1,175 @@
+//! The agent's state as one JSON document, which `kestrel-agent status` reads back.
+
+use agent_abi::hook::Hook;
+use serde::{Deserialize, Serialize};
+
+use super::{Health, server::Pages};
+use crate::{
+    coverage::CoverageReport,
+    telemetry::{
+        BlindInterval, Telemetry,
+        label::{Label, Ring, Table, VerdictLabel},
+    },
+};
+
+/// The agent's state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Name of the node.
+    pub node: String,
+    /// Version of the agent.
+    pub version: String,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+    /// The hot loop runs.
+    pub healthy: bool,
+    /// Hooks are attached and the start scan is done, too.
+    pub ready: bool,
+    /// Why not.
+    pub problems: Vec<String>,
+    /// What works on this node; empty before the hooks are attached.
+    pub coverage: CoverageReport,
+    /// Per hook.
+    pub hooks: Vec<HookStatus>,
+    /// Per ring.
+    pub rings: Vec<RingStatus>,
+    /// Per table.
+    pub tables: Vec<TableStatus>,
+    /// Per control.
+    pub findings: Vec<FindingStatus>,
+    /// Times in which the agent saw nothing.
+    pub blind: BlindStatus,
+}
+
+/// A hook's counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in agent_abi::hook::HookCounters")]
+pub struct HookStatus {
+    pub hook: String,
+    pub seen: u64,
+    pub submitted: u64,
+    pub lost: u64,
+    pub filtered: u64,
+    pub handed_on: u64,
+    pub tail_failed: u64,
+    pub shrunk: u64,
+    pub recursion_misses: u64,
+}
+
+/// A ring's counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingStatus {
+    /// Name.
+    pub ring: String,
+    /// Records read.
+    pub received: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Records that gaps in the sequence tell of.
+    pub lost: u64,
+}
+
+/// A table's counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableStatus {
+    /// Name.
+    pub table: String,
+    /// Entries now.
+    pub entries: u64,
+    /// Most entries.
+    pub capacity: u64,
+    /// Entries that had to go.
+    pub evicted: u64,
+}
+
+/// A control's findings by verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the verdicts")]
+pub struct FindingStatus {
+    pub control: String,
+    pub pass: u64,
+    pub fail: u64,
+    pub drift: u64,
+    pub exempt: u64,
+    pub unknown: u64,
+}
+
+/// Times in which the agent saw nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlindStatus {
+    /// Sum since start.
+    pub total_seconds: f64,
+    /// The last few.
+    pub last: Vec<BlindInterval>,
+}
+
+impl Status {
+    pub(super) fn collect(pages: &Pages) -> Self {
+        let Pages { node, telemetry, health } = pages;
+        let problems = Health::not_ready(health);
+        Self {
+            node: node.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: health.uptime().as_secs(),
+            healthy: health.unhealthy().is_none(),
+            ready: problems.is_empty(),
+            problems,
+            coverage: health.coverage().map(|report| (*report).clone()).unwrap_or_default(),
+            hooks: Hook::ALL.iter().map(|&hook| hook_status(telemetry, hook)).collect(),
+            rings: Ring::ALL.iter().map(|&ring| ring_status(telemetry, ring)).collect(),
+            tables: Table::ALL.iter().map(|&table| table_status(telemetry, table)).collect(),
+            findings: finding_status(telemetry),
+            blind: BlindStatus {
+                total_seconds: telemetry.blind.total().as_secs_f64(),
+                last: telemetry.blind.last(),
+            },
+        }
+    }
+}
+
+fn hook_status(telemetry: &Telemetry, hook: Hook) -> HookStatus {
+    let counters = telemetry.hooks.of(hook);
+    HookStatus {
+        hook: hook.name().to_owned(),
+        seen: counters.seen,
+        submitted: counters.submitted,
+        lost: counters.lost,
+        filtered: counters.filtered,
+        handed_on: counters.handed_on,
+        tail_failed: counters.tail_failed,
+        shrunk: counters.shrunk,
+        recursion_misses: telemetry.hooks.recursion_misses.of(hook).get(),
+    }
+}
+
+fn ring_status(telemetry: &Telemetry, ring: Ring) -> RingStatus {
+    let rings = &telemetry.rings;
+    RingStatus {
+        ring: ring.value().to_owned(),
+        received: rings.received.of(ring).get(),
+        bytes: rings.bytes.of(ring).get(),
+        lost: rings.lost.of(ring).get(),
+    }
+}
+
+fn table_status(telemetry: &Telemetry, table: Table) -> TableStatus {
+    let context = &telemetry.context;
+    TableStatus {
+        table: table.value().to_owned(),
+        entries: context.entries.of(table).get(),
+        capacity: context.capacity.of(table).get(),
+        evicted: context.evicted.of(table).get(),
+    }
+}
+
+fn finding_status(telemetry: &Telemetry) -> Vec<FindingStatus> {
+    let row = |(control, cells): (&'static str, &crate::telemetry::Cells<VerdictLabel>)| FindingStatus {
+        control: control.to_owned(),
+        pass: cells.of(VerdictLabel::Pass).get(),
+        fail: cells.of(VerdictLabel::Fail).get(),
+        drift: cells.of(VerdictLabel::Drift).get(),
+        exempt: cells.of(VerdictLabel::Exempt).get(),
+        unknown: cells.of(VerdictLabel::Unknown).get(),
+    };
+    telemetry.posture.findings.iter().map(row).collect()
+}

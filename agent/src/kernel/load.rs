@@ -1,0 +1,426 @@
+//! Loads, attaches and pins the programs, or adopts those of the agent before.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use agent_abi::{
+    hook::Hook,
+    map::{self, HANDLER_CREDENTIALS, HANDLER_OPEN, Progress},
+};
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::{ArrayOfMaps, Map, MapData, ProgramArray},
+    programs::{
+        BtfTracePoint, Iter, Program, ProgramError, ProgramFd, ProgramInfo, links::FdLink, links::PinnedLink,
+    },
+};
+use thiserror::Error;
+use zerocopy::IntoBytes;
+
+use super::{
+    interest::{self, Streams},
+    maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
+    offsets::Layout,
+    pins::{Generation, PinError, Pins, fingerprint},
+};
+use crate::source::{Ring, RingError};
+
+/// The kernel programs, built by `cargo xtask build-ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KESTREL_BPF_OBJECT"));
+
+/// Maps that the agent after this one needs. Scratch buffers are not among them.
+const PINNED: [&str; 9] = [
+    map::CRITICAL,
+    map::BULK,
+    map::RINGS,
+    map::COUNTERS,
+    map::SEQUENCES,
+    map::INTEREST,
+    map::SYS_EXIT_HANDLERS,
+    map::SETTINGS,
+    map::PROGRESS,
+];
+
+/// A program that is attached by itself.
+struct Attached {
+    hook: Hook,
+    program: &'static str,
+    tracepoint: &'static str,
+}
+
+const ATTACHED: [Attached; 7] = [
+    Attached { hook: Hook::CgroupMkdir, program: "cgroup_mkdir", tracepoint: "cgroup_mkdir" },
+    Attached { hook: Hook::CgroupRmdir, program: "cgroup_rmdir", tracepoint: "cgroup_rmdir" },
+    Attached { hook: Hook::CgroupAttach, program: "cgroup_attach_task", tracepoint: "cgroup_attach_task" },
+    Attached { hook: Hook::Exit, program: "sched_process_exit", tracepoint: "sched_process_exit" },
+    Attached { hook: Hook::Exec, program: "sched_process_exec", tracepoint: "sched_process_exec" },
+    Attached { hook: Hook::Fork, program: "sched_process_fork", tracepoint: "sched_process_fork" },
+    Attached { hook: Hook::SysExit, program: "sys_exit", tracepoint: "sys_exit" },
+];
+
+/// A handler that `sys_exit` tail-calls.
+struct Handler {
+    hook: Hook,
+    program: &'static str,
+    slot: u32,
+}
+
+const HANDLERS: [Handler; 2] = [
+    Handler { hook: Hook::Credentials, program: "sys_exit_credentials", slot: HANDLER_CREDENTIALS },
+    Handler { hook: Hook::Open, program: "sys_exit_open", slot: HANDLER_OPEN },
+];
+
+/// Why the programs do not run.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The object was refused.
+    #[error("cannot load the kernel object")]
+    Object(#[from] EbpfError),
+    /// The types of the kernel could not be read.
+    #[error("cannot read the kernel's types")]
+    Types(#[from] aya::BtfError),
+    /// A hook that the agent cannot do without.
+    #[error("hook {} is not available: {reason}", .hook.name())]
+    Hook {
+        /// The hook.
+        hook: Hook,
+        /// Why.
+        reason: String,
+    },
+    /// Maps.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// Rings.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// Pins.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+}
+
+/// What to load, and where to keep it.
+#[derive(Debug)]
+pub struct Plan {
+    /// Directory on a BPF file system.
+    pub pin_dir: PathBuf,
+    /// What the programs are told of this kernel.
+    pub layout: Layout,
+    /// Which optional streams are wanted.
+    pub streams: Streams,
+}
+
+/// Detaches every program that an agent has pinned below `pin_dir`. Whatever their rings hold is
+/// lost with them.
+///
+/// # Errors
+/// When a pin cannot be removed.
+pub fn detach(pin_dir: &Path) -> Result<(), PinError> {
+    Pins::open(pin_dir)?.remove()
+}
+
+/// What another set of programs left unread.
+pub struct Predecessor {
+    /// Its critical ring.
+    pub ring: Ring,
+    /// How far its reader came.
+    pub progress: Progress,
+    /// What its hooks counted.
+    pub counters: Counters,
+    generation: Generation,
+}
+
+impl Predecessor {
+    fn open(generation: Generation) -> Result<Self, LoadError> {
+        let failed = |source| MapsError::Kernel { name: map::CRITICAL, source };
+        let data = MapData::from_pin(generation.map(map::CRITICAL)).map_err(failed)?;
+        Ok(Self {
+            ring: Ring::from_data(map::CRITICAL, &data)?,
+            progress: ProgressMap::from_pin(&generation.map(map::PROGRESS))?.get()?,
+            counters: Counters::from_pin(&generation.map(map::COUNTERS))?,
+            generation,
+        })
+    }
+
+    /// Detaches its programs and frees its maps.
+    ///
+    /// # Errors
+    /// When its pins cannot be removed.
+    pub fn remove(self) -> Result<(), PinError> {
+        self.generation.remove()
+    }
+}
+
+/// The attached programs and their maps.
+pub struct Programs {
+    /// Exec, exit, cgroup and credential records.
+    pub critical: Ring,
+    /// File records.
+    pub bulk: Ring,
+    /// Counters of the hooks.
+    pub counters: Counters,
+    /// Sequence numbers.
+    pub sequences: Sequences,
+    /// Switches.
+    pub switches: Switches,
+    /// Word for the agent that follows this one, or from the one before.
+    pub progress: ProgressMap,
+    /// The task iterator.
+    pub scan: TaskScan,
+    /// Per hook: attached, or why not.
+    pub hooks: Vec<(Hook, Result<(), String>)>,
+    /// They ran before this agent did: nothing was missed but what the counters say.
+    pub adopted: bool,
+    /// Programs of other builds or settings, still attached, with unread records.
+    pub predecessors: Vec<Predecessor>,
+    /// Their file descriptors show what the kernel counts of each.
+    programs: Vec<(Hook, ProgramFd)>,
+    /// Holds what is not pinned.
+    _object: Ebpf,
+}
+
+impl Plan {
+    /// Attaches the programs, or adopts those that are pinned and are the same.
+    ///
+    /// # Errors
+    /// When a required hook, or a map, cannot be had.
+    pub fn carry_out(self) -> Result<Programs, LoadError> {
+        let pins = Pins::open(&self.pin_dir)?;
+        let Layout { offsets, boot, .. } = &self.layout;
+        let generation = pins.generation(fingerprint([OBJECT, offsets.as_bytes(), boot.as_bytes()]));
+        let adopted = generation.is_complete();
+        if !adopted {
+            generation.remove()?;
+            generation.create()?;
+        }
+        let mut object = self.load_object(&generation)?;
+        let critical_map = maps::take(&mut object, map::CRITICAL)?;
+        let bulk_map = maps::take(&mut object, map::BULK)?;
+        if !adopted {
+            fill_rings(&mut object, &critical_map, &bulk_map)?;
+        }
+        maps::set_interest(&mut object, &interest::table(self.streams))?;
+        let types = aya::Btf::from_sys_fs()?;
+        let mut hooks = Vec::new();
+        for handler in &HANDLERS {
+            hooks.push((handler.hook, handler.install(&mut object, &types, &generation, adopted)));
+        }
+        for attached in &ATTACHED {
+            let result = attached.attach(&mut object, &types, &generation, adopted);
+            if let (Hook::Exec, Err(reason)) = (attached.hook, &result) {
+                return Err(LoadError::Hook { hook: attached.hook, reason: reason.clone() });
+            }
+            hooks.push((attached.hook, result));
+        }
+        let scan = TaskScan::load(&mut object, &types);
+        hooks.push((Hook::TaskScan, scan.as_ref().map(|_| ()).map_err(Clone::clone)));
+        if !adopted {
+            generation.complete()?;
+        }
+        Ok(Programs {
+            critical: Ring::new(map::CRITICAL, critical_map)?,
+            bulk: Ring::new(map::BULK, bulk_map)?,
+            counters: Counters::take(&mut object)?,
+            sequences: Sequences::take(&mut object)?,
+            switches: Switches::take(&mut object)?,
+            progress: ProgressMap::take(&mut object)?,
+            scan: scan.unwrap_or_else(|_| TaskScan { program: None }),
+            programs: pinned_programs(&generation, &hooks),
+            hooks,
+            adopted,
+            predecessors: predecessors(&pins, &generation)?,
+            _object: object,
+        })
+    }
+
+    fn load_object(&self, generation: &Generation) -> Result<Ebpf, LoadError> {
+        let Layout { offsets, boot, .. } = &self.layout;
+        let [critical, bulk] = boot.ring_bytes;
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global(map::OFFSETS, offsets.as_bytes(), true)
+            .override_global(map::BOOT, boot.as_bytes(), true)
+            .map_max_entries(map::CRITICAL, critical)
+            .map_max_entries(map::BULK, bulk);
+        for name in PINNED {
+            loader.map_pin_path(name, generation.map(name));
+        }
+        Ok(loader.load(OBJECT)?)
+    }
+}
+
+impl Programs {
+    /// Runs that the kernel refused because the same program was already running on that CPU.
+    #[must_use]
+    pub fn recursion_misses(&self) -> Vec<(Hook, u64)> {
+        self.programs.iter().filter_map(|(hook, program)| Some((*hook, recursion_misses(program)?))).collect()
+    }
+}
+
+fn fill_rings(object: &mut Ebpf, critical: &Map, bulk: &Map) -> Result<(), LoadError> {
+    let failed = |source| MapsError::Kernel { name: map::RINGS, source };
+    let rings = object.map_mut(map::RINGS).ok_or(MapsError::Absent { name: map::RINGS })?;
+    let mut rings: ArrayOfMaps<_, MapData> = rings.try_into().map_err(failed)?;
+    for (index, name, ring) in
+        [(map::RING_CRITICAL, map::CRITICAL, critical), (map::RING_BULK, map::BULK, bulk)]
+    {
+        let Map::RingBuf(data) = ring else { return Err(RingError::NotARing { name }.into()) };
+        rings.set(index, data, 0).map_err(failed)?;
+    }
+    Ok(())
+}
+
+impl Attached {
+    fn attach(
+        &self,
+        object: &mut Ebpf,
+        types: &aya::Btf,
+        generation: &Generation,
+        adopted: bool,
+    ) -> Result<(), String> {
+        let pin = generation.link(self.hook);
+        if adopted && pin.exists() {
+            return PinnedLink::from_pin(&pin).map(|_| ()).map_err(describe);
+        }
+        let program = load(object, self.program, self.tracepoint, types)?;
+        program.pin(generation.program(self.hook)).map_err(describe)?;
+        let id = program.attach().map_err(describe)?;
+        let link: FdLink = program.take_link(id).map_err(describe)?.into();
+        // The pin keeps the hook attached when this process is gone.
+        link.pin(pin).map(|_| ()).map_err(describe)
+    }
+}
+
+impl Handler {
+    fn install(
+        &self,
+        object: &mut Ebpf,
+        types: &aya::Btf,
+        generation: &Generation,
+        adopted: bool,
+    ) -> Result<(), String> {
+        if adopted && generation.program(self.hook).exists() {
+            return Ok(());
+        }
+        let program = load(object, self.program, "sys_exit", types)?;
+        program.pin(generation.program(self.hook)).map_err(describe)?;
+        let fd = program.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::from)).map_err(describe)?;
+        let handlers = object.map_mut(map::SYS_EXIT_HANDLERS).ok_or("the object has no handler array")?;
+        let mut handlers: ProgramArray<_> = handlers.try_into().map_err(describe)?;
+        handlers.set(self.slot, &fd, 0).map_err(describe)
+    }
+}
+
+fn load<'a>(
+    object: &'a mut Ebpf,
+    name: &str,
+    tracepoint: &str,
+    types: &aya::Btf,
+) -> Result<&'a mut BtfTracePoint, String> {
+    let program = object.program_mut(name).ok_or_else(|| format!("the object has no program {name}"))?;
+    let program: &mut BtfTracePoint = program.try_into().map_err(describe)?;
+    retried(|| program.load(tracepoint, types)).map_err(describe)?;
+    Ok(program)
+}
+
+/// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).
+fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    const ATTEMPTS: usize = 10;
+    let interrupted = |result: &Result<(), ProgramError>| matches!(result, Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock);
+    let mut result = load();
+    for _ in 1..ATTEMPTS {
+        if !interrupted(&result) {
+            break;
+        }
+        result = load();
+    }
+    result
+}
+
+/// The task iterator; absent where the kernel has none.
+pub struct TaskScan {
+    program: Option<Iter>,
+}
+
+impl TaskScan {
+    fn load(object: &mut Ebpf, types: &aya::Btf) -> Result<Self, String> {
+        let name = "task_scan";
+        let Some(Program::Iter(program)) = object.program_mut(name) else {
+            return Err(format!("the object has no iterator {name}"));
+        };
+        retried(|| program.load("task", types)).map_err(describe)?;
+        let info = program.info().map_err(describe)?;
+        let program = Iter::from_program_info(info, name.into()).map_err(describe)?;
+        Ok(Self { program: Some(program) })
+    }
+
+    /// A stream of scan records, one after the other; `None` where there is no iterator.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn open(&mut self) -> Option<io::Result<File>> {
+        let program = self.program.as_mut()?;
+        Some(
+            program
+                .attach()
+                .and_then(|id| program.take_link(id))
+                .map_err(io::Error::other)
+                .and_then(|link| link.into_file().map_err(io::Error::other)),
+        )
+    }
+}
+
+fn pinned_programs(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> Vec<(Hook, ProgramFd)> {
+    let attached = hooks.iter().filter(|(_, result)| result.is_ok());
+    attached
+        .filter_map(|&(hook, _)| {
+            let info = ProgramInfo::from_pin(generation.program(hook)).ok()?;
+            Some((hook, info.fd().ok()?))
+        })
+        .collect()
+}
+
+fn recursion_misses(program: &ProgramFd) -> Option<u64> {
+    use std::os::fd::{AsFd as _, AsRawFd as _};
+    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
+    let info = std::fs::read_to_string(path).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("recursion_misses:")?.trim().parse().ok())
+}
+
+fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, LoadError> {
+    for other in pins.other_versions()? {
+        other.remove()?;
+    }
+    let mut predecessors = Vec::new();
+    for generation in pins.others(current)? {
+        if !generation.is_complete() {
+            generation.remove()?;
+            continue;
+        }
+        match Predecessor::open(generation.clone()) {
+            Ok(predecessor) => predecessors.push(predecessor),
+            Err(error) => {
+                tracing::warn!(error = describe(error), "records of the programs before cannot be read");
+                generation.remove()?;
+            }
+        }
+    }
+    Ok(predecessors)
+}
+
+/// The whole chain of causes in one line; of a verifier's log the end, where the reason stands.
+fn describe(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    let rest: Vec<_> = lines.filter(|line| !line.trim().is_empty()).collect();
+    let tail = &rest[rest.len().saturating_sub(4)..];
+    if tail.is_empty() { first } else { format!("{first} … {}", tail.join(" | ")) }
+}

@@ -1,0 +1,187 @@
+//! The maps that user space reads and writes, each with its one owner.
+
+use std::path::Path;
+
+use agent_abi::{
+    hook::{HOOKS, Hook, HookCounters},
+    map::{self, Progress, RING_COUNT, SYSCALLS, Settings},
+};
+use aya::{
+    Ebpf,
+    maps::{Array, Map, MapData, MapError, PerCpuArray},
+};
+use thiserror::Error;
+
+/// Why a map is of no use.
+#[derive(Debug, Error)]
+pub enum MapsError {
+    /// The object has no such map.
+    #[error("the kernel object has no map {name}")]
+    Absent {
+        /// Its name.
+        name: &'static str,
+    },
+    /// The kernel refused.
+    #[error("cannot use map {name}")]
+    Kernel {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: MapError,
+    },
+}
+
+fn failed(name: &'static str) -> impl Fn(MapError) -> MapsError {
+    move |source| MapsError::Kernel { name, source }
+}
+
+pub(super) fn take(object: &mut Ebpf, name: &'static str) -> Result<Map, MapsError> {
+    object.take_map(name).ok_or(MapsError::Absent { name })
+}
+
+/// What each hook counted. Sums over all CPUs.
+pub struct Counters {
+    hooks: PerCpuArray<MapData, [u64; 7]>,
+}
+
+impl Counters {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+        Self::new(take(object, map::COUNTERS)?)
+    }
+
+    /// Those of another generation.
+    pub(super) fn from_pin(path: &Path) -> Result<Self, MapsError> {
+        Self::new(Map::PerCpuArray(MapData::from_pin(path).map_err(failed(map::COUNTERS))?))
+    }
+
+    fn new(map: Map) -> Result<Self, MapsError> {
+        Ok(Self { hooks: map.try_into().map_err(failed(map::COUNTERS))? })
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn read(&self) -> Result<[HookCounters; HOOKS], MapsError> {
+        let mut sums = [HookCounters::default(); HOOKS];
+        for (hook, sum) in Hook::ALL.into_iter().zip(&mut sums) {
+            let values = self.hooks.get(&(hook as u32), 0).map_err(failed(map::COUNTERS))?;
+            for &[seen, submitted, lost, filtered, handed_on, tail_failed, shrunk] in values.iter() {
+                sum.seen += seen;
+                sum.submitted += submitted;
+                sum.lost += lost;
+                sum.filtered += filtered;
+                sum.handed_on += handed_on;
+                sum.tail_failed += tail_failed;
+                sum.shrunk += shrunk;
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Records that each ring had no room for, ever.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn lost(&self) -> Result<[u64; RING_COUNT], MapsError> {
+        let mut lost = [0; RING_COUNT];
+        for (hook, counters) in Hook::ALL.into_iter().zip(self.read()?) {
+            if let Some(ring) = hook.ring() {
+                lost[ring as usize] += counters.lost;
+            }
+        }
+        Ok(lost)
+    }
+}
+
+/// Next sequence number per (ring, CPU).
+pub struct Sequences {
+    numbers: PerCpuArray<MapData, u64>,
+}
+
+impl Sequences {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+        let numbers = take(object, map::SEQUENCES)?.try_into().map_err(failed(map::SEQUENCES))?;
+        Ok(Self { numbers })
+    }
+
+    /// Per ring, the next number of each possible CPU.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn read(&self) -> Result<[Vec<u64>; RING_COUNT], MapsError> {
+        let ring = |ring: u32| {
+            self.numbers.get(&ring, 0).map(|values| values.to_vec()).map_err(failed(map::SEQUENCES))
+        };
+        Ok([ring(map::RING_CRITICAL)?, ring(map::RING_BULK)?])
+    }
+}
+
+/// The switches of the running programs.
+pub struct Switches {
+    settings: Array<MapData, [u32; 2]>,
+}
+
+impl Switches {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+        let settings = take(object, map::SETTINGS)?.try_into().map_err(failed(map::SETTINGS))?;
+        Ok(Self { settings })
+    }
+
+    /// Sets them.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set(&mut self, settings: Settings) -> Result<(), MapsError> {
+        let Settings { agent_tgid, reader_sleeps } = settings;
+        self.settings.set(0, [agent_tgid, reader_sleeps], 0).map_err(failed(map::SETTINGS))
+    }
+}
+
+/// Word for the agent that follows this one.
+pub struct ProgressMap {
+    progress: Array<MapData, [u64; 1 + RING_COUNT]>,
+}
+
+impl ProgressMap {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+        Self::new(take(object, map::PROGRESS)?)
+    }
+
+    /// That of another generation.
+    pub(super) fn from_pin(path: &Path) -> Result<Self, MapsError> {
+        Self::new(Map::Array(MapData::from_pin(path).map_err(failed(map::PROGRESS))?))
+    }
+
+    fn new(map: Map) -> Result<Self, MapsError> {
+        Ok(Self { progress: map.try_into().map_err(failed(map::PROGRESS))? })
+    }
+
+    /// How far the reader came: right after the start, the one before.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn get(&self) -> Result<Progress, MapsError> {
+        let [alive_ns, critical, bulk] = self.progress.get(&0, 0).map_err(failed(map::PROGRESS))?;
+        Ok(Progress { alive_ns, reported_lost: [critical, bulk] })
+    }
+
+    /// Leaves word.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set(&mut self, progress: Progress) -> Result<(), MapsError> {
+        let Progress { alive_ns, reported_lost: [critical, bulk] } = progress;
+        self.progress.set(0, [alive_ns, critical, bulk], 0).map_err(failed(map::PROGRESS))
+    }
+}
+
+pub(super) fn set_interest(object: &mut Ebpf, table: &[u32; SYSCALLS as usize]) -> Result<(), MapsError> {
+    let map = object.map_mut(map::INTEREST).ok_or(MapsError::Absent { name: map::INTEREST })?;
+    let mut interest: Array<_, u32> = map.try_into().map_err(failed(map::INTEREST))?;
+    for (number, &handlers) in (0..).zip(table) {
+        interest.set(number, handlers, 0).map_err(failed(map::INTEREST))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The table of `agent_abi::offset`, filled in from this kernel's types.
+
+use agent_abi::{
+    map::{Boot, CGROUP_V2, RING_COUNT},
+    offset::{ABSENT, FIELDS, Field, Need, Offsets},
+    record::SECCOMP_BITMAP_BYTES,
+};
+use thiserror::Error;
+
+use super::{
+    btf::{Btf, BtfError, Types},
+    cgroup::Hierarchy,
+};
+
+/// `TS_COMPAT` (arch/x86/include/asm/thread_info.h).
+const TS_COMPAT: u32 = 0x0002;
+
+/// Why the kernel's layout is not known well enough.
+#[derive(Debug, Error)]
+pub enum OffsetError {
+    /// No usable type information.
+    #[error("this kernel's type information (BTF) is not usable; Kestrel needs CONFIG_DEBUG_INFO_BTF")]
+    Btf(#[from] BtfError),
+    /// Required fields are missing.
+    #[error("this kernel lacks required fields: {}", .0.join(", "))]
+    Missing(Vec<String>),
+    /// Containers are in v1 cgroups and the pids controller is not there.
+    #[error("containers are in v1 cgroups, and this kernel has no pids controller to tell them apart")]
+    NoPidsController,
+}
+
+/// All that the programs are told of this kernel.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Offsets.
+    pub offsets: Offsets,
+    /// Constants of this boot.
+    pub boot: Boot,
+    /// Optional fields that this kernel does not have, as `structure.path`.
+    pub missing: Vec<String>,
+}
+
+impl Layout {
+    /// Reads it from the kernel's types.
+    ///
+    /// # Errors
+    /// When a required field is missing, by name.
+    pub fn read(hierarchy: Hierarchy, ring_bytes: [u32; RING_COUNT]) -> Result<Self, OffsetError> {
+        let kernel = Btf::vmlinux()?;
+        let mut offsets = [ABSENT; FIELDS.len()];
+        let mut required = Vec::new();
+        let mut missing = Vec::new();
+        for (field, slot) in FIELDS.iter().zip(&mut offsets) {
+            match offset(field, &kernel)? {
+                Some(offset) => *slot = offset,
+                None if field.need == Need::Required => required.push(name(field)),
+                None => missing.push(name(field)),
+            }
+        }
+        if !required.is_empty() {
+            return Err(OffsetError::Missing(required));
+        }
+        let types = Types::kernel(&kernel);
+        let cgroup_subsys = match hierarchy {
+            Hierarchy::V2 => CGROUP_V2,
+            Hierarchy::V1Pids { .. } => {
+                types.enumerator("cgroup_subsys_id", "pids_cgrp_id").ok_or(OffsetError::NoPidsController)?
+            }
+        };
+        let boot = Boot {
+            ring_bytes,
+            cgroup_subsys,
+            cgroup_hierarchy: hierarchy.id(),
+            seccomp_bitmap_bytes: seccomp_bitmap_bytes(types),
+            ts_compat: TS_COMPAT,
+        };
+        Ok(Self { offsets: Offsets::from_array(offsets), boot, missing })
+    }
+}
+
+fn offset(field: &Field, kernel: &Btf) -> Result<Option<u32>, BtfError> {
+    let found = Types::kernel(kernel).member(field.structure, field.path);
+    if found.is_some() || field.module.is_empty() {
+        return Ok(found.map(|member| member.offset));
+    }
+    let module = Btf::module(field.module, kernel)?;
+    Ok(module.and_then(|module| {
+        Types::module(kernel, &module).member(field.structure, field.path).map(|member| member.offset)
+    }))
+}
+
+fn name(field: &Field) -> String {
+    format!("{}.{}", field.structure, field.path)
+}
+
+/// `allow_native` is an array of `unsigned long`.
+fn seccomp_bitmap_bytes(types: Types<'_>) -> u32 {
+    types
+        .member("seccomp_filter", "cache.allow_native")
+        .and_then(|member| types.array_len(member))
+        .map(|longs| longs * 8)
+        .filter(|&bytes| bytes as usize <= SECCOMP_BITMAP_BYTES)
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_has_every_required_field() {
+        let layout = Layout::read(Hierarchy::V2, [4096, 4096]).unwrap();
+        assert_eq!(layout.boot.seccomp_bitmap_bytes % 8, 0);
+        assert_ne!(layout.offsets.task_seccomp_mode, layout.offsets.task_pid);
+    }
+
+    #[test]
+    fn names_of_fields_are_unique() {
+        let mut names: Vec<_> = FIELDS.iter().map(|field| field.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FIELDS.len());
+    }
+}

@@ -1,0 +1,250 @@
+//! The labels. Each is an enum or a set given at start, so that no workload can make a series.
+
+use agent_abi::hook::Hook;
+
+use crate::decode::{CgroupChange, DecodeError, Event, ImageSource};
+
+/// An enum whose every value has a name.
+pub trait Label: Copy + 'static {
+    /// Name of the label.
+    const KEY: &'static str;
+    /// Every value, each at its [`Label::index`].
+    const ALL: &'static [Self];
+
+    /// Place in [`Label::ALL`].
+    fn index(self) -> usize;
+
+    /// Value of the label.
+    fn value(self) -> &'static str;
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident($key:literal) {
+        $($(#[$value_doc:meta])* $value:ident = $text:literal,)+
+    })+) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$value_doc])* $value,)+
+        }
+
+        impl Label for $name {
+            const KEY: &'static str = $key;
+            const ALL: &'static [Self] = &[$(Self::$value,)+];
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn value(self) -> &'static str {
+                match self { $(Self::$value => $text,)+ }
+            }
+        }
+    )+ };
+}
+
+labels! {
+    /// A ring.
+    Ring("ring") {
+        /// Exec, exit, cgroup and credential records.
+        Critical = "critical",
+        /// File records.
+        Bulk = "bulk",
+    }
+
+    /// Kinds of events.
+    EventKind("kind") {
+        /// A new process.
+        Fork = "fork",
+        /// A new image.
+        Exec = "exec",
+        /// A process found by a scan.
+        Scan = "scan",
+        /// The end of a process.
+        Exit = "exit",
+        /// A cgroup made.
+        CgroupMkdir = "cgroup_mkdir",
+        /// A cgroup removed.
+        CgroupRmdir = "cgroup_rmdir",
+        /// A task moved into a cgroup.
+        CgroupAttach = "cgroup_attach",
+        /// A credential change.
+        Credentials = "credentials",
+        /// An opened file.
+        Open = "open",
+    }
+
+    /// Why a record was not decoded.
+    DecodeReason("reason") {
+        /// Shorter than a header.
+        NoHeader = "no_header",
+        /// Not aligned.
+        Misaligned = "misaligned",
+        /// Another ABI version.
+        Version = "version",
+        /// Its length is not the bytes given.
+        Length = "length",
+        /// Unknown kind.
+        Kind = "kind",
+        /// Unknown ring.
+        Ring = "ring",
+        /// Shorter than its fixed part.
+        Short = "short",
+        /// A span leaves the record.
+        Span = "span",
+    }
+
+    /// Bounded tables of the agent.
+    Table("table") {
+        /// Processes.
+        Processes = "processes",
+        /// Containers.
+        Containers = "containers",
+        /// Cgroups.
+        Cgroups = "cgroups",
+        /// Findings.
+        Findings = "findings",
+    }
+
+    /// How a CRI request ended.
+    CriResult("result") {
+        /// Answered.
+        Ok = "ok",
+        /// The runtime does not know the id.
+        NotFound = "not_found",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// The socket is not there or refuses.
+        Unavailable = "unavailable",
+        /// Answered with an error, or with something that cannot be read.
+        Error = "error",
+    }
+
+    /// Queues between the hot loop and what waits.
+    Queue("queue") {
+        /// Containers to be named.
+        CriRequests = "cri_requests",
+        /// Names on their way back.
+        CriAnswers = "cri_answers",
+        /// Findings that wait for a name.
+        NameWait = "name_wait",
+        /// Findings on their way out.
+        Findings = "findings",
+    }
+
+    /// Why something in a queue was dropped.
+    QueueDrop("reason") {
+        /// The queue was full.
+        Full = "full",
+        /// Nobody reads it any more.
+        Closed = "closed",
+    }
+
+    /// Why a line was not written.
+    OutputDrop("reason") {
+        /// The write failed.
+        Io = "io",
+        /// The writer was too far behind.
+        Full = "full",
+        /// The line was longer than allowed.
+        TooLong = "too_long",
+    }
+
+    /// Which scan.
+    ScanKind("scan") {
+        /// At start.
+        Start = "start",
+        /// The periodic one.
+        Periodic = "periodic",
+    }
+
+    /// State of a hook or a control.
+    SupportState("state") {
+        /// Works.
+        Supported = "supported",
+        /// Works in part.
+        Degraded = "degraded",
+        /// Does not work here.
+        Unsupported = "unsupported",
+    }
+
+    /// What a control found.
+    VerdictLabel("verdict") {
+        /// As it should be.
+        Pass = "pass",
+        /// Not as it should be.
+        Fail = "fail",
+        /// Not as declared.
+        Drift = "drift",
+        /// Exempt.
+        Exempt = "exempt",
+        /// Cannot be told.
+        Unknown = "unknown",
+    }
+
+    /// Why the agent saw nothing for a while.
+    BlindReason("reason") {
+        /// It did not run.
+        AgentDown = "agent_down",
+        /// The hot loop did not run.
+        HotLoopSilent = "hot_loop_silent",
+        /// A hook was not attached.
+        HookDetached = "hook_detached",
+    }
+}
+
+impl Label for Hook {
+    const KEY: &'static str = "hook";
+    const ALL: &'static [Self] = &Hook::ALL;
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn value(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Ring {
+    /// By the number in a record's header, which decoding has checked.
+    #[must_use]
+    pub fn from_header(ring: u16) -> Self {
+        if u32::from(ring) == agent_abi::map::RING_CRITICAL { Self::Critical } else { Self::Bulk }
+    }
+}
+
+impl From<&Event<'_>> for EventKind {
+    fn from(event: &Event<'_>) -> Self {
+        match event {
+            Event::Fork(_) => Self::Fork,
+            Event::Exec(exec) => match exec.source {
+                ImageSource::Exec => Self::Exec,
+                ImageSource::Scan => Self::Scan,
+            },
+            Event::Exit(_) => Self::Exit,
+            Event::Cgroup(cgroup) => match cgroup.change {
+                CgroupChange::Mkdir => Self::CgroupMkdir,
+                CgroupChange::Rmdir => Self::CgroupRmdir,
+                CgroupChange::Attach => Self::CgroupAttach,
+            },
+            Event::Credentials(_) => Self::Credentials,
+            Event::Open(_) => Self::Open,
+        }
+    }
+}
+
+impl From<DecodeError> for DecodeReason {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::NoHeader { .. } => Self::NoHeader,
+            DecodeError::Misaligned => Self::Misaligned,
+            DecodeError::Version { .. } => Self::Version,
+            DecodeError::Length { .. } => Self::Length,
+            DecodeError::Kind { .. } => Self::Kind,
+            DecodeError::Ring { .. } => Self::Ring,
+            DecodeError::Short { .. } => Self::Short,
+            DecodeError::Span { .. } => Self::Span,
+        }
+    }
+}

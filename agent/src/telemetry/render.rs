@@ -1,0 +1,252 @@
+//! The counters as OpenMetrics text.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use agent_abi::ABI_VERSION;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use super::{
+    Context, Cri, Decode, Hooks, Output, Posture, Queues, Rings, SupportGauges, Telemetry,
+    cell::{Cell, Cells, Grid, Latency, Named},
+    label::Label,
+};
+
+/// `Content-Type` of [`Telemetry::render`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+impl Telemetry {
+    /// Everything, as OpenMetrics text.
+    #[must_use]
+    pub fn render(self: &Arc<Self>) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Source(Arc::downgrade(self))));
+        let mut out = String::with_capacity(32 << 10);
+        // Writing to a String does not fail.
+        let _ = text::encode(&mut out, &registry);
+        out
+    }
+}
+
+/// The registry wants to own its collectors; this one is gone with the call.
+#[derive(Debug)]
+struct Source(Weak<Telemetry>);
+
+impl Collector for Source {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(telemetry) = self.0.upgrade() else { return Ok(()) };
+        Page(encoder).telemetry(&telemetry)
+    }
+}
+
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn telemetry(&mut self, all: &Telemetry) -> fmt::Result {
+        let Telemetry { hooks, rings, decode, context, cri, posture, queues, output, blind, support } = all;
+        self.build()?;
+        self.hooks(hooks)?;
+        self.rings(rings)?;
+        self.decode(decode)?;
+        self.context(context)?;
+        self.cri(cri)?;
+        self.posture(posture)?;
+        self.queues(queues)?;
+        self.output(output)?;
+        self.scaled_counter(
+            "kestrel_blind_seconds",
+            "Time in which the agent saw nothing",
+            &blind.millis,
+            1e3,
+        )?;
+        self.support(support)
+    }
+
+    fn build(&mut self) -> fmt::Result {
+        let labels = [("version", env!("CARGO_PKG_VERSION").to_owned()), ("abi", ABI_VERSION.to_string())];
+        self.0
+            .encode_descriptor("kestrel_build", "The agent that runs", None, MetricType::Info)?
+            .encode_info(&labels)
+    }
+
+    fn hooks(&mut self, hooks: &Hooks) -> fmt::Result {
+        let Hooks { seen, submitted, lost, filtered, handed_on, tail_failed, shrunk, recursion_misses } =
+            hooks;
+        self.counter("kestrel_hook_seen_runs", "Times the kernel program ran", seen)?;
+        self.counter("kestrel_hook_submitted_records", "Records that reached a ring", submitted)?;
+        self.counter("kestrel_hook_lost_records", "Records that the ring had no room for", lost)?;
+        self.counter("kestrel_hook_filtered_runs", "Runs with nothing to report", filtered)?;
+        self.counter("kestrel_hook_handed_on_runs", "Runs given to a tail-called handler", handed_on)?;
+        self.counter("kestrel_hook_tail_failed_calls", "Tail calls that did not happen", tail_failed)?;
+        self.counter("kestrel_hook_shrunk_records", "Records cut to their posture part", shrunk)?;
+        self.counter(
+            "kestrel_hook_recursion_missed_runs",
+            "Runs that the kernel skipped because the program ran already on that CPU",
+            recursion_misses,
+        )
+    }
+
+    fn rings(&mut self, rings: &Rings) -> fmt::Result {
+        let Rings { received, bytes, lost } = rings;
+        self.counter("kestrel_ring_received_records", "Records read from the ring", received)?;
+        self.counter("kestrel_ring_received_bytes", "Bytes read from the ring", bytes)?;
+        self.counter("kestrel_ring_lost_records", "Records that gaps in the sequence tell of", lost)
+    }
+
+    fn decode(&mut self, decode: &Decode) -> fmt::Result {
+        let Decode { failed } = decode;
+        self.counter("kestrel_decode_failed_records", "Records that could not be decoded", failed)
+    }
+
+    fn context(&mut self, context: &Context) -> fmt::Result {
+        let Context { events, entries, capacity, evicted, scans, scan_last_us } = context;
+        self.counter("kestrel_context_events", "Events that reached context", events)?;
+        self.gauge("kestrel_context_table_entries", "Entries in the table", entries)?;
+        self.gauge("kestrel_context_table_capacity_entries", "Most entries of the table", capacity)?;
+        self.counter(
+            "kestrel_context_table_evicted_entries",
+            "Entries that had to go because the table was full",
+            evicted,
+        )?;
+        self.counter("kestrel_scan_runs", "Scans of all tasks", scans)?;
+        self.scaled_gauge("kestrel_scan_duration_seconds", "How long the last scan took", scan_last_us, 1e6)
+    }
+
+    fn cri(&mut self, cri: &Cri) -> fmt::Result {
+        let Cri { requests } = cri;
+        self.counter("kestrel_cri_requests", "Requests to the container runtime", requests)
+    }
+
+    fn posture(&mut self, posture: &Posture) -> fmt::Result {
+        let Posture { judged, findings, latency } = posture;
+        self.single("kestrel_posture_judged_events", "Events that were judged", judged)?;
+        self.named("kestrel_posture_findings", "Findings by control and verdict", "control", findings)?;
+        self.latency("kestrel_verdict_latency_seconds", "From exec in the kernel to its verdict", latency)
+    }
+
+    fn queues(&mut self, queues: &Queues) -> fmt::Result {
+        let Queues { depth, capacity, dropped } = queues;
+        self.gauge("kestrel_queue_depth_items", "Items in the queue", depth)?;
+        self.gauge("kestrel_queue_capacity_items", "Most items of the queue", capacity)?;
+        self.grid("kestrel_queue_dropped_items", "Items that were not queued", MetricType::Counter, dropped)
+    }
+
+    fn output(&mut self, output: &Output) -> fmt::Result {
+        let Output { written, dropped } = output;
+        self.single("kestrel_output_written_lines", "Lines written", written)?;
+        self.counter("kestrel_output_dropped_lines", "Lines that were not written", dropped)
+    }
+
+    fn support(&mut self, support: &SupportGauges) -> fmt::Result {
+        let SupportGauges { hooks, controls } = support;
+        self.grid("kestrel_hook_support", "1 for the state that the hook is in", MetricType::Gauge, hooks)?;
+        self.named("kestrel_control_support", "1 for the state that the control is in", "control", controls)
+    }
+}
+
+/// The shapes of families.
+impl Page<'_> {
+    fn single(&mut self, name: &str, help: &str, cell: &Cell) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        counter_value(&mut family, cell.get())
+    }
+
+    fn counter<A: Label>(&mut self, name: &str, help: &str, cells: &Cells<A>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (label, cell) in cells.iter() {
+            counter_value(&mut family.encode_family(&[(A::KEY, label.value())])?, cell.get())?;
+        }
+        Ok(())
+    }
+
+    fn scaled_counter<A: Label>(
+        &mut self,
+        name: &str,
+        help: &str,
+        cells: &Cells<A>,
+        per_unit: f64,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (label, cell) in cells.iter() {
+            let value = cell.get() as f64 / per_unit;
+            family
+                .encode_family(&[(A::KEY, label.value())])?
+                .encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauge<A: Label>(&mut self, name: &str, help: &str, cells: &Cells<A>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (label, cell) in cells.iter() {
+            family.encode_family(&[(A::KEY, label.value())])?.encode_gauge(&cell.get())?;
+        }
+        Ok(())
+    }
+
+    fn scaled_gauge<A: Label>(
+        &mut self,
+        name: &str,
+        help: &str,
+        cells: &Cells<A>,
+        per_unit: f64,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (label, cell) in cells.iter() {
+            let value = cell.get() as f64 / per_unit;
+            family.encode_family(&[(A::KEY, label.value())])?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn grid<A: Label, B: Label>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        grid: &Grid<A, B>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+        for (row, cells) in grid.iter() {
+            for (column, cell) in cells.iter() {
+                let labels = [(A::KEY, row.value()), (B::KEY, column.value())];
+                let mut series = family.encode_family(&labels)?;
+                match kind {
+                    MetricType::Counter => counter_value(&mut series, cell.get())?,
+                    _ => series.encode_gauge(&cell.get())?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn named<B: Label>(&mut self, name: &str, help: &str, key: &str, named: &Named<B>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (row, cells) in named.iter() {
+            for (column, cell) in cells.iter() {
+                let labels = [(key, row), (B::KEY, column.value())];
+                family.encode_family(&labels)?.encode_gauge(&cell.get())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn latency(&mut self, name: &str, help: &str, latency: &Latency) -> fmt::Result {
+        let (sum, buckets) = latency.snapshot();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?
+            .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}
+
+fn counter_value(encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
+    encoder.encode_counter::<NoLabelSet, _, u64>(&value, None)
+}

@@ -1,0 +1,162 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::*;
+
+const CONTROLS: [&str; 2] = ["run-as-non-root", "no-new-privs"];
+
+fn series(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap())
+}
+
+#[test]
+fn every_series_is_there_at_zero() {
+    let text = Arc::new(Telemetry::new(&CONTROLS)).render();
+    assert!(text.ends_with("# EOF\n"));
+    for (series, value) in series(&text) {
+        let expected = if series.starts_with("kestrel_build_info{") { 1.0 } else { 0.0 };
+        assert_eq!(value.parse::<f64>().unwrap(), expected, "{series}");
+    }
+
+    let count = |name: &str| series(&text).filter(|(line, _)| line.starts_with(name)).count();
+    let rings = Ring::ALL.len();
+    let expected = [
+        ("kestrel_build_info{", 1),
+        ("kestrel_hook_seen_runs_total{", HOOKS),
+        ("kestrel_hook_submitted_records_total{", HOOKS),
+        ("kestrel_hook_lost_records_total{", HOOKS),
+        ("kestrel_hook_filtered_runs_total{", HOOKS),
+        ("kestrel_hook_handed_on_runs_total{", HOOKS),
+        ("kestrel_hook_tail_failed_calls_total{", HOOKS),
+        ("kestrel_hook_shrunk_records_total{", HOOKS),
+        ("kestrel_hook_recursion_missed_runs_total{", HOOKS),
+        ("kestrel_ring_received_records_total{", rings),
+        ("kestrel_ring_received_bytes_total{", rings),
+        ("kestrel_ring_lost_records_total{", rings),
+        ("kestrel_decode_failed_records_total{", DecodeReason::ALL.len()),
+        ("kestrel_context_events_total{", EventKind::ALL.len()),
+        ("kestrel_context_table_entries{", Table::ALL.len()),
+        ("kestrel_context_table_capacity_entries{", Table::ALL.len()),
+        ("kestrel_context_table_evicted_entries_total{", Table::ALL.len()),
+        ("kestrel_scan_runs_total{", ScanKind::ALL.len()),
+        ("kestrel_scan_duration_seconds{", ScanKind::ALL.len()),
+        ("kestrel_cri_requests_total{", CriResult::ALL.len()),
+        ("kestrel_posture_judged_events_total", 1),
+        ("kestrel_posture_findings{", CONTROLS.len() * VerdictLabel::ALL.len()),
+        ("kestrel_verdict_latency_seconds_bucket{", 14),
+        ("kestrel_verdict_latency_seconds_sum", 1),
+        ("kestrel_verdict_latency_seconds_count", 1),
+        ("kestrel_queue_depth_items{", Queue::ALL.len()),
+        ("kestrel_queue_capacity_items{", Queue::ALL.len()),
+        ("kestrel_queue_dropped_items_total{", Queue::ALL.len() * QueueDrop::ALL.len()),
+        ("kestrel_output_written_lines_total", 1),
+        ("kestrel_output_dropped_lines_total{", OutputDrop::ALL.len()),
+        ("kestrel_blind_seconds_total{", label::BlindReason::ALL.len()),
+        ("kestrel_hook_support{", HOOKS * SupportState::ALL.len()),
+        ("kestrel_control_support{", CONTROLS.len() * SupportState::ALL.len()),
+    ];
+    for (name, number) in expected {
+        assert_eq!(count(name), number, "{name}");
+    }
+    // A family that is not in the table above.
+    assert_eq!(series(&text).count(), expected.iter().map(|(_, number)| number).sum::<usize>());
+}
+
+#[test]
+fn names_and_labels_follow_the_rule() {
+    let text = Arc::new(Telemetry::new(&CONTROLS)).render();
+    let name = regex::Regex::new(r"^kestrel(_[a-z]+)+$").unwrap();
+    let units =
+        ["runs", "records", "calls", "bytes", "events", "entries", "requests", "items", "lines", "seconds"];
+    for line in text.lines() {
+        let Some(rest) = line.strip_prefix("# TYPE ") else { continue };
+        let (family, kind) = rest.split_once(' ').unwrap();
+        assert!(name.is_match(family), "{family}");
+        if kind == "counter" {
+            assert!(units.iter().any(|unit| family.ends_with(&format!("_{unit}"))), "{family} has no unit");
+        }
+    }
+
+    let allowed: BTreeSet<&str> = [
+        "hook", "ring", "reason", "kind", "table", "result", "queue", "control", "verdict", "state", "scan",
+        "le", "version", "abi",
+    ]
+    .into();
+    let label = regex::Regex::new(r#"([a-z]+)="([^"]*)""#).unwrap();
+    let value = regex::Regex::new(r"^[a-z0-9_./+-]+$|^\+Inf$").unwrap();
+    for found in label.captures_iter(&text) {
+        assert!(allowed.contains(&found[1]), "label {}", &found[1]);
+        assert!(value.is_match(&found[2]), "value {}", &found[2]);
+    }
+}
+
+#[test]
+fn a_name_that_was_not_given_at_start_makes_no_series() {
+    let telemetry = Arc::new(Telemetry::new(&CONTROLS));
+    let before = series(&telemetry.render()).count();
+    assert!(telemetry.posture.findings.of("pod-7f\"} 1\nevil").is_none());
+    let mut report = CoverageReport::new("6.12");
+    report.hook("evil\"", Support::Supported);
+    report.control("pod-7f\nevil 1", Support::Supported);
+    telemetry.support.set(&report);
+    let text = telemetry.render();
+    assert_eq!(series(&text).count(), before);
+    assert!(!text.contains("evil"));
+}
+
+#[test]
+fn numbers_reach_the_page() {
+    let telemetry = Arc::new(Telemetry::new(&CONTROLS));
+    let mut sums = [HookCounters::default(); HOOKS];
+    sums[Hook::Exec as usize] =
+        HookCounters { seen: 7, submitted: 5, filtered: 2, ..HookCounters::default() };
+    telemetry.hooks.sample(&sums);
+    telemetry.hooks.sample(&sums);
+    telemetry.rings.record(Ring::Critical, 100);
+    telemetry.rings.record(Ring::Critical, 28);
+    telemetry.posture.findings.of("no-new-privs").unwrap().of(VerdictLabel::Fail).set(3);
+    telemetry.posture.latency.observe(Duration::from_micros(100));
+    telemetry.posture.latency.observe(Duration::from_micros(101));
+    telemetry.posture.latency.observe(Duration::from_secs(9));
+    telemetry.blind.note(Duration::from_secs(1), Duration::from_millis(2500), label::BlindReason::AgentDown);
+    telemetry.context.scan(ScanKind::Start, Duration::from_millis(2));
+    let text = telemetry.render();
+    for line in [
+        r#"kestrel_hook_seen_runs_total{hook="sched_process_exec"} 7"#,
+        r#"kestrel_hook_submitted_records_total{hook="sched_process_exec"} 5"#,
+        r#"kestrel_ring_received_records_total{ring="critical"} 2"#,
+        r#"kestrel_ring_received_bytes_total{ring="critical"} 128"#,
+        r#"kestrel_posture_findings{control="no-new-privs",verdict="fail"} 3"#,
+        r#"kestrel_verdict_latency_seconds_bucket{le="0.0001"} 1"#,
+        r#"kestrel_verdict_latency_seconds_bucket{le="0.00025"} 2"#,
+        r#"kestrel_verdict_latency_seconds_bucket{le="1.0"} 2"#,
+        r#"kestrel_verdict_latency_seconds_bucket{le="+Inf"} 3"#,
+        r#"kestrel_blind_seconds_total{reason="agent_down"} 1.5"#,
+        r#"kestrel_scan_duration_seconds{scan="start"} 0.002"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn blind_intervals_are_bounded() {
+    let blind = Blind::default();
+    for second in 0..100 {
+        let from = Duration::from_secs(second);
+        blind.note(from, from + Duration::from_secs(1), label::BlindReason::HotLoopSilent);
+    }
+    assert_eq!(blind.total(), Duration::from_secs(100));
+    let last = blind.last();
+    assert_eq!((last.len(), last[0].from_boottime_ms, last[15].to_boottime_ms), (16, 84_000, 100_000));
+}
+
+#[test]
+fn indices_are_places() {
+    fn check<A: Label>() {
+        for (place, label) in A::ALL.iter().enumerate() {
+            assert_eq!(label.index(), place);
+        }
+    }
+    check::<Hook>();
+    check::<Ring>();
+    check::<EventKind>();
+}
