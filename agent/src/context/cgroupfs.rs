@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{ContainerKey, cgroup};
-use crate::kernel::cgroup::{Hierarchy, Mounted};
+use crate::kernel::{Hierarchy, Mounted};
 
 /// Most folders that one walk looks at. Workloads may make cgroups below their own.
 const FOLDERS: usize = 65_536;
@@ -155,7 +155,8 @@ mod tests {
         let (_folder, mounted) = hierarchy(&[&below[1..], "system.slice"]);
         let mut all = Vec::new();
         assert!(walk(&mounted, |found| all.push(found)).unwrap());
-        let paths: Vec<_> = all.iter().map(|found| String::from_utf8_lossy(&found.path).into_owned()).collect();
+        let paths: Vec<_> =
+            all.iter().map(|found| String::from_utf8_lossy(&found.path).into_owned()).collect();
         assert_eq!(all.len(), 7, "{paths:?}");
         let at = |path: &str| all.iter().position(|found| found.path == path.as_bytes()).unwrap();
         assert!(at(&own) < at(&below));
