@@ -5,6 +5,7 @@
 //! [`proc`] and [`cgroupfs`] with what was there before the agent.
 
 pub mod cgroup;
+pub mod cgroupfs;
 mod chain;
 mod container;
 mod containers;
@@ -13,6 +14,7 @@ mod effect;
 mod follow;
 mod membership;
 mod naming;
+pub mod proc;
 mod process;
 mod processes;
 mod settle;

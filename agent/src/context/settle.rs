@@ -6,7 +6,9 @@
 use agent_abi::record::{header_flag, task_flag};
 
 use super::{
-    ContainerKey, Effect, Origin, ProcessId, SeccompAllow, Stage, Why, follow::Context, processes::Life,
+    ContainerKey, Effect, Origin, ProcessId, SeccompAllow, Stage, Why,
+    follow::{Context, set_argv},
+    processes::Life,
 };
 use crate::decode::Exec;
 
@@ -27,6 +29,8 @@ impl Context {
             it.unsettled = true;
             it.scanned = true;
             it.process.seccomp_allow = SeccompAllow::from_record(exec.seccomp_allow);
+            // Only /proc tells arguments.
+            set_argv(&mut it.process.argv, exec.argv.0);
             self.set_image(slot, exec, now);
             self.place(slot, now, effects);
             return;
@@ -36,7 +40,12 @@ impl Context {
             self.processes.counts.late += 1;
             return;
         }
-        let same_image = known.process.state.exec_id == state.exec_id;
+        let told = (known.process.exe.inode, known.process.exe.dev);
+        let same_image = match state.exec_id {
+            // /proc does not tell the version: the file has to do.
+            0 => known.image_mnt == 0 || told == (record.exe.inode, record.exe.dev),
+            version => known.process.state.exec_id == version,
+        };
         if known.image_mnt == 0 && same_image {
             // Met by its credentials or by an unknown parent's fork, so without an image.
             self.set_image(slot, exec, now);
@@ -47,15 +56,29 @@ impl Context {
             self.processes.counts.late += 1;
             return;
         }
-        let changed = known.process.state != *state;
-        self.set_state(slot, state, now);
-        if record.header.flags & header_flag::SHRUNK == 0 {
+        // Nor does /proc tell the filters, and the depth of a user namespace only as 0 or 1.
+        let (told, mut state) = (known.process.state, *state);
+        let by_proc = state.exec_id == 0;
+        if by_proc {
+            state.exec_id = told.exec_id;
+            state.seccomp_filters = told.seccomp_filters;
+            state.securebits = told.securebits;
+            if state.ns.user == told.ns.user {
+                state.ns.user_level = told.ns.user_level;
+            }
+            state.comm = told.comm;
+            state.parent = if state.parent.tgid == told.parent.tgid { told.parent } else { state.parent };
+            state.task = told.task;
+        }
+        let changed = told != state;
+        self.set_state(slot, &state, now);
+        if !by_proc && record.header.flags & header_flag::SHRUNK == 0 {
             self.processes[slot].process.seccomp_allow = SeccompAllow::from_record(exec.seccomp_allow);
         }
         if !same_image {
             // Its exec was lost.
             self.set_image(slot, exec, now);
-            self.processes[slot].process.argv.clear();
+            set_argv(&mut self.processes[slot].process.argv, exec.argv.0);
             self.replaced(slot, Why::Scan, now, effects);
             return;
         }
