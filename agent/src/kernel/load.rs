@@ -153,6 +153,11 @@ impl Predecessor {
     }
 }
 
+/// What is loaded and not pinned; goes with this value.
+pub struct LoadedObject {
+    _object: Ebpf,
+}
+
 /// The attached programs and their maps.
 pub struct Programs {
     /// Exec, exit, cgroup and credential records.
@@ -175,10 +180,10 @@ pub struct Programs {
     pub adopted: bool,
     /// Programs of other builds or settings, still attached, with unread records.
     pub predecessors: Vec<Predecessor>,
-    /// Their file descriptors show what the kernel counts of each.
-    programs: Vec<(Hook, ProgramFd)>,
+    /// What the kernel counts of each.
+    pub recursion: RecursionCounters,
     /// Holds what is not pinned.
-    _object: Ebpf,
+    pub object: LoadedObject,
 }
 
 impl Plan {
@@ -227,11 +232,11 @@ impl Plan {
             switches: Switches::take(&mut object)?,
             progress: ProgressMap::take(&mut object)?,
             scan: scan.unwrap_or_else(|_| TaskScan { program: None }),
-            programs: pinned_programs(&generation, &hooks),
+            recursion: RecursionCounters { programs: pinned_programs(&generation, &hooks) },
             hooks,
             adopted,
             predecessors: predecessors(&pins, &generation)?,
-            _object: object,
+            object: LoadedObject { _object: object },
         })
     }
 
@@ -251,10 +256,15 @@ impl Plan {
     }
 }
 
-impl Programs {
-    /// Runs that the kernel refused because the same program was already running on that CPU.
+/// Runs that the kernel refused because the same program was already running on that CPU.
+pub struct RecursionCounters {
+    programs: Vec<(Hook, ProgramFd)>,
+}
+
+impl RecursionCounters {
+    /// Reads them; kernels before 5.12 have none.
     #[must_use]
-    pub fn recursion_misses(&self) -> Vec<(Hook, u64)> {
+    pub fn read(&self) -> Vec<(Hook, u64)> {
         self.programs.iter().filter_map(|(hook, program)| Some((*hook, recursion_misses(program)?))).collect()
     }
 }

@@ -123,6 +123,25 @@ impl Body {
         Self::Loss { at, lost, reason, interval: Interval::new(from, to) }
     }
 
+    /// For people, where it matters to whoever watches; findings have a line of their own.
+    #[must_use]
+    pub fn sentence(&self) -> Option<String> {
+        match self {
+            Self::Finding(_) | Self::Coverage { .. } => None,
+            Self::Loss { at, lost, reason, interval } => Some(format!(
+                "LOSS      {lost} records of ring {at} between {} and {}: {reason}",
+                interval.from, interval.to
+            )),
+            Self::Blind { reason, interval } => {
+                Some(format!("BLIND     from {} to {}: {reason}", interval.from, interval.to))
+            }
+            Self::Ready { containers, processes } => {
+                Some(format!("READY     {containers} containers and {processes} processes were there before"))
+            }
+            Self::Stop { reason } => Some(format!("STOP      {reason}")),
+        }
+    }
+
     /// A time in which nothing was seen.
     #[must_use]
     pub fn blind(reason: &'static str, from: Clock, to: Clock) -> Self {

@@ -16,13 +16,16 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use self::clock::Clocks;
-pub use self::{outlet::Outlets, reader::Reader};
+pub use self::{
+    outlet::{CgroupQuestion, Outlets},
+    reader::Reader,
+};
 use crate::{
-    context::{Context, Effect, Process, ProcessId, SeccompAllow, Why, cgroupfs, cri},
+    context::{Context, Effect, Process, ProcessId, SeccompAllow, Why, cgroupfs, cri, proc},
     decode::{Event, ImageSource, decode},
     kernel::prove::Observed,
     posture::{Cause, Change, ContainerPosture, Judged, Posture, Snapshot},
-    source::SequenceCheck,
+    source::{AlignedRecord, SequenceCheck},
     telemetry::{
         Telemetry,
         label::{EventKind, Ring, ScanKind, Table},
@@ -33,6 +36,9 @@ use crate::{
 /// Messages taken in one round, so that answers cannot hold up records.
 const MESSAGES_PER_ROUND: usize = 256;
 
+/// Between two settings of the gauges.
+const MEASURE_NS: u64 = 1_000_000_000;
+
 /// What the slow side tells.
 #[derive(Debug)]
 pub enum Message {
@@ -40,8 +46,10 @@ pub enum Message {
     Names(cri::Answer),
     /// Cgroups that a walk or a look-up found.
     Cgroups(Vec<cgroupfs::Found>),
-    /// Records of a scan, one after the other, aligned.
-    Scanned(Vec<Vec<u64>>),
+    /// Records of the task iterator.
+    Scanned(Vec<AlignedRecord>),
+    /// Processes as /proc shows them, where there is no iterator.
+    ScannedProc(Vec<proc::Scanned>),
     /// All records of a scan were sent.
     ScanDone(ScanKind),
     /// What /proc says of a process that a scan found.
@@ -72,6 +80,8 @@ pub struct Pipeline {
     /// Until the offset table is proved: takes the execs of the agent's own children.
     proof: Option<SyncSender<Observed>>,
     changes: Vec<Change>,
+    /// When the gauges were last set.
+    measured_ns: u64,
 }
 
 /// What a pipeline starts with.
@@ -110,6 +120,7 @@ impl Pipeline {
             boot_id,
             proof,
             changes: Vec::with_capacity(64),
+            measured_ns: 0,
         }
     }
 
@@ -169,7 +180,16 @@ impl Pipeline {
         self.posture.tick(now, &mut self.changes);
         self.send_changes();
         self.outlets.retry(&self.telemetry);
-        self.measure();
+        if boottime_ns.saturating_sub(self.measured_ns) >= MEASURE_NS {
+            self.measured_ns = boottime_ns;
+            self.measure();
+        }
+    }
+
+    /// What is to outlive the agent.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.posture.snapshot(&self.boot_id, clock::now())
     }
 
     /// Takes what the slow side has sent; returns how much.
@@ -197,20 +217,26 @@ impl Pipeline {
             }
             Message::Scanned(records) => {
                 for record in records {
-                    let bytes = zerocopy::IntoBytes::as_bytes(record.as_slice());
-                    // The last word of a record may be padding of ours.
-                    let len = bytes.get(4..8).map_or(0, |len| u32::from_ne_bytes([len[0], len[1], len[2], len[3]]));
-                    self.left_record(bytes.get(..len as usize).unwrap_or(bytes));
+                    self.left_record(record.bytes());
+                }
+            }
+            Message::ScannedProc(scanned) => {
+                for scanned in scanned {
+                    self.event(&scanned.event());
                 }
             }
             Message::ScanDone(kind) => {
-                self.with_stage(now, |context, stage| context.scan_finished(&mut |effect| stage.follow(&effect)));
+                self.with_stage(now, |context, stage| {
+                    context.scan_finished(&mut |effect| stage.follow(&effect))
+                });
                 if kind == ScanKind::Start {
                     self.posture.scan_complete(now);
                 }
                 self.outlets.scan_done(kind);
             }
-            Message::Described { id, exe_path, argv } => self.context.described(id, exe_path.as_deref(), &argv),
+            Message::Described { id, exe_path, argv } => {
+                self.context.described(id, exe_path.as_deref(), &argv)
+            }
             // Whoever asked may have given up.
             Message::Snapshot(answer) => drop(answer.send(self.posture.snapshot(&self.boot_id, now))),
             Message::Inventory(answer) => drop(answer.send(self.posture.inventory())),
@@ -258,7 +284,7 @@ impl Pipeline {
         entries.of(Table::Containers).set(counts.containers as u64);
         entries.of(Table::Cgroups).set(counts.cgroups as u64);
         entries.of(Table::Findings).set(sizes.findings as u64);
-        evicted.of(Table::Processes).set(counts.process.evicted);
+        evicted.of(Table::Processes).set(counts.process.forgotten);
         evicted.of(Table::Containers).set(counts.container.evicted);
         evicted.of(Table::Cgroups).set(counts.cgroup.evicted);
         evicted.of(Table::Findings).set(self.posture.counters().findings_evicted);

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     context::cri::Question,
-    posture::{Change, Posture, Verdict},
+    posture::{CONTROLS, Change, Posture, Verdict},
     telemetry::{
         Telemetry,
         label::{Queue, QueueDrop, ScanKind, VerdictLabel},
@@ -125,8 +125,8 @@ const fn reason<T>(error: &mpsc::error::TrySendError<T>) -> QueueDrop {
 
 /// Findings by control and verdict, as gauges.
 pub(super) fn measure_findings(posture: &Posture, telemetry: &Telemetry) {
-    for (control, by_verdict) in posture.findings().iter() {
-        let Some(cells) = telemetry.posture.findings.of(control.slug()) else { continue };
+    for (control, by_verdict) in CONTROLS.iter().zip(posture.findings()) {
+        let Some(cells) = telemetry.posture.findings.of(control.slug) else { continue };
         for verdict in Verdict::ALL {
             cells.of(VerdictLabel::from(verdict)).set(by_verdict[verdict as usize]);
         }

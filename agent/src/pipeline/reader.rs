@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// Empty looks before it sleeps.
 const IDLE_ROUNDS: u32 = 20;
 /// Longest sleep: answers from the slow side and deadlines wait at most this long.
-const SLEEP: PollTimeout = PollTimeout::from(50u8);
+const SLEEP_MS: u8 = 50;
 /// Between two rounds of deadlines.
 const TICK_NS: u64 = 100_000_000;
 
@@ -41,6 +41,8 @@ pub struct Reader {
     pub switches: Switches,
     /// Shows that the loop turns.
     pub health: Arc<Health>,
+    /// The same by `CLOCK_BOOTTIME`, for whoever comes after.
+    pub beat_ns: Arc<AtomicU64>,
     /// Set to end the loop.
     pub stop: Arc<AtomicBool>,
 }
@@ -67,6 +69,7 @@ impl Reader {
                 last_tick = now;
             }
             self.health.beat();
+            self.beat_ns.store(now, Ordering::Relaxed);
             idle_rounds = if busy { 0 } else { idle_rounds + 1 };
             if idle_rounds < IDLE_ROUNDS {
                 thread::sleep(POLL);
@@ -100,7 +103,7 @@ impl Reader {
                 PollFd::new(self.bulk.fd(), PollFlags::POLLIN),
             ];
             // Interrupted or not, the next round looks.
-            let _ = poll(&mut fds, SLEEP);
+            let _ = poll(&mut fds, PollTimeout::from(SLEEP_MS));
         }
         self.set_sleeping(false);
     }

@@ -78,6 +78,20 @@ pub enum ExemptionError {
     Expiry(usize, String),
 }
 
+impl ExemptionError {
+    /// Which one, from 1.
+    #[must_use]
+    pub const fn number(&self) -> usize {
+        match self {
+            Self::NoControl(number)
+            | Self::UnknownControl(number, _)
+            | Self::NoSelector(number)
+            | Self::Empty(number, _)
+            | Self::Expiry(number, _) => *number,
+        }
+    }
+}
+
 /// An exemption that holds until its day is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exemption {

@@ -34,3 +34,4 @@ pub use judge::{Cause, Judged, Posture};
 pub use key::{FindingId, Subject};
 pub use observation::{Evidence, Explanation, Observation, Outcome, UnknownReason, Verdict};
 pub use settings::{Counters, Settings, Sizes};
+pub use store::Snapshot;

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 /// A file with boot id and boottime. Not synced: it matters within one boot only.
 #[derive(Debug)]
-pub struct AliveFile {
+pub(super) struct AliveFile {
     path: PathBuf,
     boot_id: String,
 }
@@ -12,20 +12,20 @@ pub struct AliveFile {
 impl AliveFile {
     /// The file at `path`.
     #[must_use]
-    pub fn new(path: PathBuf, boot_id: &str) -> Self {
+    pub(super) fn new(path: PathBuf, boot_id: &str) -> Self {
         Self { path, boot_id: boot_id.to_owned() }
     }
 
     /// When an agent was last alive in this boot, `CLOCK_BOOTTIME` nanoseconds.
     #[must_use]
-    pub fn read(&self) -> Option<u64> {
+    pub(super) fn read(&self) -> Option<u64> {
         let text = fs::read_to_string(&self.path).ok()?;
         let (boot_id, boottime_ns) = text.trim().split_once(' ')?;
         (boot_id == self.boot_id).then(|| boottime_ns.parse().ok())?
     }
 
     /// Notes that the agent is alive.
-    pub fn write(&self, boottime_ns: u64) {
+    pub(super) fn write(&self, boottime_ns: u64) {
         let text = format!("{} {boottime_ns}\n", self.boot_id);
         let temporary = self.path.with_extension("new");
         let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &self.path));

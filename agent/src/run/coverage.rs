@@ -13,7 +13,7 @@ use crate::{
 
 /// What works on this node.
 #[must_use]
-pub fn report(release: &str, layout: &Layout, programs: &Programs) -> CoverageReport {
+pub(super) fn report(release: &str, layout: &Layout, programs: &Programs) -> CoverageReport {
     let mut report = CoverageReport::new(release);
     for hook in Hook::ALL {
         report.hook(hook.name(), hook_support(hook, programs));
@@ -46,9 +46,7 @@ fn control_support(requires: &Requirements, offsets: &Offsets, programs: &Progra
     if !fields.is_empty() {
         return Support::Unsupported(format!("kernel has no {}", fields.join(", ")));
     }
-    let failed = |hook: &Hook| {
-        matches!(hook_support(*hook, programs), Support::Unsupported(_))
-    };
+    let failed = |hook: &Hook| matches!(hook_support(*hook, programs), Support::Unsupported(_));
     let hooks: Vec<_> = requires.hooks.iter().copied().filter(failed).map(Hook::name).collect();
     if requires.hooks.contains(&Hook::Exec) && hooks.contains(&Hook::Exec.name()) {
         return Support::Unsupported(format!("hook {} is not attached", Hook::Exec.name()));

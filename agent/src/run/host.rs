@@ -9,7 +9,7 @@ use crate::{context, kernel::Mounted, posture::HostFacts};
 
 /// Why the node cannot be described.
 #[derive(Debug, Error)]
-pub enum HostError {
+pub(super) enum HostError {
     /// A file of /proc or /sys.
     #[error("cannot read {path}")]
     Read {
@@ -20,7 +20,9 @@ pub enum HostError {
         source: io::Error,
     },
     /// Process 1.
-    #[error("cannot read the host's init in /proc: the agent needs the host's pid namespace and CAP_SYS_PTRACE")]
+    #[error(
+        "cannot read the host's init in /proc: the agent needs the host's pid namespace and CAP_SYS_PTRACE"
+    )]
     Init(#[from] procfs::ProcError),
     /// Process 1 has no such namespace.
     #[error("/proc/1/ns has no {0} namespace")]
@@ -29,15 +31,15 @@ pub enum HostError {
 
 /// The node.
 #[derive(Clone, Debug)]
-pub struct Host {
+pub(super) struct Host {
     /// The kernel's boot id.
-    pub boot_id: String,
+    pub(super) boot_id: String,
     /// The kernel's release.
-    pub release: String,
+    pub(super) release: String,
     /// For context.
-    pub context: context::Host,
+    pub(super) context: context::Host,
     /// For posture.
-    pub posture: HostFacts,
+    pub(super) posture: HostFacts,
 }
 
 impl Host {
@@ -45,7 +47,7 @@ impl Host {
     ///
     /// # Errors
     /// When /proc cannot be read.
-    pub fn read(mounted: &Mounted) -> Result<Self, HostError> {
+    pub(super) fn read(mounted: &Mounted) -> Result<Self, HostError> {
         let init = Process::new(1)?;
         let namespaces = init.namespaces()?.0;
         let namespace = |name: &'static str| {
@@ -57,7 +59,11 @@ impl Host {
             boot_id: read("/proc/sys/kernel/random/boot_id")?,
             release: read("/proc/sys/kernel/osrelease")?,
             context: context::Host { mnt_ns, pid_ns: namespace("pid")?, hierarchy: mounted.hierarchy.id() },
-            posture: HostFacts { bounding: init.status()?.capbnd.unwrap_or(0), mnt_ns, user_ns: namespace("user")? },
+            posture: HostFacts {
+                bounding: init.status()?.capbnd.unwrap_or(0),
+                mnt_ns,
+                user_ns: namespace("user")?,
+            },
         })
     }
 }

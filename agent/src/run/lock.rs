@@ -11,7 +11,7 @@ use thiserror::Error;
 
 /// Why the state directory is not this agent's.
 #[derive(Debug, Error)]
-pub enum LockError {
+pub(super) enum LockError {
     /// It cannot be made or opened.
     #[error("cannot use the state directory {path}")]
     Directory {
@@ -31,7 +31,7 @@ pub enum LockError {
 
 /// Held while the agent runs; the kernel lets go of it with the process.
 #[derive(Debug)]
-pub struct StateDir {
+pub(super) struct StateDir {
     path: PathBuf,
     _lock: Flock<File>,
 }
@@ -41,7 +41,7 @@ impl StateDir {
     ///
     /// # Errors
     /// When it cannot be made, or another agent has it.
-    pub fn take(path: &Path) -> Result<Self, LockError> {
+    pub(super) fn take(path: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Directory { path: path.to_path_buf(), source };
         fs::create_dir_all(path).map_err(failed)?;
         let file = File::options()
@@ -59,7 +59,7 @@ impl StateDir {
 
     /// A file in it.
     #[must_use]
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }

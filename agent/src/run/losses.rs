@@ -12,14 +12,14 @@ use agent_abi::map::{Progress, RING_BULK, RING_COUNT};
 
 use crate::{
     kernel::{Counters, MapsError, ProgressMap},
+    output::event::Body,
     pipeline::clock,
-    output::Body,
     telemetry::{Telemetry, label::BlindReason},
     time::Clock,
 };
 
 /// Watches the counters, and leaves word for the agent that follows.
-pub struct Losses {
+pub(super) struct Losses {
     counters: Counters,
     progress: ProgressMap,
     told: [u64; RING_COUNT],
@@ -31,7 +31,7 @@ pub struct Losses {
 
 /// How the programs came to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub(super) enum Start {
     /// They ran before this agent did.
     Adopted,
     /// They are new; the last agent that ran on this boot was last alive then.
@@ -47,7 +47,7 @@ impl Losses {
     ///
     /// # Errors
     /// When the maps cannot be read.
-    pub fn start(
+    pub(super) fn start(
         start: Start,
         counters: Counters,
         progress: ProgressMap,
@@ -68,8 +68,7 @@ impl Losses {
                 now
             }
         };
-        let mut losses =
-            Self { counters, progress, told: before.reported_lost, since, beat_ns, telemetry };
+        let mut losses = Self { counters, progress, told: before.reported_lost, since, beat_ns, telemetry };
         told.extend(losses.look("ring full while no agent read it")?);
         Ok((losses, told))
     }
@@ -78,7 +77,7 @@ impl Losses {
     ///
     /// # Errors
     /// When the maps cannot be read.
-    pub fn sample(&mut self) -> Result<Vec<Body>, MapsError> {
+    pub(super) fn sample(&mut self) -> Result<Vec<Body>, MapsError> {
         self.look("ring full")
     }
 
@@ -90,8 +89,7 @@ impl Losses {
         let mut bodies = Vec::new();
         for (ring, (&lost, told)) in (0u32..).zip(lost.iter().zip(&mut self.told)) {
             if lost > *told {
-                let name = if ring == RING_BULK { "bulk" } else { "critical" };
-                bodies.push(Body::loss(name, lost - *told, reason, self.since, now));
+                bodies.push(Body::loss(ring_name(ring), lost - *told, reason, self.since, now));
                 *told = lost;
             }
         }
@@ -100,6 +98,22 @@ impl Losses {
         self.progress.set(Progress { alive_ns, reported_lost: self.told })?;
         Ok(bodies)
     }
+}
+
+/// What the rings of other programs lost and nobody told.
+pub(super) fn untold(lost: &[u64; RING_COUNT], progress: &Progress, now: Clock) -> Vec<Body> {
+    let from = at(now, progress.alive_ns);
+    (0u32..)
+        .zip(lost.iter().zip(&progress.reported_lost))
+        .filter(|(_, (lost, told))| lost > told)
+        .map(|(ring, (lost, told))| {
+            Body::loss(ring_name(ring), lost - told, "ring full before the programs were replaced", from, now)
+        })
+        .collect()
+}
+
+const fn ring_name(ring: u32) -> &'static str {
+    if ring == RING_BULK { "bulk" } else { "critical" }
 }
 
 /// An earlier moment of this boot, by both clocks.

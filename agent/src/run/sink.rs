@@ -33,32 +33,36 @@ const RENEW: Duration = Duration::from_secs(30);
 
 /// Something to tell that is no finding.
 #[derive(Clone, Debug)]
-pub struct Notice {
+pub(super) struct Notice {
     /// When.
-    pub at: Clock,
+    pub(super) at: Clock,
     /// What.
-    pub body: Body,
+    pub(super) body: Body,
 }
 
 /// The writing end of the agent.
-pub struct Sink {
+pub(super) struct Sink {
     /// Node and boot.
-    pub origin: Origin,
+    pub(super) origin: Origin,
     /// State file.
-    pub state: PathBuf,
+    pub(super) state: PathBuf,
     /// Event file.
-    pub events: Option<JsonLines>,
+    pub(super) events: Option<JsonLines>,
     /// Asks the hot loop for a snapshot.
-    pub messages: mpsc::Sender<Message>,
+    pub(super) messages: mpsc::Sender<Message>,
     /// Counters.
-    pub telemetry: Arc<Telemetry>,
+    pub(super) telemetry: Arc<Telemetry>,
     /// The last write of the state file failed.
-    pub state_failing: bool,
+    pub(super) state_failing: bool,
 }
 
 impl Sink {
     /// Writes until both channels are closed.
-    pub async fn run(mut self, mut changes: mpsc::Receiver<Change>, mut notices: mpsc::Receiver<Notice>) {
+    pub(super) async fn run(
+        mut self,
+        mut changes: mpsc::Receiver<Change>,
+        mut notices: mpsc::Receiver<Notice>,
+    ) {
         let look = Look::of_environment(io::stdout().is_terminal(), columns());
         show(&terminal::header(look));
         let mut renew = interval(RENEW);

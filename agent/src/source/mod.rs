@@ -5,5 +5,5 @@ mod scan;
 mod sequence;
 
 pub use ring::{Ring, RingError};
-pub use scan::{ScanError, scan};
+pub use scan::{AlignedRecord, ScanError, scan};
 pub use sequence::SequenceCheck;

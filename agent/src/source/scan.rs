@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use agent_abi::record::Header;
 use thiserror::Error;
+use zerocopy::IntoBytes;
 
 /// Longest record that a program makes.
 const RECORD_BYTES: usize = 1 << 14;
@@ -22,6 +23,29 @@ pub enum ScanError {
     },
 }
 
+/// A record kept for later, aligned as those of a ring.
+#[derive(Clone, Debug)]
+pub struct AlignedRecord {
+    words: Box<[u64]>,
+    len: usize,
+}
+
+impl AlignedRecord {
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.words.as_bytes()[..self.len]
+    }
+}
+
+impl From<&[u8]> for AlignedRecord {
+    fn from(bytes: &[u8]) -> Self {
+        let mut words = vec![0; bytes.len().div_ceil(size_of::<u64>())].into_boxed_slice();
+        words.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
+        Self { words, len: bytes.len() }
+    }
+}
+
 /// Gives each record of `stream` to `each`, aligned as records are. Returns their number.
 ///
 /// # Errors
@@ -30,7 +54,7 @@ pub fn scan(stream: &mut impl Read, mut each: impl FnMut(&[u8])) -> Result<usize
     let mut record = vec![0u64; RECORD_BYTES / size_of::<u64>()];
     let mut records = 0;
     loop {
-        let bytes = zerocopy::IntoBytes::as_mut_bytes(record.as_mut_slice());
+        let bytes = record.as_mut_bytes();
         let (header, tail) = bytes.split_at_mut(size_of::<Header>());
         match stream.read_exact(header) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(records),
