@@ -124,3 +124,17 @@ fn threads_are_judged_by_their_own_state() {
     let leader = node.get(100).state;
     assert_eq!((leader.seccomp_mode, leader.no_new_privs, leader.ids.uid), (2, 1, 0));
 }
+
+#[test]
+fn a_change_that_overtakes_its_exec_stays() {
+    let mut node = Node::new();
+    let init = node.start(50, 100, 7);
+    let early = node.header();
+    let mut state = init.state();
+    state.ids.uid = 1000;
+    node.credentials(state);
+    node.take();
+    node.image(init, OWN, ImageSource::Exec, early);
+    assert_eq!(node.judged(), [(100, Origin::Born, Why::Exec)]);
+    assert_eq!(node.get(100).state.ids.uid, 1000);
+}
