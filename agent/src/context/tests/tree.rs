@@ -67,7 +67,7 @@ fn a_full_table_lets_go_of_the_host_first_and_says_so() {
     assert_eq!(node.get(100).container, Some(key(50)));
     let counts = node.context.counts();
     assert_eq!(counts.live + counts.exited, 32);
-    assert_eq!(counts.process.forgotten, counts.process.inserted - 32);
+    assert_eq!(counts.process.evicted, counts.process.inserted - 32);
     assert_eq!(node.take(), []);
     for pid in 400..440 {
         node.fork(Task { pid, parent: 100, ..init });
