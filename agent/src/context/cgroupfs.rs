@@ -77,7 +77,7 @@ pub fn walk(mounted: &Mounted, mut each: impl FnMut(Found)) -> io::Result<bool> 
 ///
 /// # Errors
 /// When the hierarchy's root cannot be read.
-pub fn find(mounted: &Mounted, wanted: &[(u64, u32)], mut each: impl FnMut(Found)) -> io::Result<()> {
+pub fn find_all(mounted: &Mounted, wanted: &[(u64, u32)], mut each: impl FnMut(Found)) -> io::Result<()> {
     let mut rest: Vec<u64> = Vec::new();
     for &(id, tgid) in wanted {
         match by_process(mounted, id, tgid) {
@@ -94,6 +94,16 @@ pub fn find(mounted: &Mounted, wanted: &[(u64, u32)], mut each: impl FnMut(Found
         }
     })?;
     Ok(())
+}
+
+/// As [`find_all`], of one. `None`: it is no more.
+///
+/// # Errors
+/// When the hierarchy's root cannot be read.
+pub fn find(mounted: &Mounted, id: u64, tgid: u32) -> io::Result<Option<Found>> {
+    let mut found = None;
+    find_all(mounted, &[(id, tgid)], |cgroup| found = Some(cgroup))?;
+    Ok(found)
 }
 
 fn by_process(mounted: &Mounted, id: u64, tgid: u32) -> Option<Found> {
@@ -191,8 +201,6 @@ mod tests {
         let Ok(mounted) = Mounted::detect() else { return };
         let Some(path) = of_process(&mounted, std::process::id()) else { return };
         let Some(id) = inode(&mounted, &path) else { return };
-        let mut found = Vec::new();
-        find(&mounted, &[(id, std::process::id())], |cgroup| found.push(cgroup.path)).unwrap();
-        assert_eq!(found, [path]);
+        assert_eq!(find(&mounted, id, std::process::id()).unwrap().unwrap().path, path);
     }
 }
