@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(all[at(&own)].root, root);
         assert_eq!(all[at("/system.slice")].root, None);
         let mut found = Vec::new();
-        find(&mounted, &[(root.unwrap(), u32::MAX), (u64::MAX, u32::MAX)], |cgroup| found.push(cgroup))
+        find_all(&mounted, &[(root.unwrap(), u32::MAX), (u64::MAX, u32::MAX)], |cgroup| found.push(cgroup))
             .unwrap();
         assert_eq!(found, [all[at(&own)].clone()]);
     }
