@@ -72,21 +72,37 @@ pub fn walk(mounted: &Mounted, mut each: impl FnMut(Found)) -> io::Result<bool> 
     Ok(whole)
 }
 
-/// The path of cgroup `id`, in which process `tgid` was: by `/proc`, else by a walk. `None`: it is
-/// no more.
+/// The paths of cgroups, each given with a process that was in it: by `/proc`, and one walk for
+/// all that this does not find. Those that are no more are not given.
+///
+/// # Errors
+/// When the hierarchy's root cannot be read.
+pub fn find_all(mounted: &Mounted, wanted: &[(u64, u32)], mut each: impl FnMut(Found)) -> io::Result<()> {
+    let mut rest: Vec<u64> = Vec::new();
+    for &(id, tgid) in wanted {
+        match by_process(mounted, id, tgid) {
+            Some(found) => each(found),
+            None => rest.push(id),
+        }
+    }
+    if rest.is_empty() {
+        return Ok(());
+    }
+    walk(mounted, |found| {
+        if rest.contains(&found.key.cgroup) {
+            each(found);
+        }
+    })?;
+    Ok(())
+}
+
+/// As [`find_all`], of one. `None`: it is no more.
 ///
 /// # Errors
 /// When the hierarchy's root cannot be read.
 pub fn find(mounted: &Mounted, id: u64, tgid: u32) -> io::Result<Option<Found>> {
-    if let Some(found) = by_process(mounted, id, tgid) {
-        return Ok(Some(found));
-    }
     let mut found = None;
-    walk(mounted, |cgroup| {
-        if cgroup.key.cgroup == id {
-            found = Some(cgroup);
-        }
-    })?;
+    find_all(mounted, &[(id, tgid)], |cgroup| found = Some(cgroup))?;
     Ok(found)
 }
 
@@ -165,8 +181,10 @@ mod tests {
         assert_eq!(all[at(&below)].root, root);
         assert_eq!(all[at(&own)].root, root);
         assert_eq!(all[at("/system.slice")].root, None);
-        assert_eq!(find(&mounted, root.unwrap(), u32::MAX).unwrap().unwrap(), all[at(&own)]);
-        assert_eq!(find(&mounted, u64::MAX, u32::MAX).unwrap(), None);
+        let mut found = Vec::new();
+        find_all(&mounted, &[(root.unwrap(), u32::MAX), (u64::MAX, u32::MAX)], |cgroup| found.push(cgroup))
+            .unwrap();
+        assert_eq!(found, [all[at(&own)].clone()]);
     }
 
     #[test]
@@ -183,7 +201,6 @@ mod tests {
         let Ok(mounted) = Mounted::detect() else { return };
         let Some(path) = of_process(&mounted, std::process::id()) else { return };
         let Some(id) = inode(&mounted, &path) else { return };
-        let found = find(&mounted, id, std::process::id()).unwrap().unwrap();
-        assert_eq!(found.path, path);
+        assert_eq!(find(&mounted, id, std::process::id()).unwrap().unwrap().path, path);
     }
 }

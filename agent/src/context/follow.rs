@@ -230,13 +230,17 @@ impl Context {
             self.processes.counts.late += 1;
             return;
         }
-        self.set_state(slot, state, now);
+        // A change of credentials after this exec may have overtaken its record.
+        let overtaken = now < known.state_ns && known.process.state.exec_id == state.exec_id;
+        if !overtaken {
+            self.set_state(slot, state, now);
+        }
         self.set_image(slot, exec, now);
         self.processes[slot].scanned = false;
         let process = &mut self.processes[slot].process;
         process.exec_ns = now;
         set_argv(&mut process.argv, exec.argv.0);
-        if exec.record.header.flags & header_flag::SHRUNK == 0 {
+        if exec.record.header.flags & header_flag::SHRUNK == 0 && !overtaken {
             process.seccomp_allow = SeccompAllow::from_record(exec.seccomp_allow);
         }
         self.replaced(slot, Why::Exec, now, effects);

@@ -210,14 +210,15 @@ impl Context {
             Some(pid) => pid == it.process.id.tgid,
             None => kept.container.init.is_none(),
         };
-        it.process.origin = if first {
-            kept.container.init = Some(it.process.id);
-            Origin::Born
-        } else if it.joined {
-            Origin::Entered
-        } else {
-            Origin::Born
-        };
+        it.process.origin = if it.joined && !first { Origin::Entered } else { Origin::Born };
+        if !first {
+            return;
+        }
+        let (key, id) = (kept.container.key, it.process.id);
+        if kept.container.init.replace(id).is_some_and(|known| known != id) {
+            // Another was taken for it before the runtime told.
+            self.correct_init(key, id);
+        }
     }
 
     /// Looks at the process again after its grace. One that waits already does not begin anew, or

@@ -101,7 +101,7 @@ impl Slot {
 }
 
 /// Numbers that say where processes went. `inserted` is what the table holds, live and exited, and
-/// `released` and `forgotten` together.
+/// `released` and `evicted` together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessCounts {
     /// Processes that entered the table.
@@ -109,7 +109,7 @@ pub struct ProcessCounts {
     /// Exited processes that left it after their grace, or for want of room.
     pub released: u64,
     /// Live processes that left it for want of room.
-    pub forgotten: u64,
+    pub evicted: u64,
     /// Exits of processes that it did not know.
     pub unknown_exits: u64,
     /// Records on processes that had exited, or older than what is known.
@@ -213,7 +213,7 @@ impl Processes {
         self.unage(slot);
         let Slot { process, life, .. } = &mut self.slots[index(slot)];
         match life {
-            Life::Live => self.counts.forgotten += 1,
+            Life::Live => self.counts.evicted += 1,
             Life::Exited => self.counts.released += 1,
             Life::Free => {}
         }

@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn owners_by_labels_and_name() {
         let revision = ("controller-revision-hash", "6f7d8c");
-        let table: &[(&str, &[(&str, &str)], &str, &str)] = &[
+        type Labels<'a> = &'a [(&'a str, &'a str)];
+        let table: &[(&str, Labels<'_>, &str, &str)] = &[
             ("web-5d4f8c7b9d-x2x4z", &[("pod-template-hash", "5d4f8c7b9d")], "Deployment", "web"),
             ("a-b-c-5d4f8c7b9d-x2x4z", &[("pod-template-hash", "5d4f8c7b9d")], "Deployment", "a-b-c"),
             ("web-other-x2x4z", &[("pod-template-hash", "5d4f8c7b9d")], "Pod", "web-other-x2x4z"),

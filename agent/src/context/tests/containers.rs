@@ -289,3 +289,17 @@ fn a_container_that_could_not_be_asked_for_is_asked_for_again() {
     node.wait(200 * SECOND);
     assert_eq!(node.take(), [Seen::NeedName(50)], "a question that was lost is asked again");
 }
+
+#[test]
+fn the_runtimes_word_on_the_init_may_come_before_the_init_runs() {
+    let mut node = Node::new();
+    let hook = node.start(50, 100, 7);
+    node.exec(hook, OWN);
+    let init = node.enter(50, 200, 7);
+    node.context.named(key(50), Ok(names(Some(200))), &mut |_| {});
+    assert_eq!(node.get(100).origin, Origin::Born);
+    node.exec(init, OWN);
+    assert_eq!(node.kept(50).init, Some(id(200)));
+    assert_eq!(node.get(200).origin, Origin::Born);
+    assert_eq!(node.get(100).origin, Origin::Entered);
+}

@@ -113,7 +113,7 @@ proptest! {
             prop_assert!(counts.cgroups <= 16);
             let process = counts.process;
             let held = u64::try_from(counts.live + counts.exited).unwrap();
-            prop_assert_eq!(process.inserted, held + process.released + process.forgotten);
+            prop_assert_eq!(process.inserted, held + process.released + process.evicted);
             prop_assert_eq!(
                 counts.container.inserted,
                 counts.container.removed + u64::try_from(counts.containers).unwrap()

@@ -67,7 +67,7 @@ fn a_full_table_lets_go_of_the_host_first_and_says_so() {
     assert_eq!(node.get(100).container, Some(key(50)));
     let counts = node.context.counts();
     assert_eq!(counts.live + counts.exited, 32);
-    assert_eq!(counts.process.forgotten, counts.process.inserted - 32);
+    assert_eq!(counts.process.evicted, counts.process.inserted - 32);
     assert_eq!(node.take(), []);
     for pid in 400..440 {
         node.fork(Task { pid, parent: 100, ..init });
@@ -123,4 +123,18 @@ fn threads_are_judged_by_their_own_state() {
     assert_eq!(node.judged().len(), 2);
     let leader = node.get(100).state;
     assert_eq!((leader.seccomp_mode, leader.no_new_privs, leader.ids.uid), (2, 1, 0));
+}
+
+#[test]
+fn a_change_that_overtakes_its_exec_stays() {
+    let mut node = Node::new();
+    let init = node.start(50, 100, 7);
+    let early = node.header();
+    let mut state = init.state();
+    state.ids.uid = 1000;
+    node.credentials(state);
+    node.take();
+    node.image(init, OWN, ImageSource::Exec, early);
+    assert_eq!(node.judged(), [(100, Origin::Born, Why::Exec)]);
+    assert_eq!(node.get(100).state.ids.uid, 1000);
 }
