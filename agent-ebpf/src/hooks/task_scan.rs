@@ -38,7 +38,7 @@ fn task_scan(ctx: *mut TaskIterator) -> i32 {
     counted(Hook::TaskScan, |counters| {
         // SAFETY: a `task_struct` pointer that the verifier knows; a large scratch buffer.
         unsafe {
-            if read::is_kernel_thread::<Typed>(task) || !(read::is_leader::<Typed>(task) || differs_from_leader(task)) {
+            if !is_wanted(task) {
                 counters.filtered += 1;
                 return;
             }
@@ -56,6 +56,21 @@ fn task_scan(ctx: *mut TaskIterator) -> i32 {
         }
     });
     0
+}
+
+/// Processes, threads that differ from their leader, and of the kernel's own threads the first,
+/// which has the host's namespaces.
+#[inline(always)]
+unsafe fn is_wanted(task: u64) -> bool {
+    const KTHREADD: u32 = 2;
+    // SAFETY: fields from the offset table.
+    unsafe {
+        if read::is_kernel_thread::<Typed>(task) {
+            Typed::read::<u32>(task, offset!(task_pid)) == KTHREADD
+        } else {
+            read::is_leader::<Typed>(task) || differs_from_leader(task)
+        }
+    }
 }
 
 /// Whether a thread may do other things than its leader. Threads share nothing of this: each has

@@ -89,8 +89,7 @@ pub unsafe fn append_path(vfsmount: u64, dentry: u64, span: *mut Span, record: *
 }
 
 /// Walks from `dentry` up to the root of its mount namespace and writes the components, leaf
-/// first. The root itself has no component: its path is one empty string. 1 where the root was
-/// reached.
+/// first. The root itself has no component; its path alone is `/`. 1 where the root was reached.
 ///
 /// How far it came is kept in `span`, in map memory, of which the verifier assumes nothing: so the
 /// states of all rounds are alike and it need not follow each (in registers: over a million

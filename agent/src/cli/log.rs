@@ -1,6 +1,6 @@
 //! The log, on standard error.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing::Level;
 use tracing_subscriber::fmt;
@@ -9,7 +9,11 @@ use crate::config::{Log, LogFormat};
 
 /// Sends the log where the configuration says. Call it once.
 pub fn init_log(log: &Log) {
-    let builder = fmt().with_writer(io::stderr).with_max_level(Level::from(log.level)).with_target(false);
+    let builder = fmt()
+        .with_writer(io::stderr)
+        .with_max_level(Level::from(log.level))
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal());
     match log.format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

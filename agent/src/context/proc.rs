@@ -173,7 +173,7 @@ fn stat(tgid: u32) -> Option<Stat> {
 }
 
 /// Inode number of a namespace, from its link `mnt:[4026531841]`; 0: not read.
-fn namespace(tgid: u32, kind: &str) -> u32 {
+pub(crate) fn namespace(tgid: u32, kind: &str) -> u32 {
     let link = fs::read_link(format!("/proc/{tgid}/ns/{kind}")).unwrap_or_default();
     let number = link.to_str().and_then(|text| text.split_once(":[")?.1.strip_suffix(']'));
     number.and_then(|number| number.parse().ok()).unwrap_or(0)

@@ -128,10 +128,28 @@ impl PathComponents<'_> {
         path.clear();
         for component in self.0.iter().rev() {
             path.push(b'/');
-            path.extend_from_slice(component);
+            // The root by itself: no other component has a slash in it.
+            if component != b"/" {
+                path.extend_from_slice(component);
+            }
         }
-        if path.is_empty() && !self.0.0.is_empty() {
-            path.push(b'/');
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_run_from_root_to_leaf() {
+        let path = |bytes: &'static [u8]| {
+            let mut path = vec![b'x'];
+            PathComponents(Strings(bytes)).write_to(&mut path);
+            String::from_utf8(path).unwrap()
+        };
+        assert_eq!(path(b"sh\0bin\0usr\0"), "/usr/bin/sh");
+        assert_eq!(path(b"/\0"), "/");
+        assert_eq!(path(b"memfd:x\0"), "/memfd:x");
+        assert_eq!(path(b""), "");
     }
 }

@@ -16,7 +16,7 @@ use procfs::{ProcError, process::Process};
 use thiserror::Error;
 
 use crate::{
-    context::{NANOS_PER_TICK, ProcessId},
+    context::{NANOS_PER_TICK, ProcessId, proc},
     decode::Exec,
 };
 
@@ -196,7 +196,6 @@ impl Subject {
         if let Some([.., pid]) = status.nstgid.as_deref() {
             same("upid.nr", state.ns_tgid.into(), pid.unsigned_abs().into())?;
         }
-        let namespaces = process.namespaces()?;
         for (field, record, name) in [
             ("mnt_namespace.ns.inum", state.ns.mnt, "mnt"),
             ("pid_namespace.ns.inum", state.ns.pid, "pid"),
@@ -205,9 +204,7 @@ impl Subject {
             ("cgroup_namespace.ns.inum", state.ns.cgroup, "cgroup"),
             ("user_namespace.ns.inum", state.ns.user, "user"),
         ] {
-            if let Some(namespace) = namespaces.0.get(std::ffi::OsStr::new(name)) {
-                same(field, record.into(), namespace.identifier)?;
-            }
+            same(field, record.into(), proc::namespace(self.pid(), name).into())?;
         }
         let text = |field: &'static str, record: &[u8], proc: &[u8]| {
             (record == proc).then_some(()).ok_or_else(|| ProofError::Mismatch {

@@ -284,7 +284,7 @@ impl Pipeline {
         entries.of(Table::Containers).set(counts.containers as u64);
         entries.of(Table::Cgroups).set(counts.cgroups as u64);
         entries.of(Table::Findings).set(sizes.findings as u64);
-        evicted.of(Table::Processes).set(counts.process.forgotten);
+        evicted.of(Table::Processes).set(counts.process.evicted);
         evicted.of(Table::Containers).set(counts.container.evicted);
         evicted.of(Table::Cgroups).set(counts.cgroup.evicted);
         evicted.of(Table::Findings).set(self.posture.counters().findings_evicted);

@@ -2,10 +2,17 @@
 
 use std::{fs, io};
 
+use agent_abi::record::TaskState;
 use procfs::process::Process;
 use thiserror::Error;
 
-use crate::{context, kernel::Mounted, posture::HostFacts};
+use crate::{
+    context::{self, proc},
+    decode::{Event, decode},
+    kernel::{Mounted, TaskScan},
+    posture::HostFacts,
+    source,
+};
 
 /// Why the node cannot be described.
 #[derive(Debug, Error)]
@@ -19,23 +26,36 @@ pub(super) enum HostError {
         #[source]
         source: io::Error,
     },
-    /// Process 1.
-    #[error(
-        "cannot read the host's init in /proc: the agent needs the host's pid namespace and CAP_SYS_PTRACE"
-    )]
-    Init(#[from] procfs::ProcError),
-    /// Process 1 has no such namespace.
-    #[error("/proc/1/ns has no {0} namespace")]
-    Namespace(&'static str),
+    /// Nothing tells of the host's namespaces.
+    #[error("cannot tell the host's namespaces: neither the task scan nor /proc/1/ns shows them")]
+    Namespaces,
+    /// Process 1 cannot be read.
+    #[error("cannot read process 1 in /proc: the agent needs the host's pid namespace")]
+    Init(#[source] procfs::ProcError),
 }
 
-/// The node.
+/// Names of this boot.
 #[derive(Clone, Debug)]
-pub(super) struct Host {
+pub(super) struct Boot {
     /// The kernel's boot id.
-    pub(super) boot_id: String,
+    pub(super) id: String,
     /// The kernel's release.
     pub(super) release: String,
+}
+
+impl Boot {
+    /// Reads them.
+    pub(super) fn read() -> Result<Self, HostError> {
+        Ok(Self {
+            id: read("/proc/sys/kernel/random/boot_id")?,
+            release: read("/proc/sys/kernel/osrelease")?,
+        })
+    }
+}
+
+/// What the host's own init is: the measure for what lies outside of containers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Host {
     /// For context.
     pub(super) context: context::Host,
     /// For posture.
@@ -43,29 +63,40 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Reads it from process 1: the agent shares the host's pid namespace.
-    ///
-    /// # Errors
-    /// When /proc cannot be read.
-    pub(super) fn read(mounted: &Mounted) -> Result<Self, HostError> {
-        let init = Process::new(1)?;
-        let namespaces = init.namespaces()?.0;
-        let namespace = |name: &'static str| {
-            let found = namespaces.get(std::ffi::OsStr::new(name)).ok_or(HostError::Namespace(name))?;
-            u32::try_from(found.identifier).map_err(|_| HostError::Namespace(name))
+    /// Namespaces from the kernel's scan: /proc/1/ns is closed to whoever has fewer capabilities
+    /// than process 1, and the agent has few. Without an iterator /proc has to do.
+    pub(super) fn read(mounted: &Mounted, tasks: &mut TaskScan) -> Result<Self, HostError> {
+        let (mnt, pid, user) = match scan_host(tasks) {
+            Some(state) => (state.ns.mnt, state.ns.pid, state.ns.user),
+            None => (proc::namespace(1, "mnt"), proc::namespace(1, "pid"), proc::namespace(1, "user")),
         };
-        let mnt_ns = namespace("mnt")?;
+        if mnt == 0 || pid == 0 {
+            return Err(HostError::Namespaces);
+        }
+        let status = Process::new(1).and_then(|init| init.status()).map_err(HostError::Init)?;
         Ok(Self {
-            boot_id: read("/proc/sys/kernel/random/boot_id")?,
-            release: read("/proc/sys/kernel/osrelease")?,
-            context: context::Host { mnt_ns, pid_ns: namespace("pid")?, hierarchy: mounted.hierarchy.id() },
-            posture: HostFacts {
-                bounding: init.status()?.capbnd.unwrap_or(0),
-                mnt_ns,
-                user_ns: namespace("user")?,
-            },
+            context: context::Host { mnt_ns: mnt, pid_ns: pid, hierarchy: mounted.hierarchy.id() },
+            posture: HostFacts { bounding: status.capbnd.unwrap_or(0), mnt_ns: mnt, user_ns: user },
         })
     }
+}
+
+/// The host's init; where a host hides it from iterators, the kernel's own first thread, which
+/// shares the initial namespaces.
+fn scan_host(tasks: &mut TaskScan) -> Option<TaskState> {
+    const KTHREADD: u32 = 2;
+    let (mut init, mut kthreadd) = (None, None);
+    let mut stream = tasks.open()?.ok()?;
+    let scanned = source::scan(&mut stream, |bytes| {
+        if let Ok(Event::Exec(exec)) = decode(bytes) {
+            match exec.record.state.task.tid {
+                1 => init = Some(exec.record.state),
+                KTHREADD => kthreadd = Some(exec.record.state),
+                _ => {}
+            }
+        }
+    });
+    scanned.ok().and(init.or(kthreadd))
 }
 
 fn read(path: &'static str) -> Result<String, HostError> {

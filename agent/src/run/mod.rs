@@ -29,7 +29,7 @@ use tokio::{
 
 use self::{
     alive::AliveFile,
-    host::Host,
+    host::{Boot, Host},
     lock::StateDir,
     losses::{Losses, Start},
     scan::Scanner,
@@ -79,7 +79,7 @@ async fn start(config: Config) -> Result<()> {
     let mut signals = Signals::new()?;
     let state = StateDir::take(&config.state_dir)?;
     let mounted = Mounted::detect()?;
-    let host = Host::read(&mounted)?;
+    let boot = Boot::read()?;
     let exemptions = config.exemptions()?;
     let slugs: Vec<_> = CONTROLS.iter().map(|control| control.slug).collect();
     let telemetry = Arc::new(Telemetry::new(&slugs));
@@ -88,15 +88,16 @@ async fn start(config: Config) -> Result<()> {
     serve(&config, &telemetry, &health, &mut tasks).await?;
 
     let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
-    let alive = AliveFile::new(state.file("alive"), &host.boot_id);
+    let alive = AliveFile::new(state.file("alive"), &boot.id);
     let last_alive_ns = alive.read();
     let plan = Plan {
         pin_dir: config.pin_dir.clone(),
         layout: layout.clone(),
         streams: Streams { open: config.streams.open },
     };
-    let programs = plan.carry_out()?;
-    let report = coverage::report(&host.release, &layout, &programs);
+    let mut programs = plan.carry_out()?;
+    let host = Host::read(&mounted, &mut programs.scan)?;
+    let report = coverage::report(&boot.release, &layout, &programs);
     report.log();
     telemetry.support.set(&report);
     health.set_coverage(report.clone());
@@ -137,7 +138,7 @@ async fn start(config: Config) -> Result<()> {
     let mut posture =
         Posture::new(posture_settings(&config), exemptions, host.posture, config.node_name.clone());
     let state_file = state.file("findings.json");
-    restore(&mut posture, &state_file, &host.boot_id);
+    restore(&mut posture, &state_file, &boot.id);
 
     let (messages, messages_in) = mpsc::channel(MESSAGES);
     let (changes, changes_out) = mpsc::channel(CHANGES);
@@ -157,7 +158,7 @@ async fn start(config: Config) -> Result<()> {
         messages: messages_in,
         outlets: Outlets::new(changes, names, cgroups, start_scan),
         sequence,
-        boot_id: host.boot_id.clone(),
+        boot_id: boot.id.clone(),
         proof: Some(proof),
     });
 
@@ -199,7 +200,7 @@ async fn start(config: Config) -> Result<()> {
         Arc::clone(&beat_ns),
     ));
     let sink = Sink {
-        origin: Origin { node: config.node_name.clone(), boot_id: host.boot_id.clone() },
+        origin: Origin { node: config.node_name.clone(), boot_id: boot.id.clone() },
         state: state_file.clone(),
         events: config.findings.file.clone().map(JsonLines::new),
         messages: messages.clone(),

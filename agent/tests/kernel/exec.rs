@@ -134,11 +134,12 @@ fn the_scan_says_what_exec_would_have_said() {
     let waiting = Waiting::behind(&["setpriv", "--reuid", "1000", "--clear-groups", "--no-new-privs"]);
     let mut loaded = Loaded::new(RINGS, Streams::default());
     let mut stream = loaded.programs.scan.open().unwrap().unwrap();
-    let mut found = 0;
+    let (mut found, mut kthreadd) = (0, 0);
     source::scan(&mut stream, |bytes| {
         let Event::Exec(exec) = kestrel_agent::decode::decode(bytes).unwrap() else {
             panic!("a scan record")
         };
+        kthreadd += u32::from(exec.record.state.task.tid == 2);
         if exec.record.state.task.tgid == waiting.0.id() {
             assert_as_proc(&exec.record.state);
             let mut path = Vec::new();
@@ -149,7 +150,7 @@ fn the_scan_says_what_exec_would_have_said() {
         }
     })
     .unwrap();
-    assert_eq!(found, 1);
+    assert_eq!((found, kthreadd), (1, 1));
 }
 
 #[test]
