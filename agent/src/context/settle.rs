@@ -104,6 +104,14 @@ impl Context {
             self.settle(slot, effects);
         }
         self.order = order;
+        // Only now are the containers' mount namespaces known.
+        let now = self.now_ns;
+        for slot in 0..self.processes.used() {
+            let it = &self.processes[slot];
+            if it.life == Life::Live && it.process.container.is_none() {
+                self.enter_by_namespace(slot, now, effects);
+            }
+        }
     }
 
     fn settle(&mut self, slot: u32, effects: &mut impl FnMut(Effect<'_>)) {
@@ -164,6 +172,9 @@ impl Context {
     pub(super) fn correct_init(&mut self, key: ContainerKey, init: ProcessId) {
         let Some(kept) = self.containers.get_mut(key) else { return };
         kept.container.init = Some(init);
+        if let Some(slot) = self.processes.find(init) {
+            kept.mnt_ns = self.processes[slot].image_mnt;
+        }
         let mut next = kept.members.first();
         while let Some(slot) = next {
             next = super::chain::Chain::after(&self.processes.members, slot);
