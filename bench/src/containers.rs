@@ -7,18 +7,18 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
+use kestrel_tests::lab::{
+    Lab,
+    spec::{ContainerSpec, PodSpec},
+};
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use tempfile::TempDir;
 
+use crate::{interrupt, progress};
+
 /// Where containers find the gate's folder.
 pub const GATE: &str = "/gate";
-
-/// Running containers, removed when dropped.
-pub trait Containers {
-    /// Socket of their runtime.
-    fn cri_socket(&self) -> PathBuf;
-}
 
 /// What one container is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +31,23 @@ pub struct Wanted {
     pub gate: PathBuf,
 }
 
-/// Starts these containers.
+/// Starts a runtime and these containers in it, each in a pod of its own; they go with the lab.
 ///
 /// # Errors
 /// When the runtime or a container does not start.
-pub fn containers(wanted: &[Wanted]) -> Result<Box<dyn Containers>> {
-    bail!("{} containers are wanted and no runtime is wired to the bench", wanted.len())
+pub fn containers(wanted: &[Wanted]) -> Result<Lab> {
+    let lab = Lab::start()?;
+    for (started, Wanted { name, command, gate }) in wanted.iter().enumerate() {
+        interrupt::check()?;
+        let mut app = ContainerSpec::restricted("app", command.iter().map(String::as_str));
+        app.mounts.push((gate.clone(), GATE.into()));
+        lab.run(&PodSpec::of_deployment("bench", name, "5d4f8c7b9", "x2x7k").container(app))
+            .with_context(|| format!("cannot start {name}"))?;
+        if (started + 1).is_multiple_of(10) {
+            progress(&format!("{} containers", started + 1));
+        }
+    }
+    Ok(lab)
 }
 
 /// What holds containers back until it is opened; after that each starts a program once in a while,

@@ -17,6 +17,7 @@ use kestrel_bench::{
     report::{Measure, Report},
     workload,
 };
+use kestrel_tests::lab::lock::KernelLock;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -56,6 +57,8 @@ fn bench(cli: &Cli) -> Result<bool> {
     };
     let workloads = cli.workloads();
     if !workloads.is_empty() {
+        // Tests attach programs too; the lab takes the lock for itself.
+        let _alone = KernelLock::acquire()?;
         let floor = Floor::load(&beside(cli.floor.as_ref(), "../bpf/floor.bpf.o")?)?;
         let mut switch = Switch::new(floor, cli.subject, agent(cli)?);
         let rounds = Rounds { pairs: cli.pairs.into(), cpu, seed: report.seed };
@@ -80,9 +83,9 @@ fn beside_containers(cli: &Cli) -> Result<Vec<Measure>> {
     let count = usize::from(cli.containers);
     let every = Duration::from_secs_f64(count as f64 / EXECS_PER_SECOND);
     let mut gate = Gate::new()?;
-    let running = containers(&gate.wanted(count, every))?;
+    let lab = containers(&gate.wanted(count, every))?;
     let cgroup = MemoryCgroup::make()?;
-    let options = AgentOptions { cri_socket: Some(running.cri_socket()), cgroup_procs: Some(cgroup.procs()) };
+    let options = AgentOptions { cri_socket: Some(lab.socket()), cgroup_procs: Some(cgroup.procs()) };
     let agent = Agent::start(&agent(cli)?, &options)?;
     let mut measures = Vec::new();
     let state = format!("{count} containers");

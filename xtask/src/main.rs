@@ -1,2 +1,79 @@
-//! Kestrel build tasks.
-fn main() {}
+//! Builds, runs and tests Kestrel: `cargo xtask help`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is for a terminal")]
+
+mod bpf;
+mod command;
+mod host;
+mod process;
+mod setup;
+mod test;
+mod toolchain;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", about, arg_required_else_help = true)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what builds and tests need, and mount what the kernel's hooks need.
+    Setup,
+    /// Compile the kernel programs to target/bpf/kestrel.bpf.o.
+    BuildEbpf,
+    /// Run clippy on the kernel programs.
+    LintEbpf,
+    /// Compile the programs that tests run inside containers.
+    BuildTriggers,
+    /// Build the agent and run it on this node, until Ctrl-C.
+    Up(up::Args),
+    /// Run the tests, on a real kernel and with real containers.
+    Test(test::Args),
+    /// Measure what the agent costs.
+    Bench {
+        /// Arguments for the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Setup => setup::run()?,
+        Task::BuildEbpf => bpf::build(&workspace)?,
+        Task::LintEbpf => bpf::lint(&workspace)?,
+        Task::BuildTriggers => test::build_triggers(&workspace)?,
+        Task::Up(args) => return up::run(&workspace, &args),
+        Task::Test(args) => test::run(&workspace, &args)?,
+        Task::Bench { args } => {
+            setup::run()?;
+            bpf::build(&workspace)?;
+            test::build_triggers(&workspace)?;
+            let mut bench = workspace.cargo("run");
+            bench.args(["--release", "-p", "kestrel-tests", "--bin", "bench", "--"]).args(args);
+            command::run(&mut bench)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

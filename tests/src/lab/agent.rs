@@ -1,0 +1,234 @@
+//! A `kestrel-agent run` of its own.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use super::{artifact, poll};
+
+const READY: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(15);
+
+/// An agent with its own state, pins, findings file and port. Dropping it kills the agent and removes all of these.
+#[derive(Debug)]
+pub struct Agent {
+    child: Option<Child>,
+    args: Vec<OsString>,
+    dir: PathBuf,
+    pins: PathBuf,
+    listen: SocketAddr,
+}
+
+impl Agent {
+    /// Starts an agent on this node and waits until it is ready.
+    pub fn start(cri_socket: Option<&Path>) -> Result<Self> {
+        let socket = cri_socket.map(|socket| ["--cri-socket".into(), socket.as_os_str().to_owned()]);
+        Self::start_with(socket.into_iter().flatten())
+    }
+
+    /// As [`Self::start`], with these arguments added.
+    pub fn start_with(args: impl IntoIterator<Item = OsString>) -> Result<Self> {
+        let mut agent = Self::prepare(args)?;
+        agent.spawn()?;
+        agent.wait_ready()?;
+        Ok(agent)
+    }
+
+    /// An agent that is yet to be started with [`Self::spawn`].
+    pub fn prepare(args: impl IntoIterator<Item = OsString>) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("kestrel-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let dir = Path::new("/run").join(&name);
+        let pins = Path::new("/sys/fs/bpf").join(&name);
+        fs::create_dir_all(&dir)?;
+        // Free now; taken again by the agent a moment later.
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        Ok(Self { child: None, args: args.into_iter().collect(), dir, pins, listen })
+    }
+
+    /// Starts the process without waiting for it to be ready.
+    pub fn spawn(&mut self) -> Result<()> {
+        ensure!(self.child.is_none(), "the agent runs already");
+        let output = |name| File::options().create(true).append(true).open(self.dir.join(name));
+        let child = Command::new(artifact::binary("kestrel-agent")?)
+            .arg("run")
+            .arg("--state-dir")
+            .arg(self.dir.join("state"))
+            .arg("--findings-file")
+            .arg(self.findings_file())
+            .arg("--pin-dir")
+            .arg(&self.pins)
+            .arg("--listen")
+            .arg(self.listen.to_string())
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(output("stdout")?)
+            .stderr(output("stderr")?)
+            .spawn()
+            .context("cannot start the agent")?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until `/readyz` says yes: all hooks attached, the first scan done.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        poll::until("the agent to be ready", READY, || {
+            if let Some(status) = self.child.as_mut().context("the agent was not started")?.try_wait()? {
+                bail!("the agent ended ({status}):\n{}", self.stderr());
+            }
+            Ok(self.get("/readyz").is_ok_and(|(code, _)| code == 200))
+        })
+        .with_context(|| self.stderr())
+    }
+
+    /// Its pid, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Where its HTTP endpoint listens.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The folder of its pinned links and maps.
+    pub fn pins(&self) -> &Path {
+        &self.pins
+    }
+
+    /// The folder of its state.
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// Where it appends findings.
+    pub fn findings_file(&self) -> PathBuf {
+        self.dir.join("findings.jsonl")
+    }
+
+    /// All findings so far, oldest first. A last line that is still being written is left out.
+    pub fn findings(&self) -> Result<Vec<Value>> {
+        let text = fs::read_to_string(self.findings_file()).unwrap_or_default();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+    }
+
+    /// Waits for a finding that fits.
+    pub fn wait_finding(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut fits: impl FnMut(&Value) -> bool,
+    ) -> Result<Value> {
+        poll::until_some(what, limit, || Ok(self.findings()?.into_iter().find(&mut fits)))
+    }
+
+    /// What it has written to standard output.
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(self.dir.join("stdout")).unwrap_or_default()
+    }
+
+    /// What it has logged.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.dir.join("stderr")).unwrap_or_default()
+    }
+
+    /// `/metrics`, as text.
+    pub fn metrics(&self) -> Result<String> {
+        let (code, body) = self.get("/metrics")?;
+        ensure!(code == 200, "/metrics gave {code}");
+        Ok(body)
+    }
+
+    /// The sum of a metric over its label sets.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        Ok(metric(&self.metrics()?, name))
+    }
+
+    /// One HTTP request: status code and body.
+    pub fn get(&self, path: &str) -> Result<(u16, String)> {
+        let mut stream = TcpStream::connect_timeout(&self.listen, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.listen)?;
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply)?;
+        let reply = String::from_utf8_lossy(&reply);
+        let (head, body) = reply.split_once("\r\n\r\n").context("a reply without a header")?;
+        let code = head.split(' ').nth(1).context("a reply without a status")?.parse()?;
+        Ok((code, body.to_owned()))
+    }
+
+    /// Ends it with SIGTERM and returns how it ended.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::SIGKILL)
+    }
+
+    /// Ends it with a signal and returns how it ended.
+    pub fn signal(&mut self, signal: Signal) -> Result<ExitStatus> {
+        let child = self.child.as_mut().context("the agent does not run")?;
+        kill(Pid::from_raw(child.id().try_into()?), signal)?;
+        let status = poll::until_some("the agent to end", STOP, || Ok(child.try_wait()?))?;
+        self.child = None;
+        Ok(status)
+    }
+
+    /// Starts it again, with the same state and pins, and waits until it is ready.
+    pub fn restart(&mut self) -> Result<()> {
+        if self.child.is_some() {
+            self.stop()?;
+        }
+        self.spawn()?;
+        self.wait_ready()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.pins);
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// The sum of a metric over its label sets, in the Prometheus text format.
+pub fn metric(text: &str, name: &str) -> f64 {
+    let samples = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let value = if rest.starts_with('{') { rest.rsplit_once('}')?.1 } else { rest };
+        value.starts_with(' ').then(|| value.split_whitespace().next()?.parse::<f64>().ok()).flatten()
+    });
+    samples.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_summed_over_its_labels_and_told_from_longer_names() {
+        let text = "# TYPE a_total counter\na_total{x=\"1 }\"} 2\na_total 3 1700000000\na_total_more 7\n";
+        assert!((metric(text, "a_total") - 5.0).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,124 @@
+//! The lab's images, made here: no registry is asked.
+
+use std::{fs, io::Write, path::Path, process::Command, time::Duration};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tar::{Builder, EntryType, Header};
+
+use super::{artifact, containerd::Containerd, cri::Cri, poll};
+
+/// The image of all test containers: busybox, the triggers, users root and app (1000).
+pub const APP: &str = "docker.io/library/kestrel-lab:1";
+
+/// The image of pod sandboxes.
+pub const PAUSE: &str = "registry.k8s.io/pause:3.9";
+
+const BUSYBOX: &str = "/bin/busybox";
+
+/// Triggers in the image, in `/bin`, with their modes.
+const TRIGGERS: [(&str, u32); 4] =
+    [("setuid-sleep", 0o4755), ("short-life", 0o755), ("creds32", 0o755), ("pause", 0o755)];
+
+/// Makes the images, imports them and waits until the CRI knows them.
+pub fn install(containerd: &Containerd, cri: &Cri) -> Result<()> {
+    let path = containerd.ledger().dir().join("images.tar");
+    fs::write(&path, archive()?)?;
+    containerd.ctr(["images", "import", "--snapshotter", "overlayfs", &path.to_string_lossy()])?;
+    fs::remove_file(&path)?;
+    poll::until("the CRI to see the images", Duration::from_secs(10), || {
+        let tags = cri.image_tags()?;
+        Ok([APP, PAUSE].iter().all(|tag| tags.iter().any(|known| known == tag)))
+    })
+}
+
+/// Both images in the format of `docker save`, on one layer.
+fn archive() -> Result<Vec<u8>> {
+    let layer = layer()?;
+    let layer_id = hex(&layer);
+    let layer_path = format!("{layer_id}/layer.tar");
+    let mut files = vec![(layer_path.clone(), layer)];
+    let mut manifest = Vec::new();
+    for (tag, entrypoint, user) in [(APP, "/bin/sh", ""), (PAUSE, "/bin/pause", "65535:65535")] {
+        let config = config(&layer_id, entrypoint, user).to_string().into_bytes();
+        let config_path = format!("{}.json", hex(&config));
+        manifest.push(json!({"Config": config_path, "RepoTags": [tag], "Layers": [layer_path]}));
+        files.push((config_path, config));
+    }
+    files.push(("manifest.json".to_owned(), json!(manifest).to_string().into_bytes()));
+
+    let mut tar = Builder::new(Vec::new());
+    for (path, data) in &files {
+        file(&mut tar, path, data, 0o644)?;
+    }
+    Ok(tar.into_inner()?)
+}
+
+fn config(layer_id: &str, entrypoint: &str, user: &str) -> serde_json::Value {
+    json!({
+        "architecture": "amd64",
+        "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
+        "config": {"Env": ["PATH=/bin"], "Entrypoint": [entrypoint], "User": user, "WorkingDir": "/"},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_id}")]},
+        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "kestrel-lab"}],
+    })
+}
+
+fn layer() -> Result<Vec<u8>> {
+    let mut tar = Builder::new(Vec::new());
+    for (path, mode) in [("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("root", 0o700), ("var", 0o755)] {
+        entry(&mut tar, EntryType::Directory, path, None, mode)?;
+    }
+    file(&mut tar, "bin/busybox", &fs::read(BUSYBOX).context("busybox-static is not installed")?, 0o755)?;
+    for applet in applets()?.iter().filter(|applet| *applet != "busybox") {
+        entry(&mut tar, EntryType::Symlink, &format!("bin/{applet}"), Some("busybox"), 0o777)?;
+    }
+    for (name, mode) in TRIGGERS {
+        file(&mut tar, &format!("bin/{name}"), &fs::read(artifact::trigger(name)?)?, mode)?;
+    }
+    file(
+        &mut tar,
+        "etc/passwd",
+        b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/tmp:/bin/sh\n",
+        0o644,
+    )?;
+    file(&mut tar, "etc/group", b"root:x:0:\napp:x:1000:\n", 0o644)?;
+    Ok(tar.into_inner()?)
+}
+
+fn applets() -> Result<Vec<String>> {
+    let out = Command::new(BUSYBOX).arg("--list").output().context("cannot run busybox")?;
+    Ok(String::from_utf8(out.stdout)?.lines().map(str::to_owned).collect())
+}
+
+fn file<W: Write>(tar: &mut Builder<W>, path: &str, data: &[u8], mode: u32) -> Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_size(data.len().try_into()?);
+    header.set_mode(mode);
+    tar.append_data(&mut header, Path::new(path), data)?;
+    Ok(())
+}
+
+fn entry<W: Write>(
+    tar: &mut Builder<W>,
+    kind: EntryType,
+    path: &str,
+    target: Option<&str>,
+    mode: u32,
+) -> Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(0);
+    header.set_mode(mode);
+    match target {
+        Some(target) => tar.append_link(&mut header, path, target)?,
+        None => tar.append_data(&mut header, path, std::io::empty())?,
+    }
+    Ok(())
+}
+
+fn hex(data: &[u8]) -> String {
+    Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
+}

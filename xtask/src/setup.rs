@@ -1,0 +1,160 @@
+//! What a fresh machine lacks. Says what it installs and why; asks nothing; silent when nothing is missing.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use nix::mount::{MsFlags, mount};
+
+use crate::{
+    command,
+    host::Facts,
+    toolchain::{self, BPF_LINKER, DEBIAN_CLIPPY, DEBIAN_PACKAGES, Offer},
+};
+
+/// A Debian package and how to tell that what it brings is there, from wherever.
+struct Need {
+    package: &'static str,
+    why: &'static str,
+    is_met: fn() -> bool,
+}
+
+const NEEDS: [Need; 4] = [
+    Need {
+        package: "containerd",
+        why: "private containers for demo and tests",
+        is_met: || has("containerd"),
+    },
+    Need { package: "runc", why: "runs these containers", is_met: || has("runc") },
+    Need { package: "busybox-static", why: "fills their image", is_met: has_static_busybox },
+    Need { package: "protobuf-compiler", why: "compiles the CRI's interface", is_met: || has("protoc") },
+];
+
+/// File systems that the kernel's hooks are attached and pinned through.
+const MOUNTS: [(&str, &str); 3] =
+    [("tracefs", "/sys/kernel/tracing"), ("bpf", "/sys/fs/bpf"), ("securityfs", "/sys/kernel/security")];
+
+/// Installs and mounts what is missing.
+pub(crate) fn run() -> Result<()> {
+    let facts = Facts::gather()?;
+    facts.can_build()?;
+    install_packages(&facts)?;
+    install_linker()?;
+    mount_file_systems(&facts)
+}
+
+fn install_packages(facts: &Facts) -> Result<()> {
+    let mut missing: Vec<_> =
+        NEEDS.iter().filter(|need| !(need.is_met)()).map(|need| (need.package, need.why)).collect();
+    let lacks_containerd = missing.iter().any(|(package, _)| *package == "containerd");
+    if Offer::gather().choose()?.is_none() {
+        missing.extend(DEBIAN_PACKAGES.map(|package| (package, "compiles the kernel programs")));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(facts, &missing)?;
+    if lacks_containerd && Path::new("/run/systemd/system").exists() {
+        // Ours is a private one; the package's service is not wanted.
+        command::run(Command::new("systemctl").args(["--quiet", "disable", "--now", "containerd.service"]))?;
+    }
+    if Offer::gather().choose()?.is_none() {
+        bail!("{} did not bring a compiler for BPF: is this not Debian 12?", DEBIAN_PACKAGES.join(", "));
+    }
+    Ok(())
+}
+
+/// Installs clippy for Debian's compiler, which only a check before a merge needs.
+pub(crate) fn install_bpf_lints() -> Result<()> {
+    if Path::new(DEBIAN_CLIPPY).exists() {
+        return Ok(());
+    }
+    install(&Facts::gather()?, &[("rust-web-clippy", "lints the kernel programs")])
+}
+
+fn install(facts: &Facts, missing: &[(&str, &str)]) -> Result<()> {
+    let packages: Vec<_> = missing.iter().map(|(package, _)| *package).collect();
+    if command::find("apt-get").is_none() {
+        bail!("Please install the equivalents of these Debian packages: {}.", packages.join(", "));
+    }
+    if facts.is_root().is_err() {
+        bail!("Installing {} needs root: run `cargo xtask setup` as root.", packages.join(", "));
+    }
+    let reasons: Vec<_> = missing.iter().map(|(package, why)| format!("{package} ({why})")).collect();
+    eprintln!("setup: installing {}", reasons.join(", "));
+    apt(&["update"])?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], packages.as_slice()].concat())
+}
+
+fn apt(args: &[&str]) -> Result<()> {
+    let mut apt = Command::new("apt-get");
+    apt.args(["-qq", "-o", "DPkg::Lock::Timeout=300"]).args(args);
+    apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
+    command::run(&mut apt)
+}
+
+fn install_linker() -> Result<()> {
+    if toolchain::installed_linker().as_deref() == Some(BPF_LINKER) {
+        return Ok(());
+    }
+    eprintln!("setup: installing bpf-linker {BPF_LINKER} (links the kernel programs), which takes a minute");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["install", "--quiet", "--locked", "--force", "--version", BPF_LINKER, "bpf-linker"]);
+    command::run(cargo.stdin(Stdio::null()))?;
+    match toolchain::installed_linker().as_deref() {
+        Some(BPF_LINKER) => Ok(()),
+        Some(other) => bail!("PATH leads to bpf-linker {other}, not to the {BPF_LINKER} just installed."),
+        None => bail!("bpf-linker was installed but does not start: does its LLVM differ from rustc's?"),
+    }
+}
+
+fn mount_file_systems(facts: &Facts) -> Result<()> {
+    let mounted = fs::read_to_string("/proc/self/mounts")?;
+    for (kind, path) in MOUNTS {
+        if mounted.lines().any(|line| line.split(' ').nth(1) == Some(path)) || facts.is_root().is_err() {
+            continue;
+        }
+        eprintln!("setup: mounting {kind} at {path}");
+        let result = mount(Some("nodev"), path, Some(kind), MsFlags::empty(), None::<&str>);
+        match result {
+            // Only tells which security modules are active.
+            Err(error) if kind == "securityfs" => eprintln!("setup: no securityfs here ({error})"),
+            result => result.with_context(|| format!("cannot mount {kind} at {path}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether a program is there, also in the folders that only root's PATH has.
+fn has(program: &str) -> bool {
+    command::find(program).is_some()
+        || ["/usr/local/sbin", "/usr/sbin", "/sbin"].iter().any(|dir| Path::new(dir).join(program).is_file())
+}
+
+/// A dynamic busybox would find no loader in the image.
+fn has_static_busybox() -> bool {
+    File::open("/bin/busybox").is_ok_and(|file| is_static(file).unwrap_or(false))
+}
+
+/// The name of a program's loader stands close to its start.
+fn is_static(program: impl Read) -> io::Result<bool> {
+    let mut head = Vec::new();
+    program.take(4096).read_to_end(&mut head)?;
+    Ok(!head.windows(8).any(|window| window == b"ld-linux"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loader_marks_a_dynamic_program() {
+        assert!(is_static(&b"\x7fELF.........."[..]).unwrap());
+        assert!(!is_static(&b"\x7fELF../lib64/ld-linux-x86-64.so.2"[..]).unwrap());
+    }
+}
