@@ -1,5 +1,6 @@
 //! The node daemon, in the order in which an event passes through it:
-//! kernel → source → decode → context → posture.
+//! [`kernel`] → [`source`] → [`decode`] → [`context`] → [`posture`] → [`output`], driven by
+//! [`pipeline`].
 //!
 //! Around it: [`config`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
 
@@ -8,7 +9,12 @@ pub mod config;
 pub mod context;
 pub mod coverage;
 pub mod decode;
-pub mod kernel;
-pub mod source;
 pub mod http;
+pub mod kernel;
+pub mod output;
+pub mod pipeline;
+pub mod posture;
+pub mod run;
+pub mod source;
 pub mod telemetry;
+pub mod time;

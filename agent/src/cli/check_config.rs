@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{CheckConfigArgs, Exit, chain};
-use crate::config::{Config, ExemptionItem, Overrides};
+use crate::config::{Config, Overrides};
 
 /// Checks a file and says so on `out`, or what is wrong on `err`.
 ///
@@ -11,8 +11,11 @@ use crate::config::{Config, ExemptionItem, Overrides};
 /// When these cannot be written.
 pub fn check_config(args: CheckConfigArgs, out: &mut impl Write, err: &mut impl Write) -> io::Result<Exit> {
     let shown = args.file.display().to_string();
-    match Config::<ExemptionItem>::load(Some(args.file), Overrides::default()) {
+    let checked = Config::load(Some(args.file), Overrides::default())
+        .map_err(|error| chain(&error))
+        .and_then(|config| config.exemptions().map_err(|mistake| format!("{shown}: {mistake}")));
+    match checked {
         Ok(_) => writeln!(out, "{shown}: ok").map(|()| Exit::Good),
-        Err(error) => writeln!(err, "{}", chain(&error)).map(|()| Exit::Failed),
+        Err(mistake) => writeln!(err, "{mistake}").map(|()| Exit::Failed),
     }
 }

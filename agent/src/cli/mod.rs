@@ -3,6 +3,8 @@
 
 mod check_config;
 mod client;
+mod detach;
+mod log;
 mod status;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -13,6 +15,8 @@ use crate::config::{CriSocket, Listen, LogLevel, Overrides, value};
 
 pub use check_config::check_config;
 pub use client::ClientError;
+pub use detach::detach;
+pub use log::init_log;
 pub use status::status;
 
 /// Watches the containers of this node and reports what they may do and do.
@@ -34,6 +38,9 @@ pub enum Command {
     Status(StatusArgs),
     /// Check a configuration file: exit code 0 good, 2 not.
     CheckConfig(CheckConfigArgs),
+    /// Detach the programs that an agent left in the kernel. They outlive it on purpose, so that a
+    /// restart is not blind.
+    Detach(DetachArgs),
 }
 
 /// Flags of `run`. Each overrides its key in the configuration file.
@@ -93,6 +100,14 @@ pub enum OutputFormat {
     Table,
     /// For machines.
     Json,
+}
+
+/// Flags of `detach`.
+#[derive(Args, Debug)]
+pub struct DetachArgs {
+    /// Folder on a bpf file system for links, rings and counters (pin_dir).
+    #[arg(long, value_name = "DIR", value_parser = value::path, default_value = "/sys/fs/bpf/kestrel")]
+    pub pin_dir: PathBuf,
 }
 
 /// Flags of `check-config`.

@@ -13,6 +13,9 @@ mod yaml;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::posture::{ExemptionError, Exemptions, RawExemption};
 
 pub use error::{ConfigError, Mistake, Problem};
 pub use raw::RawConfig;
@@ -21,9 +24,20 @@ pub use unit::{parse_bytes, parse_duration};
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "/etc/kestrel/agent.yaml";
 
-/// One entry of `exemptions`, as posture defines it. Until it does, any mapping is kept as it
-/// stands; code that does not care is generic over it.
-pub type ExemptionItem = serde_json::Map<String, serde_json::Value>;
+/// One entry of `exemptions`; code that does not care is generic over it.
+pub type ExemptionItem = RawExemption;
+
+/// An exemption that cannot hold, and where it stands.
+#[derive(Debug, Error)]
+#[error("line {line}, column {column}: {source}")]
+pub struct ExemptionMistake {
+    /// Line, from 1.
+    line: u64,
+    /// Column, from 1.
+    column: u64,
+    /// What is wrong.
+    source: ExemptionError,
+}
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,6 +247,23 @@ pub struct Overrides {
     pub listen: Option<Listen>,
     /// `log.level`.
     pub log_level: Option<LogLevel>,
+}
+
+impl Config {
+    /// The exemptions, checked.
+    ///
+    /// # Errors
+    /// The first that cannot hold, and its place in the file.
+    pub fn exemptions(&self) -> Result<Exemptions, ExemptionMistake> {
+        let items = || self.exemptions.iter().map(|item| item.value.clone());
+        Exemptions::validate(items().collect()).map_err(|source| {
+            let (line, column) = self
+                .exemptions
+                .get(source.number().saturating_sub(1))
+                .map_or((0, 0), |item| (item.line, item.column));
+            ExemptionMistake { line, column, source }
+        })
+    }
 }
 
 impl<E: DeserializeOwned> Config<E> {

@@ -167,3 +167,130 @@ impl<'a, T: FromBytes + KnownLayout + Immutable> Record<'a, T> {
         self.span(span).map(|bytes| PathComponents(Strings(bytes)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use agent_abi::record::{Exec as ExecRecord, Exit, FileRef};
+    use proptest::prelude::*;
+    use zerocopy::IntoBytes;
+
+    use super::*;
+
+    /// Bytes aligned as those of a ring.
+    fn aligned(bytes: &[u8]) -> Vec<u64> {
+        let mut words = vec![0u64; bytes.len().div_ceil(8)];
+        words.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
+        words
+    }
+
+    fn check(bytes: &[u8]) -> Result<(), DecodeError> {
+        decode(&aligned(bytes).as_bytes()[..bytes.len()]).map(|_| ())
+    }
+
+    fn header(kind: u16, len: usize) -> Header {
+        Header { abi: ABI_VERSION, kind, len: u32::try_from(len).unwrap(), ..Header::default() }
+    }
+
+    fn exit() -> Vec<u8> {
+        Exit { header: header(kind::EXIT, size_of::<Exit>()), ..Exit::default() }.as_bytes().to_vec()
+    }
+
+    /// An exec record with these pieces in its tail.
+    fn exec(path: &[u8], argv: &[u8], filename: &[u8], seccomp: &[u8]) -> Vec<u8> {
+        let mut at = size_of::<ExecRecord>();
+        let mut span = |bytes: &[u8]| {
+            let span = Span { offset: u16::try_from(at).unwrap(), len: u16::try_from(bytes.len()).unwrap() };
+            at += bytes.len();
+            span
+        };
+        let mut record = ExecRecord {
+            exe: FileRef { path: span(path), ..FileRef::default() },
+            argv: span(argv),
+            filename: span(filename),
+            seccomp_allow: span(seccomp),
+            ..ExecRecord::default()
+        };
+        record.header = header(kind::EXEC, at);
+        [record.as_bytes(), path, argv, filename, seccomp].concat()
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        assert_eq!(check(&[0; 31]), Err(DecodeError::NoHeader { len: 31 }));
+        assert_eq!(check(&exit()), Ok(()));
+        let mut bytes = exit();
+        bytes[0] = 99;
+        assert_eq!(check(&bytes), Err(DecodeError::Version { found: 99 }));
+        let mut bytes = exit();
+        bytes.push(0);
+        assert_eq!(check(&bytes), Err(DecodeError::Length { named: 64, given: 65 }));
+        let mut bytes = exit();
+        bytes[2] = 200;
+        assert_eq!(check(&bytes), Err(DecodeError::Kind { found: 200 }));
+        let mut bytes = exit();
+        bytes[10] = 2;
+        assert_eq!(check(&bytes), Err(DecodeError::Ring { found: 2 }));
+        let short = header(kind::EXEC, 32);
+        assert_eq!(
+            check(short.as_bytes()),
+            Err(DecodeError::Short { kind: kind::EXEC, len: 32, need: size_of::<ExecRecord>() })
+        );
+        let words = aligned(&[&[0], &exit()[..]].concat());
+        assert_eq!(decode(&words.as_bytes()[1..]).unwrap_err(), DecodeError::Misaligned);
+    }
+
+    #[test]
+    fn a_span_may_not_leave_the_tail() {
+        let mut record =
+            ExecRecord { header: header(kind::EXEC, size_of::<ExecRecord>()), ..ExecRecord::default() };
+        record.argv = Span { offset: 8, len: 4 };
+        assert_eq!(check(record.as_bytes()), Err(DecodeError::Span { offset: 8, len: 4 }));
+        record.argv = Span { offset: u16::MAX, len: u16::MAX };
+        assert_eq!(check(record.as_bytes()), Err(DecodeError::Span { offset: u16::MAX, len: u16::MAX }));
+    }
+
+    #[test]
+    fn reads_what_the_programs_write() {
+        let bytes = exec(b"busybox\0bin\0", b"ls\0-l\0\0", b"/bin/ls", &[0xff; 64]);
+        let words = aligned(&bytes);
+        let Ok(Event::Exec(exec)) = decode(&words.as_bytes()[..bytes.len()]) else { panic!("an exec") };
+        let mut path = Vec::new();
+        exec.exe.write_to(&mut path);
+        assert_eq!(path, b"/bin/busybox");
+        assert_eq!(exec.argv.iter().collect::<Vec<_>>(), [&b"ls"[..], b"-l", b""]);
+        assert_eq!(exec.filename, b"/bin/ls");
+        assert_eq!(exec.seccomp_allow, Some(&[0xff; 64][..]));
+        assert_eq!(exec.cwd.0.iter().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_event_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..1024)) {
+            let _ = check(&bytes);
+        }
+
+        #[test]
+        fn any_damage_to_a_record_is_an_event_or_an_error(
+            at in 0usize..400,
+            value: u8,
+            cut in 0usize..400,
+        ) {
+            let mut bytes = exec(b"sh\0bin\0", b"sh\0", b"/bin/sh", &[1; 64]);
+            let len = bytes.len();
+            bytes[at % len] = value;
+            let _ = check(&bytes);
+            bytes.truncate(cut % len);
+            prop_assert!(check(&bytes).is_err());
+        }
+
+        #[test]
+        fn strings_come_out_as_they_went_in(argv in prop::collection::vec("[^\0]{0,20}", 0..8)) {
+            let joined: Vec<u8> = argv.iter().flat_map(|text| text.bytes().chain([0])).collect();
+            let bytes = exec(b"", &joined, b"", b"");
+            let words = aligned(&bytes);
+            let Ok(Event::Exec(exec)) = decode(&words.as_bytes()[..bytes.len()]) else { panic!("an exec") };
+            let texts: Vec<&[u8]> = exec.argv.iter().collect();
+            prop_assert_eq!(texts, argv.iter().map(String::as_bytes).collect::<Vec<_>>());
+        }
+    }
+}

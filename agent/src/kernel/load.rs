@@ -1,6 +1,10 @@
 //! Loads, attaches and pins the programs, or adopts those of the agent before.
 
-use std::{fs::File, io, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 use agent_abi::{
     hook::Hook,
@@ -18,7 +22,7 @@ use zerocopy::IntoBytes;
 
 use super::{
     interest::{self, Streams},
-    maps::{self, Control, Counters, MapsError, Sequences},
+    maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
     offsets::Layout,
     pins::{Generation, PinError, Pins, fingerprint},
 };
@@ -108,16 +112,38 @@ pub struct Plan {
     pub streams: Streams,
 }
 
+/// Detaches every program that an agent has pinned below `pin_dir`. Whatever their rings hold is
+/// lost with them.
+///
+/// # Errors
+/// When a pin cannot be removed.
+pub fn detach(pin_dir: &Path) -> Result<(), PinError> {
+    Pins::open(pin_dir)?.remove()
+}
+
 /// What another set of programs left unread.
 pub struct Predecessor {
     /// Its critical ring.
     pub ring: Ring,
     /// How far its reader came.
     pub progress: Progress,
+    /// What its hooks counted.
+    pub counters: Counters,
     generation: Generation,
 }
 
 impl Predecessor {
+    fn open(generation: Generation) -> Result<Self, LoadError> {
+        let failed = |source| MapsError::Kernel { name: map::CRITICAL, source };
+        let data = MapData::from_pin(generation.map(map::CRITICAL)).map_err(failed)?;
+        Ok(Self {
+            ring: Ring::from_data(map::CRITICAL, &data)?,
+            progress: ProgressMap::from_pin(&generation.map(map::PROGRESS))?.get()?,
+            counters: Counters::from_pin(&generation.map(map::COUNTERS))?,
+            generation,
+        })
+    }
+
     /// Detaches its programs and frees its maps.
     ///
     /// # Errors
@@ -125,6 +151,11 @@ impl Predecessor {
     pub fn remove(self) -> Result<(), PinError> {
         self.generation.remove()
     }
+}
+
+/// What is loaded and not pinned; goes with this value.
+pub struct LoadedObject {
+    _object: Ebpf,
 }
 
 /// The attached programs and their maps.
@@ -138,7 +169,9 @@ pub struct Programs {
     /// Sequence numbers.
     pub sequences: Sequences,
     /// Switches.
-    pub control: Control,
+    pub switches: Switches,
+    /// Word for the agent that follows this one, or from the one before.
+    pub progress: ProgressMap,
     /// The task iterator.
     pub scan: TaskScan,
     /// Per hook: attached, or why not.
@@ -147,10 +180,10 @@ pub struct Programs {
     pub adopted: bool,
     /// Programs of other builds or settings, still attached, with unread records.
     pub predecessors: Vec<Predecessor>,
-    /// Their file descriptors show what the kernel counts of each.
-    programs: Vec<(Hook, ProgramFd)>,
+    /// What the kernel counts of each.
+    pub recursion: RecursionCounters,
     /// Holds what is not pinned.
-    _object: Ebpf,
+    pub object: LoadedObject,
 }
 
 impl Plan {
@@ -196,13 +229,14 @@ impl Plan {
             bulk: Ring::new(map::BULK, bulk_map)?,
             counters: Counters::take(&mut object)?,
             sequences: Sequences::take(&mut object)?,
-            control: Control::take(&mut object)?,
+            switches: Switches::take(&mut object)?,
+            progress: ProgressMap::take(&mut object)?,
             scan: scan.unwrap_or_else(|_| TaskScan { program: None }),
-            programs: pinned_programs(&generation, &hooks),
+            recursion: RecursionCounters { programs: pinned_programs(&generation, &hooks) },
             hooks,
             adopted,
             predecessors: predecessors(&pins, &generation)?,
-            _object: object,
+            object: LoadedObject { _object: object },
         })
     }
 
@@ -222,10 +256,15 @@ impl Plan {
     }
 }
 
-impl Programs {
-    /// Runs that the kernel refused because the same program was already running on that CPU.
+/// Runs that the kernel refused because the same program was already running on that CPU.
+pub struct RecursionCounters {
+    programs: Vec<(Hook, ProgramFd)>,
+}
+
+impl RecursionCounters {
+    /// Reads them; kernels before 5.12 have none.
     #[must_use]
-    pub fn recursion_misses(&self) -> Vec<(Hook, u64)> {
+    pub fn read(&self) -> Vec<(Hook, u64)> {
         self.programs.iter().filter_map(|(hook, program)| Some((*hook, recursion_misses(program)?))).collect()
     }
 }
@@ -292,8 +331,22 @@ fn load<'a>(
 ) -> Result<&'a mut BtfTracePoint, String> {
     let program = object.program_mut(name).ok_or_else(|| format!("the object has no program {name}"))?;
     let program: &mut BtfTracePoint = program.try_into().map_err(describe)?;
-    program.load(tracepoint, types).map_err(describe)?;
+    retried(|| program.load(tracepoint, types)).map_err(describe)?;
     Ok(program)
+}
+
+/// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).
+fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    const ATTEMPTS: usize = 10;
+    let interrupted = |result: &Result<(), ProgramError>| matches!(result, Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock);
+    let mut result = load();
+    for _ in 1..ATTEMPTS {
+        if !interrupted(&result) {
+            break;
+        }
+        result = load();
+    }
+    result
 }
 
 /// The task iterator; absent where the kernel has none.
@@ -307,7 +360,7 @@ impl TaskScan {
         let Some(Program::Iter(program)) = object.program_mut(name) else {
             return Err(format!("the object has no iterator {name}"));
         };
-        program.load("task", types).map_err(describe)?;
+        retried(|| program.load("task", types)).map_err(describe)?;
         let info = program.info().map_err(describe)?;
         let program = Iter::from_program_info(info, name.into()).map_err(describe)?;
         Ok(Self { program: Some(program) })
@@ -352,19 +405,16 @@ fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, L
     }
     let mut predecessors = Vec::new();
     for generation in pins.others(current)? {
-        let unread = generation.is_complete().then(|| -> Result<_, LoadError> {
-            let failed = |source| MapsError::Kernel { name: map::CRITICAL, source };
-            let data = MapData::from_pin(generation.map(map::CRITICAL)).map_err(failed)?;
-            let ring = Ring::from_data(map::CRITICAL, &data)?;
-            Ok((ring, maps::pinned_progress(&generation.map(map::PROGRESS))?))
-        });
-        match unread {
-            Some(Ok((ring, progress))) => predecessors.push(Predecessor { ring, progress, generation }),
-            Some(Err(error)) => {
+        if !generation.is_complete() {
+            generation.remove()?;
+            continue;
+        }
+        match Predecessor::open(generation.clone()) {
+            Ok(predecessor) => predecessors.push(predecessor),
+            Err(error) => {
                 tracing::warn!(error = describe(error), "records of the programs before cannot be read");
                 generation.remove()?;
             }
-            None => generation.remove()?,
         }
     }
     Ok(predecessors)

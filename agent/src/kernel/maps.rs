@@ -47,8 +47,16 @@ pub struct Counters {
 
 impl Counters {
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
-        let hooks = take(object, map::COUNTERS)?.try_into().map_err(failed(map::COUNTERS))?;
-        Ok(Self { hooks })
+        Self::new(take(object, map::COUNTERS)?)
+    }
+
+    /// Those of another generation.
+    pub(super) fn from_pin(path: &Path) -> Result<Self, MapsError> {
+        Self::new(Map::PerCpuArray(MapData::from_pin(path).map_err(failed(map::COUNTERS))?))
+    }
+
+    fn new(map: Map) -> Result<Self, MapsError> {
+        Ok(Self { hooks: map.try_into().map_err(failed(map::COUNTERS))? })
     }
 
     /// Reads them.
@@ -111,16 +119,14 @@ impl Sequences {
 }
 
 /// The switches of the running programs.
-pub struct Control {
+pub struct Switches {
     settings: Array<MapData, [u32; 2]>,
-    progress: Array<MapData, [u64; 1 + RING_COUNT]>,
 }
 
-impl Control {
+impl Switches {
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
         let settings = take(object, map::SETTINGS)?.try_into().map_err(failed(map::SETTINGS))?;
-        let progress = take(object, map::PROGRESS)?.try_into().map_err(failed(map::PROGRESS))?;
-        Ok(Self { settings, progress })
+        Ok(Self { settings })
     }
 
     /// Sets them.
@@ -131,21 +137,41 @@ impl Control {
         let Settings { agent_tgid, reader_sleeps } = settings;
         self.settings.set(0, [agent_tgid, reader_sleeps], 0).map_err(failed(map::SETTINGS))
     }
+}
 
-    /// How far the reader came; that of the agent before, right after the start.
+/// Word for the agent that follows this one.
+pub struct ProgressMap {
+    progress: Array<MapData, [u64; 1 + RING_COUNT]>,
+}
+
+impl ProgressMap {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+        Self::new(take(object, map::PROGRESS)?)
+    }
+
+    /// That of another generation.
+    pub(super) fn from_pin(path: &Path) -> Result<Self, MapsError> {
+        Self::new(Map::Array(MapData::from_pin(path).map_err(failed(map::PROGRESS))?))
+    }
+
+    fn new(map: Map) -> Result<Self, MapsError> {
+        Ok(Self { progress: map.try_into().map_err(failed(map::PROGRESS))? })
+    }
+
+    /// How far the reader came: right after the start, the one before.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn progress(&self) -> Result<Progress, MapsError> {
+    pub fn get(&self) -> Result<Progress, MapsError> {
         let [alive_ns, critical, bulk] = self.progress.get(&0, 0).map_err(failed(map::PROGRESS))?;
         Ok(Progress { alive_ns, reported_lost: [critical, bulk] })
     }
 
-    /// Leaves word for the agent that follows.
+    /// Leaves word.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn set_progress(&mut self, progress: Progress) -> Result<(), MapsError> {
+    pub fn set(&mut self, progress: Progress) -> Result<(), MapsError> {
         let Progress { alive_ns, reported_lost: [critical, bulk] } = progress;
         self.progress.set(0, [alive_ns, critical, bulk], 0).map_err(failed(map::PROGRESS))
     }
@@ -158,13 +184,4 @@ pub(super) fn set_interest(object: &mut Ebpf, table: &[u32; SYSCALLS as usize]) 
         interest.set(number, handlers, 0).map_err(failed(map::INTEREST))?;
     }
     Ok(())
-}
-
-/// `PROGRESS` of another generation.
-pub(super) fn pinned_progress(path: &Path) -> Result<Progress, MapsError> {
-    let data = MapData::from_pin(path).map_err(failed(map::PROGRESS))?;
-    let progress: Array<_, [u64; 1 + RING_COUNT]> =
-        Map::Array(data).try_into().map_err(failed(map::PROGRESS))?;
-    let [alive_ns, critical, bulk] = progress.get(&0, 0).map_err(failed(map::PROGRESS))?;
-    Ok(Progress { alive_ns, reported_lost: [critical, bulk] })
 }

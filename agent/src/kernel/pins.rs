@@ -106,6 +106,11 @@ impl Pins {
         Ok(Self { root: root.to_path_buf() })
     }
 
+    /// Removes all of it.
+    pub(super) fn remove(&self) -> Result<(), PinError> {
+        remove_tree(&self.root)
+    }
+
     /// The generation of `fingerprint`.
     pub(super) fn generation(&self, fingerprint: u64) -> Generation {
         Generation { dir: version_dir(&self.root).join(format!("{fingerprint:016x}")) }

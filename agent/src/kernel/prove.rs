@@ -7,17 +7,21 @@ use std::{
     io::{self, Read, Write},
     os::unix::process::CommandExt,
     process::{Child, Command, ExitCode, Stdio},
-    time::Duration,
+    sync::mpsc::Receiver,
+    time::{Duration, Instant},
 };
 
 use agent_abi::record::TaskState;
 use procfs::{ProcError, process::Process};
 use thiserror::Error;
 
-use crate::context::{NANOS_PER_TICK, ProcessId};
+use crate::{
+    context::{NANOS_PER_TICK, ProcessId},
+    decode::Exec,
+};
 
 /// Hidden command of the agent: becomes the subject.
-pub const SUBJECT: &str = "prove-subject";
+const SUBJECT: &str = "prove-subject";
 /// Its argument once its state is set.
 const READY: &str = "ready";
 /// Ids of the subject where the agent may change them: all different, so that none can stand in
@@ -25,7 +29,11 @@ const READY: &str = "ready";
 const IDS: [u32; 3] = [64_001, 64_002, 64_003];
 
 /// How long the exec's record may take to arrive.
-pub const RECORD_DEADLINE: Duration = Duration::from_secs(10);
+const RECORD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Subjects that are tried before it is said that none was seen: a ring under pressure shortens
+/// records, and the proof needs whole ones.
+const ATTEMPTS: usize = 3;
 
 /// Why the table is not proved.
 #[derive(Debug, Error)]
@@ -58,8 +66,6 @@ pub struct Observed {
     pub state: TaskState,
     /// Path of the executable.
     pub exe_path: Vec<u8>,
-    /// Inode number of the executable.
-    pub exe_inode: u64,
     /// Arguments, NUL-separated.
     pub argv: Vec<u8>,
     /// Working directory.
@@ -67,6 +73,15 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// From the record of an exec.
+    #[must_use]
+    pub fn of(exec: &Exec<'_>) -> Self {
+        let (mut exe_path, mut cwd) = (Vec::new(), Vec::new());
+        exec.exe.write_to(&mut exe_path);
+        exec.cwd.write_to(&mut cwd);
+        Self { state: exec.record.state, exe_path, argv: exec.argv.0.to_vec(), cwd }
+    }
+
     /// Whether this is the exec of a subject in its final state.
     #[must_use]
     pub fn is_subject(argv: &[u8]) -> bool {
@@ -74,17 +89,32 @@ impl Observed {
     }
 }
 
+/// Proves the table: runs a subject and holds what `observed` gets against /proc. Blocks.
+///
+/// # Errors
+/// The first field that is read wrong, or why nothing was read.
+pub fn prove(observed: &Receiver<Observed>) -> Result<(), ProofError> {
+    for _ in 0..ATTEMPTS {
+        let subject = Subject::start()?;
+        let deadline = Instant::now() + RECORD_DEADLINE / ATTEMPTS as u32;
+        while let Ok(record) = observed.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            // A late one of the subject before.
+            if record.state.task.tgid == subject.pid() {
+                return subject.compare(&record);
+            }
+        }
+    }
+    Err(ProofError::NotSeen)
+}
+
 /// A running subject. Ends with this value.
-pub struct Subject {
+struct Subject {
     child: Child,
 }
 
 impl Subject {
     /// Starts it and waits until it has its state.
-    ///
-    /// # Errors
-    /// When it cannot be run.
-    pub fn start() -> Result<Self, ProofError> {
+    fn start() -> Result<Self, ProofError> {
         let mut child = Command::new("/proc/self/exe")
             .arg(SUBJECT)
             .stdin(Stdio::piped())
@@ -105,17 +135,12 @@ impl Subject {
         Ok(subject)
     }
 
-    /// Its pid.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
+    fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Holds what was observed against /proc.
-    ///
-    /// # Errors
-    /// The first field that is wrong.
-    pub fn compare(&self, observed: &Observed) -> Result<(), ProofError> {
+    /// Holds what was observed against /proc; the error is the first field that is wrong.
+    fn compare(&self, observed: &Observed) -> Result<(), ProofError> {
         let process = Process::new(
             i32::try_from(self.pid()).map_err(|error| ProofError::Subject(io::Error::other(error)))?,
         )?;

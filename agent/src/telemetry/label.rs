@@ -2,7 +2,10 @@
 
 use agent_abi::hook::Hook;
 
-use crate::decode::{CgroupChange, DecodeError, Event, ImageSource};
+use crate::{
+    decode::{CgroupChange, DecodeError, Event, ImageSource},
+    posture::Verdict,
+};
 
 /// An enum whose every value has a name.
 pub trait Label: Copy + 'static {
@@ -124,10 +127,8 @@ labels! {
     Queue("queue") {
         /// Containers to be named.
         CriRequests = "cri_requests",
-        /// Names on their way back.
-        CriAnswers = "cri_answers",
-        /// Findings that wait for a name.
-        NameWait = "name_wait",
+        /// Cgroups to be found.
+        CgroupRequests = "cgroup_requests",
         /// Findings on their way out.
         Findings = "findings",
     }
@@ -203,6 +204,18 @@ impl Label for Hook {
 
     fn value(self) -> &'static str {
         self.name()
+    }
+}
+
+impl From<Verdict> for VerdictLabel {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pass => Self::Pass,
+            Verdict::Fail => Self::Fail,
+            Verdict::Drift => Self::Drift,
+            Verdict::Exempt => Self::Exempt,
+            Verdict::Unknown => Self::Unknown,
+        }
     }
 }
 

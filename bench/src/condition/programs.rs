@@ -43,7 +43,7 @@ impl Programs {
             result.as_ref().map_err(|reason| anyhow!("{}: {reason}", hook.name()))?;
         }
         (attached.ids, attached.hooks) = super::pinned(&attached.pins)?;
-        programs.control.set(Settings { agent_tgid: std::process::id(), reader_sleeps: 0 })?;
+        programs.switches.set(Settings { agent_tgid: std::process::id(), reader_sleeps: 0 })?;
         let end = Arc::clone(&attached.end);
         attached.drain = Some(thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {

@@ -32,7 +32,8 @@ const SETUID: u32 = 105;
 const FIRST_PID: u32 = 2_000;
 const PIDS: u32 = 4_096;
 const HOST_MNT: u32 = 0xf000_0000;
-const HOST: Namespaces = Namespaces {
+/// The host's own namespaces.
+pub(super) const HOST: Namespaces = Namespaces {
     mnt: HOST_MNT,
     pid: 0xefff_fffc,
     net: 0xf000_0098,
@@ -44,7 +45,8 @@ const HOST: Namespaces = Namespaces {
 };
 /// Docker's default set.
 const DEFAULT_CAPS: u64 = 0xa804_25fb;
-const ALL_CAPS: u64 = 0x1ff_ffff_ffff;
+/// Every capability of the host.
+pub(super) const ALL_CAPS: u64 = 0x1ff_ffff_ffff;
 /// Boottime at the first record.
 const START_NS: u64 = 3_600_000_000_000;
 

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod mix;
+mod pipeline;
 mod recording;
 
 use std::{hint::black_box, time::Instant};
@@ -26,32 +27,51 @@ use crate::{
 /// Passes before any counts: tables grow to their size, caches warm up.
 const WARM_UP: usize = 2;
 
-/// Takes one record.
-type Take = Box<dyn FnMut(&[u8]) -> Result<()>>;
-
 /// A part of the way of an event that is measured by itself.
-struct Stage {
-    name: &'static str,
-    take: Take,
-    /// Whether this is the whole way, which the bars are for.
-    whole: bool,
-}
+trait Stage {
+    /// Name in the report.
+    fn name(&self) -> &'static str;
 
-/// What is measured, from a part to the whole.
-fn stages() -> Vec<Stage> {
-    vec![Stage { name: "decode", take: Box::new(decode_only), whole: false }]
+    /// Whether this is the whole way, which the bars are for.
+    fn is_whole(&self) -> bool;
+
+    /// Takes one record.
+    fn record(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// What is done some times a second. A pass is a fraction of one, and has one.
+    fn tick(&mut self, _boottime_ns: u64) {}
+
+    /// What others do meanwhile; not measured.
+    fn rest(&mut self) {}
+
+    /// Whether the records were taken as they should.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Decodes and looks at what was decoded, so that nothing can be left out.
-fn decode_only(record: &[u8]) -> Result<()> {
-    let event = decode(record)?;
-    let seen = match &event {
-        Event::Exec(exec) => exec.argv.iter().count() + exec.exe.0.iter().count(),
-        Event::Cgroup(cgroup) => cgroup.path.len(),
-        Event::Fork(_) | Event::Exit(_) | Event::Credentials(_) | Event::Open(_) => 0,
-    };
-    black_box((event.header().sequence, seen));
-    Ok(())
+struct Decode;
+
+impl Stage for Decode {
+    fn name(&self) -> &'static str {
+        "decode alone"
+    }
+
+    fn is_whole(&self) -> bool {
+        false
+    }
+
+    fn record(&mut self, bytes: &[u8]) -> Result<()> {
+        let event = decode(bytes)?;
+        let seen = match &event {
+            Event::Exec(exec) => exec.argv.iter().count() + exec.exe.0.iter().count(),
+            Event::Cgroup(cgroup) => cgroup.path.len(),
+            Event::Fork(_) | Event::Exit(_) | Event::Credentials(_) | Event::Open(_) => 0,
+        };
+        black_box((event.header().sequence, seen));
+        Ok(())
+    }
 }
 
 /// Measures every stage, on `cpu`.
@@ -62,49 +82,41 @@ pub fn measure(passes: usize, cpu: usize) -> Result<Vec<Measure>> {
     let mut cpus = CpuSet::new();
     cpus.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &cpus).with_context(|| format!("cannot be pinned to CPU {cpu}"))?;
-    let mut measures = Vec::new();
-    for stage in stages() {
-        measures.extend(stage.measure(passes)?);
-    }
+    let mut measures = time(&mut Decode, passes)?;
+    measures.extend(time(&mut pipeline::Whole::new()?, passes)?);
     Ok(measures)
 }
 
-impl Stage {
-    fn measure(mut self, passes: usize) -> Result<Vec<Measure>> {
-        let mut recording = Mix::record(Size::NODE);
-        ensure!(recording.count() > 0, "the recording is empty");
-        progress(&format!(
-            "replay: {}, {} records of {} bytes",
-            self.name,
-            recording.count(),
-            recording.bytes()
-        ));
-        let mut rates = Vec::new();
-        let mut allocated = 0;
-        for pass in 0..WARM_UP + passes {
-            interrupt::check()?;
-            let before = allocations();
-            let start = Instant::now();
-            for record in recording.records() {
-                (self.take)(record)?;
-            }
-            let took = start.elapsed();
-            if pass >= WARM_UP {
-                allocated += allocations() - before;
-                rates.push(recording.count() as f64 / took.as_secs_f64());
-            }
-            // The next pass is later: other processes in other containers.
-            recording.advance();
+fn time(stage: &mut impl Stage, passes: usize) -> Result<Vec<Measure>> {
+    let mut recording = Mix::record(Size::NODE);
+    let (name, records) = (stage.name(), recording.count());
+    ensure!(records > 0, "the recording is empty");
+    progress(&format!("replay: {name}, {records} records of {} bytes", recording.bytes()));
+    let mut rates = Vec::new();
+    let mut allocated = 0;
+    for pass in 0..WARM_UP + passes {
+        interrupt::check()?;
+        let before = allocations();
+        let start = Instant::now();
+        for record in recording.records() {
+            stage.record(record)?;
         }
-        let rate = Estimate::of(&rates).context("too few passes for an interval")?;
-        let per_million = allocated as f64 * 1e6 / (recording.count() * passes) as f64;
-        let rate = Measure::new(&format!("replay, {}", self.name), rate, Unit::PerSecond).note("one core");
-        let rate = if self.whole { rate.held_against(crate::bars::REPLAY) } else { rate };
-        let allocated = Measure::exact(
-            &format!("allocations in a million records, {}", self.name),
-            per_million,
-            Unit::Count,
-        );
-        Ok(vec![rate, allocated.note("after warm-up")])
+        stage.tick(recording.now());
+        let took = start.elapsed();
+        if pass >= WARM_UP {
+            allocated += allocations() - before;
+            rates.push(records as f64 / took.as_secs_f64());
+        }
+        stage.rest();
+        // The next pass is later: other processes in other containers.
+        recording.advance();
     }
+    stage.check()?;
+    let rate = Estimate::of(&rates).context("too few passes for an interval")?;
+    let rate = Measure::new(&format!("replay, {name}"), rate, Unit::PerSecond).note("one core");
+    let rate = if stage.is_whole() { rate.held_against(crate::bars::REPLAY) } else { rate };
+    let per_million = (allocated as f64 * 1e6 / (records * passes) as f64).round();
+    let allocated =
+        Measure::exact(&format!("allocations per million records, {name}"), per_million, Unit::Count);
+    Ok(vec![rate, allocated.note("after warm-up")])
 }

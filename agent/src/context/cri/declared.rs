@@ -1,0 +1,262 @@
+//! The declared security context, from the runtime's verbose status. Its JSON is no part of CRI and
+//! differs between runtimes and versions: each field is looked up by itself, and one that is not
+//! there, or not of its type, is not known.
+
+use serde_json::Value;
+
+use super::answer::bounded;
+use crate::context::{Declared, DeclaredSeccomp};
+
+/// Longest JSON that is read; a spec with a large seccomp profile has some 100 KiB.
+const INFO_BYTES: usize = 1 << 20;
+/// Longest name of a seccomp profile's file.
+const PROFILE_BYTES: usize = 512;
+
+/// What the verbose status tells beyond CRI.
+#[derive(Debug, Default)]
+pub(super) struct Info {
+    pub(super) init_pid: Option<u32>,
+    pub(super) sandbox_id: Option<String>,
+    pub(super) declared: Declared,
+}
+
+impl Info {
+    /// From the `info` map of a status.
+    pub(super) fn parse(text: Option<&String>) -> Self {
+        let Some(text) = text.filter(|text| text.len() <= INFO_BYTES) else { return Self::default() };
+        let Ok(info) = serde_json::from_str::<Value>(text) else { return Self::default() };
+        let pid = info.pointer("/pid").and_then(Value::as_u64).and_then(|pid| u32::try_from(pid).ok());
+        Self {
+            init_pid: pid.filter(|&pid| pid != 0),
+            sandbox_id: info
+                .pointer("/sandboxID")
+                .and_then(Value::as_str)
+                .filter(|id| id.len() <= 64)
+                .map(str::to_owned),
+            declared: declared(&info),
+        }
+    }
+}
+
+fn declared(info: &Value) -> Declared {
+    let process = info.pointer("/runtimeSpec/process").filter(|value| value.is_object());
+    let linux = info.pointer("/runtimeSpec/linux").filter(|value| value.is_object());
+    let root = info.pointer("/runtimeSpec/root").filter(|value| value.is_object());
+    let context = info.pointer("/config/linux/security_context").filter(|value| value.is_object());
+    // Go leaves false fields out, so within an object that is there, absence is false.
+    let flag = |object: Option<&Value>, key: &str| match object?.get(key) {
+        None => Some(false),
+        Some(value) => value.as_bool(),
+    };
+    let user = process.and_then(|process| process.pointer("/user/uid"));
+    let user = user.or_else(|| context?.pointer("/run_as_user/value"));
+    Declared {
+        run_as_user: user.and_then(Value::as_u64).and_then(|uid| u32::try_from(uid).ok()),
+        privileged: info.get("privileged").and_then(Value::as_bool).or_else(|| flag(context, "privileged")),
+        no_new_privs: flag(process, "noNewPrivileges").or_else(|| flag(context, "no_new_privs")),
+        seccomp: context.and_then(profile).or_else(|| filter(linux?)),
+        capabilities: process
+            .and_then(|process| process.pointer("/capabilities/bounding"))
+            .and_then(Value::as_array)
+            .map(|names| {
+                names.iter().filter_map(Value::as_str).filter_map(capability).fold(0, |set, n| set | 1 << n)
+            }),
+        read_only_root: flag(root, "readonly").or_else(|| flag(context, "readonly_rootfs")),
+        user_namespace: linux.and_then(|linux| linux.get("namespaces")).and_then(Value::as_array).map(
+            |namespaces| {
+                namespaces
+                    .iter()
+                    .any(|namespace| namespace.get("type").and_then(Value::as_str) == Some("user"))
+            },
+        ),
+    }
+}
+
+/// The profile that the pod asked for.
+fn profile(context: &Value) -> Option<DeclaredSeccomp> {
+    let localhost = |file: &str| DeclaredSeccomp::Localhost(bounded(file, PROFILE_BYTES));
+    if let Some(seccomp) = context.get("seccomp").filter(|value| value.is_object()) {
+        let file = seccomp.get("localhost_ref").and_then(Value::as_str).unwrap_or_default();
+        return match seccomp.get("profile_type") {
+            // Zero is left out.
+            None => Some(DeclaredSeccomp::RuntimeDefault),
+            Some(kind) => match (kind.as_u64(), kind.as_str()) {
+                (Some(0), _) | (_, Some("RuntimeDefault")) => Some(DeclaredSeccomp::RuntimeDefault),
+                (Some(1), _) | (_, Some("Unconfined")) => Some(DeclaredSeccomp::Unconfined),
+                (Some(2), _) | (_, Some("Localhost")) => Some(localhost(file)),
+                _ => None,
+            },
+        };
+    }
+    match context.get("seccomp_profile_path")?.as_str()? {
+        "unconfined" => Some(DeclaredSeccomp::Unconfined),
+        "runtime/default" | "docker/default" => Some(DeclaredSeccomp::RuntimeDefault),
+        path => path.strip_prefix("localhost/").map(localhost),
+    }
+}
+
+/// What the runtime made of it.
+fn filter(linux: &Value) -> Option<DeclaredSeccomp> {
+    Some(match linux.get("seccomp") {
+        None | Some(Value::Null) => DeclaredSeccomp::Unconfined,
+        Some(value) if value.is_object() => DeclaredSeccomp::Filter,
+        Some(_) => return None,
+    })
+}
+
+/// Names of capabilities in the order of their numbers.
+const CAPABILITIES: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+fn capability(name: &str) -> Option<usize> {
+    let name = name.strip_prefix("CAP_").unwrap_or(name);
+    CAPABILITIES.iter().position(|known| *known == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Info {
+        Info::parse(Some(&text.to_owned()))
+    }
+
+    #[test]
+    fn containerd_info() {
+        let info = parse(
+            r#"{"sandboxID":"ab","pid":4711,"runtimeType":"io.containerd.runc.v2",
+            "config":{"metadata":{"name":"web"},"linux":{"security_context":{"run_as_user":{"value":1000},
+              "no_new_privs":true,"readonly_rootfs":true,"seccomp":{}}}},
+            "runtimeSpec":{"process":{"user":{"uid":1000,"gid":0},"noNewPrivileges":true,
+              "capabilities":{"bounding":["CAP_CHOWN","CAP_BPF","CAP_NONSENSE"]}},
+              "root":{"path":"rootfs","readonly":true},
+              "linux":{"namespaces":[{"type":"pid"},{"type":"user"}],"seccomp":{"defaultAction":"SCMP_ACT_ERRNO"}}}}"#,
+        );
+        assert_eq!(info.init_pid, Some(4711));
+        assert_eq!(info.sandbox_id.as_deref(), Some("ab"));
+        let expected = Declared {
+            run_as_user: Some(1000),
+            privileged: Some(false),
+            no_new_privs: Some(true),
+            seccomp: Some(DeclaredSeccomp::RuntimeDefault),
+            capabilities: Some(1 | 1 << 39),
+            read_only_root: Some(true),
+            user_namespace: Some(true),
+        };
+        assert_eq!(info.declared, expected);
+    }
+
+    #[test]
+    fn crio_info_has_no_config() {
+        let info = parse(
+            r#"{"sandboxID":"ab","pid":7,"privileged":true,
+            "runtimeSpec":{"process":{"user":{"uid":0}},"root":{},"linux":{"namespaces":[]}}}"#,
+        );
+        let expected = Declared {
+            run_as_user: Some(0),
+            privileged: Some(true),
+            no_new_privs: Some(false),
+            seccomp: Some(DeclaredSeccomp::Unconfined),
+            capabilities: None,
+            read_only_root: Some(false),
+            user_namespace: Some(false),
+        };
+        assert_eq!(info.declared, expected);
+    }
+
+    #[test]
+    fn seccomp_profiles() {
+        let seccomp = |context: &str| {
+            parse(&format!(r#"{{"config":{{"linux":{{"security_context":{context}}}}}}}"#)).declared.seccomp
+        };
+        use DeclaredSeccomp::{Localhost, RuntimeDefault, Unconfined};
+        assert_eq!(seccomp(r#"{"seccomp":{"profile_type":1}}"#), Some(Unconfined));
+        assert_eq!(seccomp(r#"{"seccomp":{"profile_type":"Unconfined"}}"#), Some(Unconfined));
+        assert_eq!(
+            seccomp(r#"{"seccomp":{"profile_type":2,"localhost_ref":"/a.json"}}"#),
+            Some(Localhost("/a.json".into()))
+        );
+        assert_eq!(seccomp(r#"{"seccomp":{"profile_type":9}}"#), None);
+        assert_eq!(seccomp(r#"{"seccomp_profile_path":"runtime/default"}"#), Some(RuntimeDefault));
+        assert_eq!(seccomp(r#"{"seccomp_profile_path":"localhost/b"}"#), Some(Localhost("b".into())));
+        assert_eq!(seccomp(r#"{"seccomp_profile_path":""}"#), None);
+        assert_eq!(seccomp("{}"), None);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_known() {
+        let nothing = [
+            "",
+            "null",
+            "[]",
+            "7",
+            "{",
+            r#""text""#,
+            r#"{"pid":-1,"config":[],"runtimeSpec":null}"#,
+            r#"{"pid":0,"runtimeSpec":{"process":7,"root":"x","linux":[]}}"#,
+            r#"{"pid":99999999999,"config":{"linux":{"security_context":"root"}}}"#,
+        ];
+        for text in nothing {
+            let info = parse(text);
+            assert_eq!(info.init_pid, None, "{text}");
+            assert_eq!(info.declared, Declared::default(), "{text}");
+        }
+        assert_eq!(parse(&"[".repeat(100_000)).declared, Declared::default());
+        assert_eq!(parse(&format!("\"{}\"", "x".repeat(2 << 20))).declared, Declared::default());
+        assert_eq!(Info::parse(None).declared, Declared::default());
+        // Fields of another type are not known, and do not take the others along.
+        let mixed =
+            parse(r#"{"pid":7,"runtimeSpec":{"process":{"user":{"uid":"root"},"noNewPrivileges":"yes"}}}"#);
+        assert_eq!(mixed.init_pid, Some(7));
+        assert_eq!(mixed.declared.run_as_user, None);
+        assert_eq!(mixed.declared.no_new_privs, None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text: String) {
+            let _ = parse(&text);
+        }
+    }
+}

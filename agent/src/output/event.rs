@@ -1,0 +1,469 @@
+//! What is emitted, as people and programs read it: one JSON object a line.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::text::{inert, inert_comm, is_hostile};
+use crate::{
+    context::PendingReason,
+    posture::{Change, ChangeKind, FindingReport, InstanceReport, PssLevel, Severity, Subject, Verdict},
+    time::Clock,
+};
+
+/// Version of the schema; a field that changes its meaning raises it.
+pub const SCHEMA: u32 = 1;
+
+/// Where events come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// Node name.
+    pub node: String,
+    /// The kernel's boot id.
+    pub boot_id: String,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event<'a> {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Where from.
+    #[serde(flatten)]
+    pub origin: &'a Origin,
+    /// RFC 3339, UTC.
+    pub time: String,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub boottime_ns: u64,
+    /// What.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// What happened; `type` names it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Body {
+    /// A finding changed.
+    Finding(Box<Finding>),
+    /// Events were lost.
+    Loss {
+        /// Ring or queue.
+        at: &'static str,
+        /// How many.
+        lost: u64,
+        /// Why.
+        reason: &'static str,
+        /// Within which time.
+        #[serde(flatten)]
+        interval: Interval,
+    },
+    /// For a while the agent saw nothing.
+    Blind {
+        /// Why.
+        reason: &'static str,
+        /// From when to when.
+        #[serde(flatten)]
+        interval: Interval,
+    },
+    /// What is seen, and how well.
+    Coverage {
+        /// Hook or control.
+        at: String,
+        /// `SUPPORTED`, `DEGRADED` or `UNSUPPORTED`.
+        state: String,
+        /// Why, unless supported.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The start scan is done and everything that runs was judged.
+    Ready {
+        /// Containers found.
+        containers: u64,
+        /// Processes found.
+        processes: u64,
+    },
+    /// The agent stops.
+    Stop {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// From one moment to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Interval {
+    /// RFC 3339.
+    pub from: String,
+    /// RFC 3339.
+    pub to: String,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub from_boottime_ns: u64,
+    /// `CLOCK_BOOTTIME`, nanoseconds.
+    pub to_boottime_ns: u64,
+}
+
+impl Interval {
+    /// Between two moments.
+    #[must_use]
+    pub fn new(from: Clock, to: Clock) -> Self {
+        Self {
+            from: from.rfc3339(),
+            to: to.rfc3339(),
+            from_boottime_ns: from.boottime_ns,
+            to_boottime_ns: to.boottime_ns,
+        }
+    }
+}
+
+impl Body {
+    /// Events that a ring or queue had no room for.
+    #[must_use]
+    pub fn loss(at: &'static str, lost: u64, reason: &'static str, from: Clock, to: Clock) -> Self {
+        Self::Loss { at, lost, reason, interval: Interval::new(from, to) }
+    }
+
+    /// For people, where it matters to whoever watches; findings have a line of their own.
+    #[must_use]
+    pub fn sentence(&self) -> Option<String> {
+        match self {
+            Self::Finding(_) | Self::Coverage { .. } => None,
+            Self::Loss { at, lost, reason, interval } => Some(format!(
+                "LOSS      {lost} records of ring {at} between {} and {}: {reason}",
+                interval.from, interval.to
+            )),
+            Self::Blind { reason, interval } => {
+                Some(format!("BLIND     from {} to {}: {reason}", interval.from, interval.to))
+            }
+            Self::Ready { containers, processes } => {
+                Some(format!("READY     {containers} containers and {processes} processes were there before"))
+            }
+            Self::Stop { reason } => Some(format!("STOP      {reason}")),
+        }
+    }
+
+    /// A time in which nothing was seen.
+    #[must_use]
+    pub fn blind(reason: &'static str, from: Clock, to: Clock) -> Self {
+        Self::Blind { reason, interval: Interval::new(from, to) }
+    }
+}
+
+/// A finding.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// Stays the same over restarts.
+    pub id: String,
+    /// `OPEN`, `UPDATED` or `RESOLVED`.
+    pub state: &'static str,
+    /// Why it was resolved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// Whether somebody is to be told, or it is only listed.
+    pub alert: bool,
+    /// PASS does not occur.
+    pub verdict: Verdict,
+    /// Why, when UNKNOWN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<&'static str>,
+    /// Who answers for it, when EXEMPT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exemption: Option<Exemption>,
+    /// Severity of the verdict.
+    pub severity: Severity,
+    /// The control.
+    pub control: Control,
+    /// `COMPLETE` or `PENDING`.
+    pub enrichment: &'static str,
+    /// Why PENDING.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<&'static str>,
+    /// Whose it is, once that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    /// Pod of the first instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// Name of the container in its pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// Runtime's id of the container of the first instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// Image as asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Digest of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// Evidence of the first instance: what the kernel holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<String>,
+    /// Evidence of the first instance: what the pod asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
+    /// The first instance's process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+    /// RFC 3339.
+    pub first_seen: String,
+    /// RFC 3339.
+    pub last_seen: String,
+    /// How many images were seen to violate the control.
+    pub count: u64,
+    /// How often it came back.
+    pub reopened: u32,
+    /// Tasks that violate it, the worst first.
+    pub instances: Vec<Instance>,
+    /// How many more there are.
+    pub more_instances: u64,
+    /// Ids under which this finding was known before its container had a name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub completes: Vec<String>,
+    /// Id under which this finding goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<String>,
+    /// How to fix it.
+    pub fix: &'static str,
+}
+
+/// A control.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Control {
+    /// Its name in files and metrics.
+    pub slug: &'static str,
+    /// Its name in the Pod Security Standards or CIS.
+    pub title: &'static str,
+    /// The standard that asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pss: Option<PssLevel>,
+    /// Recommendation of the CIS Kubernetes Benchmark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cis: Option<&'static str>,
+}
+
+/// A workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Workload {
+    /// Kind of the owner.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+/// Who answers for a violation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exemption {
+    /// Who.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// Last day, `YYYY-MM-DD`; none for what is built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// A task that violates a control.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Instance {
+    /// Verdict on it alone.
+    pub verdict: Verdict,
+    /// Runtime's id of its container.
+    pub container_id: String,
+    /// Who.
+    pub process: Process,
+    /// What the kernel holds.
+    pub observed: String,
+    /// What the pod asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
+    /// RFC 3339.
+    pub since: String,
+}
+
+/// A process, or a thread of one. Its texts are inert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Process id on the host.
+    pub pid: u32,
+    /// Thread id on the host.
+    pub tid: u32,
+    /// Process id in the container.
+    pub ns_pid: u32,
+    /// Start in ticks of 10 ms since boot: with `pid`, safe against reuse.
+    pub start_ticks: u64,
+    /// Path of the executable.
+    pub exe: String,
+    /// Name of the task.
+    pub comm: String,
+    /// Real user id on the host.
+    pub uid: u32,
+    /// Effective user id on the host.
+    pub euid: u32,
+    /// Effective user id in its user namespace.
+    pub ns_euid: u32,
+}
+
+impl<'a> Event<'a> {
+    /// An event of that moment.
+    #[must_use]
+    pub fn new(origin: &'a Origin, at: Clock, body: Body) -> Self {
+        Self { schema: SCHEMA, origin, time: at.rfc3339(), boottime_ns: at.boottime_ns, body }
+    }
+
+    /// A change of a finding.
+    #[must_use]
+    pub fn of_change(origin: &'a Origin, change: &Change) -> Self {
+        Self::new(origin, change.at, Body::Finding(Box::new(Finding::of(change))))
+    }
+
+    /// Writes the event as one line of JSON, newline included. Hostile characters in strings are
+    /// written as `\u` escapes: nothing is lost, and the line is inert on a terminal.
+    ///
+    /// # Errors
+    ///
+    /// When `out` does not take it.
+    pub fn write_line(&self, mut out: impl Write) -> std::io::Result<()> {
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, InertFormatter);
+        self.serialize(&mut serializer)?;
+        out.write_all(b"\n")
+    }
+}
+
+struct InertFormatter;
+
+impl serde_json::ser::Formatter for InertFormatter {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> std::io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_hostile) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            let mut chars = rest[at..].chars();
+            let mut units = [0; 2];
+            if let Some(char) = chars.next() {
+                for unit in char.encode_utf16(&mut units) {
+                    write!(out, "\\u{unit:04x}")?;
+                }
+            }
+            rest = chars.as_str();
+        }
+        out.write_all(rest.as_bytes())
+    }
+}
+
+/// Why a container has no name, as a word.
+#[must_use]
+pub const fn pending_word(reason: PendingReason) -> &'static str {
+    match reason {
+        PendingReason::Asked => "asked",
+        PendingReason::NoRuntime => "no-runtime",
+        PendingReason::RuntimeUnavailable => "runtime-unavailable",
+        PendingReason::NotKnown => "not-known",
+        PendingReason::QueueFull => "queue-full",
+    }
+}
+
+impl Finding {
+    /// From a change.
+    #[must_use]
+    pub fn of(change: &Change) -> Self {
+        let (state, reason) = match change.kind {
+            ChangeKind::Open => ("OPEN", None),
+            ChangeKind::Updated => ("UPDATED", None),
+            ChangeKind::Resolved(resolution) => ("RESOLVED", Some(resolution.as_str())),
+        };
+        Self::of_report(&change.finding, state, reason, change.alert)
+    }
+
+    fn of_report(
+        report: &FindingReport,
+        state: &'static str,
+        reason: Option<&'static str>,
+        alert: bool,
+    ) -> Self {
+        let control = report.control.control();
+        let names = report.names.as_deref();
+        let instances: Vec<_> = report.instances.iter().map(Instance::of).collect();
+        let first = instances.first();
+        let (workload, container, container_id) = match &report.subject {
+            Subject::Workload { namespace, kind, name, container } => (
+                Some(Workload { kind: kind.clone(), name: name.clone(), namespace: namespace.clone() }),
+                Some(container.clone()),
+                first.map(|first| first.container_id.clone()),
+            ),
+            Subject::Container(id) => (None, None, Some(id.clone())),
+        };
+        Self {
+            id: report.id.to_string(),
+            state,
+            reason,
+            alert,
+            verdict: report.verdict,
+            unknown: report
+                .instances
+                .first()
+                .and_then(|first| first.unknown)
+                .filter(|_| report.verdict == Verdict::Unknown)
+                .map(|reason| reason.as_str()),
+            exemption: report.exemption.as_deref().map(|exemption| Exemption {
+                owner: exemption.owner.clone(),
+                reason: exemption.reason.clone(),
+                expires: exemption.expires.map(|day| day.to_string()),
+            }),
+            severity: report.severity,
+            control: Control { slug: control.slug, title: control.title, pss: control.pss, cis: control.cis },
+            enrichment: if report.subject.is_pending() || report.pending.is_some() {
+                "PENDING"
+            } else {
+                "COMPLETE"
+            },
+            pending: report.pending.map(pending_word),
+            workload,
+            pod: names.map(|names| names.pod.clone()),
+            container,
+            container_id,
+            image: names.map(|names| names.image.clone()),
+            image_digest: names.and_then(|names| names.image_digest.clone()),
+            observed: first.map(|first| first.observed.clone()),
+            declared: first.and_then(|first| first.declared.clone()),
+            process: first.map(|first| first.process.clone()),
+            first_seen: report.first_seen.rfc3339(),
+            last_seen: report.last_seen.rfc3339(),
+            count: report.count,
+            reopened: report.reopened,
+            more_instances: report.more_instances,
+            completes: report.completes.iter().map(ToString::to_string).collect(),
+            superseded_by: report.superseded_by.map(|id| id.to_string()),
+            fix: control.fix,
+            instances,
+        }
+    }
+}
+
+impl Instance {
+    fn of(report: &InstanceReport) -> Self {
+        Self {
+            verdict: report.verdict,
+            container_id: report.container.to_string(),
+            process: Process {
+                pid: report.process.tgid,
+                tid: report.tid,
+                ns_pid: report.ns_tgid,
+                start_ticks: report.process.start_ticks,
+                exe: inert(&report.exe),
+                comm: inert_comm(&report.comm),
+                uid: report.uid,
+                euid: report.euid,
+                ns_euid: report.ns_euid,
+            },
+            observed: report.explanation.observed.clone(),
+            declared: report.explanation.declared.clone(),
+            since: report.since.rfc3339(),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What leaves the agent on the node itself: JSON lines and the live view.
+
+pub mod event;
+pub mod jsonl;
+pub mod terminal;
+pub mod text;

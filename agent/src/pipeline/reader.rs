@@ -1,0 +1,118 @@
+//! The loop that empties the rings: one plain thread that waits for nothing but them.
+//!
+//! While records come it looks every [`POLL`] and the programs wake nobody (a wake-up costs three
+//! times the record). After [`IDLE_ROUNDS`] empty looks it asks to be woken and sleeps.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use agent_abi::map::Settings;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{Pipeline, clock::boottime_ns};
+use crate::{
+    http::Health,
+    kernel::{Predecessor, Switches},
+    source::Ring,
+};
+
+/// Between two looks while records come.
+const POLL: Duration = Duration::from_millis(5);
+/// Empty looks before it sleeps.
+const IDLE_ROUNDS: u32 = 20;
+/// Longest sleep: answers from the slow side and deadlines wait at most this long.
+const SLEEP_MS: u8 = 50;
+/// Between two rounds of deadlines.
+const TICK_NS: u64 = 100_000_000;
+
+/// The rings and what belongs to reading them.
+pub struct Reader {
+    /// Exec, exit, cgroup and credential records.
+    pub critical: Ring,
+    /// File records.
+    pub bulk: Ring,
+    /// Tells the programs whether to wake this loop.
+    pub switches: Switches,
+    /// Shows that the loop turns.
+    pub health: Arc<Health>,
+    /// The same by `CLOCK_BOOTTIME`, for whoever comes after.
+    pub beat_ns: Arc<AtomicU64>,
+    /// Set to end the loop.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Reader {
+    /// Reads what other programs left, then the rings until it is told to stop. Gives the pipeline
+    /// back.
+    pub fn run(mut self, mut pipeline: Pipeline, predecessors: Vec<Predecessor>) -> Pipeline {
+        self.set_sleeping(false);
+        for mut predecessor in predecessors {
+            let end = predecessor.ring.produced();
+            predecessor.ring.drain(end, |bytes| pipeline.left_record(bytes));
+            if let Err(error) = predecessor.remove() {
+                tracing::error!(%error, "cannot detach the programs of the agent before");
+            }
+        }
+        let mut idle_rounds = 0;
+        let mut last_tick = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            let busy = self.round(&mut pipeline);
+            let now = boottime_ns();
+            if now - last_tick >= TICK_NS {
+                pipeline.tick(now);
+                last_tick = now;
+            }
+            self.health.beat();
+            self.beat_ns.store(now, Ordering::Relaxed);
+            idle_rounds = if busy { 0 } else { idle_rounds + 1 };
+            if idle_rounds < IDLE_ROUNDS {
+                thread::sleep(POLL);
+            } else {
+                self.sleep();
+            }
+        }
+        // What was there when the stop was asked for is still judged.
+        self.round(&mut pipeline);
+        pipeline.tick(boottime_ns());
+        pipeline
+    }
+
+    /// One look at everything. Bulk is read up to where it was before critical was: an exec is
+    /// known before the opens that follow it.
+    fn round(&mut self, pipeline: &mut Pipeline) -> bool {
+        let answers = pipeline.take_answers();
+        let bulk_end = self.bulk.produced();
+        let critical_end = self.critical.produced();
+        let critical = self.critical.drain(critical_end, |bytes| pipeline.record(bytes));
+        let bulk = self.bulk.drain(bulk_end, |bytes| pipeline.record(bytes));
+        answers + critical + bulk > 0
+    }
+
+    fn sleep(&mut self) {
+        self.set_sleeping(true);
+        // A record that came before the switch was set woke nobody.
+        if self.critical.backlog() == 0 && self.bulk.backlog() == 0 {
+            let mut fds = [
+                PollFd::new(self.critical.fd(), PollFlags::POLLIN),
+                PollFd::new(self.bulk.fd(), PollFlags::POLLIN),
+            ];
+            // Interrupted or not, the next round looks.
+            let _ = poll(&mut fds, PollTimeout::from(SLEEP_MS));
+        }
+        self.set_sleeping(false);
+    }
+
+    fn set_sleeping(&mut self, sleeps: bool) {
+        let settings = Settings { agent_tgid: std::process::id(), reader_sleeps: u32::from(sleeps) };
+        if let Err(error) = self.switches.set(settings) {
+            // Without it the loop is woken too often or sleeps its full time; nothing is lost.
+            tracing::debug!(%error, "cannot set the reader's switch");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Who answers for a violation, why, and until when.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::ControlId;
+use crate::{
+    context::{ContainerRole, Names},
+    time::Date,
+};
+
+/// An exemption as written in the configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawExemption {
+    /// Kubernetes namespace; `*` stands for any text, here and below.
+    pub namespace: Option<String>,
+    /// Pod name.
+    pub pod: Option<String>,
+    /// Container name in the pod.
+    pub container: Option<String>,
+    /// Image as asked for.
+    pub image: Option<String>,
+    /// Slug, or list of slugs, of the controls.
+    pub control: OneOrMany,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// Last day on which it holds (UTC), `YYYY-MM-DD`.
+    pub expires: String,
+}
+
+/// A value, or a list of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl OneOrMany {
+    fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// Why an exemption is refused.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ExemptionError {
+    /// It names no control.
+    #[error("exemption {0}: names no control")]
+    NoControl(usize),
+    /// It names a control that does not exist.
+    #[error("exemption {0}: no control `{1}`")]
+    UnknownControl(usize, String),
+    /// It would match every container.
+    #[error("exemption {0}: needs a namespace, pod, container or image other than `*`")]
+    NoSelector(usize),
+    /// Owner or reason is blank.
+    #[error("exemption {0}: `{1}` is empty")]
+    Empty(usize, &'static str),
+    /// The day does not exist.
+    #[error("exemption {0}: `{1}` is not a date like 2026-12-31")]
+    Expiry(usize, String),
+}
+
+impl ExemptionError {
+    /// Which one, from 1.
+    #[must_use]
+    pub const fn number(&self) -> usize {
+        match self {
+            Self::NoControl(number)
+            | Self::UnknownControl(number, _)
+            | Self::NoSelector(number)
+            | Self::Empty(number, _)
+            | Self::Expiry(number, _) => *number,
+        }
+    }
+}
+
+/// An exemption that holds until its day is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exemption {
+    namespace: Option<String>,
+    pod: Option<String>,
+    container: Option<String>,
+    image: Option<String>,
+    controls: Vec<ControlId>,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// Last day on which it holds; `None` for the built-in one.
+    pub expires: Option<Date>,
+}
+
+impl Exemption {
+    fn validate(number: usize, raw: RawExemption) -> Result<Self, ExemptionError> {
+        let RawExemption { namespace, pod, container, image, control, owner, reason, expires } = raw;
+        let slugs = control.as_slice();
+        if slugs.is_empty() {
+            return Err(ExemptionError::NoControl(number));
+        }
+        let controls = slugs
+            .iter()
+            .map(|slug| {
+                ControlId::from_slug(slug).ok_or_else(|| ExemptionError::UnknownControl(number, slug.clone()))
+            })
+            .collect::<Result<_, _>>()?;
+        let selects = |pattern: &Option<String>| {
+            pattern.as_ref().is_some_and(|pattern| pattern.chars().any(|char| char != '*'))
+        };
+        if ![&namespace, &pod, &container, &image].into_iter().any(selects) {
+            return Err(ExemptionError::NoSelector(number));
+        }
+        for (name, text) in [("owner", &owner), ("reason", &reason)] {
+            if text.trim().is_empty() {
+                return Err(ExemptionError::Empty(number, name));
+            }
+        }
+        let expires = Date::parse(&expires).ok_or(ExemptionError::Expiry(number, expires))?;
+        Ok(Self { namespace, pod, container, image, controls, owner, reason, expires: Some(expires) })
+    }
+
+    /// Whether its day has not passed.
+    #[must_use]
+    pub fn holds(&self, today: Date) -> bool {
+        self.expires.is_none_or(|expires| today <= expires)
+    }
+
+    fn matches(&self, control: ControlId, names: &Names) -> bool {
+        let selected = |pattern: &Option<String>, text: &str| {
+            pattern.as_ref().is_none_or(|pattern| is_match(pattern.as_bytes(), text.as_bytes()))
+        };
+        self.controls.contains(&control)
+            && selected(&self.namespace, &names.namespace)
+            && selected(&self.pod, &names.pod)
+            && selected(&self.container, &names.container)
+            && selected(&self.image, &names.image)
+    }
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for any text. Linear in memory, and in time
+/// the product of both at worst.
+fn is_match(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at_pattern, mut at_text) = (0, 0);
+    let mut last_star: Option<(usize, usize)> = None;
+    while at_text < text.len() {
+        if pattern.get(at_pattern) == Some(&b'*') {
+            last_star = Some((at_pattern, at_text));
+            at_pattern += 1;
+        } else if pattern.get(at_pattern) == Some(&text[at_text]) {
+            at_pattern += 1;
+            at_text += 1;
+        } else if let Some((star, from)) = last_star {
+            // The star takes one more byte.
+            last_star = Some((star, from + 1));
+            at_pattern = star + 1;
+            at_text = from + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[at_pattern..].iter().all(|&byte| byte == b'*')
+}
+
+/// Every exemption, the built-in one last.
+#[derive(Clone, Debug)]
+pub struct Exemptions {
+    configured: Vec<Arc<Exemption>>,
+    sandbox: Arc<Exemption>,
+}
+
+impl Default for Exemptions {
+    fn default() -> Self {
+        Self {
+            configured: Vec::new(),
+            sandbox: Arc::new(Exemption {
+                namespace: None,
+                pod: None,
+                container: None,
+                image: None,
+                controls: super::CONTROLS
+                    .iter()
+                    .filter(|control| control.exempts_sandbox)
+                    .map(|control| control.id)
+                    .collect(),
+                owner: "kestrel".into(),
+                reason: "pod sandbox, owned by the runtime".into(),
+                expires: None,
+            }),
+        }
+    }
+}
+
+impl Exemptions {
+    /// Accepts all or none.
+    ///
+    /// # Errors
+    ///
+    /// The first exemption that says something impossible, by its place in the list from 1.
+    pub fn validate(raw: Vec<RawExemption>) -> Result<Self, ExemptionError> {
+        let configured = raw
+            .into_iter()
+            .enumerate()
+            .map(|(index, raw)| Exemption::validate(index + 1, raw).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { configured, ..Self::default() })
+    }
+
+    /// The exemption of a control of a container, if one holds today.
+    #[must_use]
+    pub fn find(&self, control: ControlId, names: &Names, today: Date) -> Option<&Arc<Exemption>> {
+        if names.role == ContainerRole::Sandbox && self.sandbox.controls.contains(&control) {
+            return Some(&self.sandbox);
+        }
+        self.configured.iter().find(|exemption| exemption.holds(today) && exemption.matches(control, names))
+    }
+
+    /// Those whose day has passed: they count as absent.
+    pub fn expired(&self, today: Date) -> impl Iterator<Item = &Exemption> {
+        self.configured.iter().map(Arc::as_ref).filter(move |exemption| !exemption.holds(today))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::posture::controls::testing::names;
+
+    fn raw(json: &str) -> Result<Exemptions, String> {
+        let raw = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        Exemptions::validate(vec![raw]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, is) in [
+            ("shop", "shop", true),
+            ("shop", "shops", false),
+            ("*", "", true),
+            ("web-*", "web-7d4", true),
+            ("*-web-*-x", "a-web-b-web-c-x", true),
+            ("a*b*c", "a-c-b", false),
+            ("**a", "ba", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(is_match(pattern.as_bytes(), text.as_bytes()), is, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn holds_through_its_last_day() {
+        let exemptions = raw(
+            r#"{"namespace":"shop","pod":"web-*","control":["seccomp"],"owner":"a","reason":"b","expires":"2026-06-30"}"#,
+        )
+        .unwrap();
+        let day = |text| Date::parse(text).unwrap();
+        let find = |control, names: &Names, today| exemptions.find(control, names, day(today)).is_some();
+        assert!(find(ControlId::Seccomp, &names("web"), "2026-06-30"));
+        assert!(!find(ControlId::Seccomp, &names("web"), "2026-07-01"));
+        assert!(!find(ControlId::Privileged, &names("web"), "2026-06-30"));
+        assert!(!find(ControlId::Seccomp, &names("cart"), "2026-06-30"));
+        assert_eq!(exemptions.expired(day("2026-06-30")).count(), 0);
+        assert_eq!(exemptions.expired(day("2026-07-01")).count(), 1);
+    }
+
+    #[test]
+    fn impossible_ones_are_refused() {
+        let base = |extra: &str| format!(r#"{{"owner":"a","reason":"b","expires":"2026-06-30",{extra}}}"#);
+        for (json, message) in [
+            (base(r#""namespace":"x","control":"nope""#), "exemption 1: no control `nope`"),
+            (base(r#""namespace":"x","control":[]"#), "exemption 1: names no control"),
+            (
+                base(r#""namespace":"*","control":"seccomp""#),
+                "exemption 1: needs a namespace, pod, container or image other than `*`",
+            ),
+            (
+                r#"{"image":"x","control":"seccomp","owner":" ","reason":"b","expires":"2026-06-30"}"#.into(),
+                "exemption 1: `owner` is empty",
+            ),
+            (
+                r#"{"image":"x","control":"seccomp","owner":"a","reason":"b","expires":"2026-02-30"}"#.into(),
+                "exemption 1: `2026-02-30` is not a date like 2026-12-31",
+            ),
+        ] {
+            assert_eq!(raw(&json).unwrap_err(), message);
+        }
+        assert!(
+            raw(&base(r#""namespace":"x","control":"seccomp","until":"x""#)).unwrap_err().contains("until")
+        );
+        assert!(
+            raw(r#"{"image":"x","control":"seccomp","owner":"a","reason":"b"}"#)
+                .unwrap_err()
+                .contains("expires")
+        );
+    }
+
+    #[test]
+    fn sandbox_is_the_runtimes() {
+        let mut sandbox = names("web");
+        sandbox.role = ContainerRole::Sandbox;
+        let exemptions = Exemptions::default();
+        let today = Date::parse("2026-01-01").unwrap();
+        assert!(exemptions.find(ControlId::NoNewPrivileges, &sandbox, today).is_some());
+        assert!(exemptions.find(ControlId::Entered, &sandbox, today).is_none());
+        assert!(exemptions.find(ControlId::NoNewPrivileges, &names("web"), today).is_none());
+    }
+}

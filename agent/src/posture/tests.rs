@@ -1,0 +1,6 @@
+//! Sequences of events, and what the ledger makes of them.
+
+mod lifecycle;
+mod naming;
+mod random;
+mod restart;

@@ -1,0 +1,128 @@
+//! What the rings had no room for, and when the agent was blind: named, counted, told once.
+//!
+//! The hooks' counters are exact and outlive the agent, and so does how much of them was told
+//! (`PROGRESS`). So a loss is told once whoever was there to see it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use agent_abi::map::{Progress, RING_BULK, RING_COUNT};
+
+use crate::{
+    kernel::{Counters, MapsError, ProgressMap},
+    output::event::Body,
+    pipeline::clock,
+    telemetry::{Telemetry, label::BlindReason},
+    time::Clock,
+};
+
+/// Watches the counters, and leaves word for the agent that follows.
+pub(super) struct Losses {
+    counters: Counters,
+    progress: ProgressMap,
+    told: [u64; RING_COUNT],
+    since: Clock,
+    /// Boottime at which the hot loop last turned.
+    beat_ns: Arc<AtomicU64>,
+    telemetry: Arc<Telemetry>,
+}
+
+/// How the programs came to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// They ran before this agent did.
+    Adopted,
+    /// They are new; the last agent that ran on this boot was last alive then.
+    Attached {
+        /// `CLOCK_BOOTTIME`, nanoseconds; `None` for the first agent of this boot.
+        last_alive_ns: Option<u64>,
+    },
+}
+
+impl Losses {
+    /// Tells what was missed before this agent: a gap in which no program ran, or records that the
+    /// rings lost while nobody read them.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub(super) fn start(
+        start: Start,
+        counters: Counters,
+        progress: ProgressMap,
+        beat_ns: Arc<AtomicU64>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<(Self, Vec<Body>), MapsError> {
+        let now = clock::now();
+        let before = progress.get()?;
+        let mut told = Vec::new();
+        let since = match start {
+            Start::Adopted if before.alive_ns != 0 => at(now, before.alive_ns),
+            Start::Adopted => now,
+            Start::Attached { last_alive_ns: None } => now,
+            Start::Attached { last_alive_ns: Some(alive_ns) } => {
+                let from = at(now, alive_ns);
+                told.push(Body::blind("no program was attached", from, now));
+                note(&telemetry, BlindReason::HookDetached, from, now);
+                now
+            }
+        };
+        let mut losses = Self { counters, progress, told: before.reported_lost, since, beat_ns, telemetry };
+        told.extend(losses.look("ring full while no agent read it")?);
+        Ok((losses, told))
+    }
+
+    /// Tells what was lost since it last looked.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub(super) fn sample(&mut self) -> Result<Vec<Body>, MapsError> {
+        self.look("ring full")
+    }
+
+    fn look(&mut self, reason: &'static str) -> Result<Vec<Body>, MapsError> {
+        let now = clock::now();
+        let sums = self.counters.read()?;
+        self.telemetry.hooks.sample(&sums);
+        let lost = self.counters.lost()?;
+        let mut bodies = Vec::new();
+        for (ring, (&lost, told)) in (0u32..).zip(lost.iter().zip(&mut self.told)) {
+            if lost > *told {
+                bodies.push(Body::loss(ring_name(ring), lost - *told, reason, self.since, now));
+                *told = lost;
+            }
+        }
+        self.since = now;
+        let alive_ns = self.beat_ns.load(Ordering::Relaxed);
+        self.progress.set(Progress { alive_ns, reported_lost: self.told })?;
+        Ok(bodies)
+    }
+}
+
+/// What the rings of other programs lost and nobody told.
+pub(super) fn untold(lost: &[u64; RING_COUNT], progress: &Progress, now: Clock) -> Vec<Body> {
+    let from = at(now, progress.alive_ns);
+    (0u32..)
+        .zip(lost.iter().zip(&progress.reported_lost))
+        .filter(|(_, (lost, told))| lost > told)
+        .map(|(ring, (lost, told))| {
+            Body::loss(ring_name(ring), lost - told, "ring full before the programs were replaced", from, now)
+        })
+        .collect()
+}
+
+const fn ring_name(ring: u32) -> &'static str {
+    if ring == RING_BULK { "bulk" } else { "critical" }
+}
+
+/// An earlier moment of this boot, by both clocks.
+fn at(now: Clock, boottime_ns: u64) -> Clock {
+    let ago = now.boottime_ns.saturating_sub(boottime_ns);
+    Clock { boottime_ns, wall_ns: now.wall_ns.saturating_sub(ago) }
+}
+
+fn note(telemetry: &Telemetry, reason: BlindReason, from: Clock, to: Clock) {
+    let duration = std::time::Duration::from_nanos;
+    telemetry.blind.note(duration(from.boottime_ns), duration(to.boottime_ns), reason);
+}

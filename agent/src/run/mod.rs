@@ -1,0 +1,371 @@
+//! Puts the agent together and takes it down: hooks first, then the scan, ready after it.
+
+mod alive;
+mod coverage;
+mod host;
+mod lock;
+mod losses;
+mod naming;
+mod scan;
+mod sink;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::sync_channel,
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+};
+
+use self::{
+    alive::AliveFile,
+    host::Host,
+    lock::StateDir,
+    losses::{Losses, Start},
+    scan::Scanner,
+    sink::{Notice, Sink},
+};
+use crate::{
+    config::{Config, Listen},
+    context::{Context, Limits},
+    http::{Health, Pages, Server, ServerLimits},
+    kernel::{self, Layout, Mounted, Plan, Predecessor, Streams, prove},
+    output::{
+        event::{Body, Origin},
+        jsonl::JsonLines,
+    },
+    pipeline::{Outlets, Parts, Pipeline, Reader, clock},
+    posture::{self, CONTROLS, Posture, store},
+    source::SequenceCheck,
+    telemetry::{Telemetry, label::Queue},
+};
+
+/// A hot loop that has not turned for so long is dead.
+const MAX_SILENCE: Duration = Duration::from_secs(10);
+/// How often losses are looked for and word is left.
+const SAMPLE: Duration = Duration::from_millis(500);
+/// Messages to the hot loop.
+const MESSAGES: usize = 1024;
+/// Changes of findings on their way out.
+const CHANGES: usize = 1024;
+/// Containers to be named, cgroups to be found.
+const QUESTIONS: usize = 1024;
+/// Losses and the like.
+const NOTICES: usize = 64;
+
+/// Runs until a signal, or until a part of the agent ends.
+///
+/// # Errors
+/// Why it could not start, or which part ended.
+pub fn run(config: Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(start(config));
+    // Threads that wait in the kernel must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn start(config: Config) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let state = StateDir::take(&config.state_dir)?;
+    let mounted = Mounted::detect()?;
+    let host = Host::read(&mounted)?;
+    let exemptions = config.exemptions()?;
+    let slugs: Vec<_> = CONTROLS.iter().map(|control| control.slug).collect();
+    let telemetry = Arc::new(Telemetry::new(&slugs));
+    let health = Arc::new(Health::new(MAX_SILENCE));
+    let mut tasks = JoinSet::new();
+    serve(&config, &telemetry, &health, &mut tasks).await?;
+
+    let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
+    let alive = AliveFile::new(state.file("alive"), &host.boot_id);
+    let last_alive_ns = alive.read();
+    let plan = Plan {
+        pin_dir: config.pin_dir.clone(),
+        layout: layout.clone(),
+        streams: Streams { open: config.streams.open },
+    };
+    let programs = plan.carry_out()?;
+    let report = coverage::report(&host.release, &layout, &programs);
+    report.log();
+    telemetry.support.set(&report);
+    health.set_coverage(report.clone());
+
+    let (notices, notices_out) = mpsc::channel(NOTICES);
+    for entry in report.hooks.iter().chain(&report.controls) {
+        let body = Body::Coverage {
+            at: entry.name.clone(),
+            state: entry.support.state().to_owned(),
+            reason: entry.support.reason().map(str::to_owned),
+        };
+        tell(&notices, body).await;
+    }
+    let how = match (programs.adopted, programs.predecessors.is_empty()) {
+        (true, _) => Start::Adopted,
+        // They were attached until these were.
+        (false, false) => Start::Attached { last_alive_ns: None },
+        (false, true) => Start::Attached { last_alive_ns },
+    };
+    let beat_ns = Arc::new(AtomicU64::new(clock::boottime_ns()));
+    let sequence = SequenceCheck::new(programs.sequences.read()?);
+    let (losses, told) = Losses::start(
+        how,
+        programs.counters,
+        programs.progress,
+        Arc::clone(&beat_ns),
+        Arc::clone(&telemetry),
+    )?;
+    for body in told.into_iter().chain(left_behind(&programs.predecessors)?) {
+        tell(&notices, body).await;
+    }
+
+    let limits = Limits {
+        processes: config.limits.processes,
+        containers: config.limits.containers,
+        cgroups: config.limits.cgroups,
+    };
+    let mut posture =
+        Posture::new(posture_settings(&config), exemptions, host.posture, config.node_name.clone());
+    let state_file = state.file("findings.json");
+    restore(&mut posture, &state_file, &host.boot_id);
+
+    let (messages, messages_in) = mpsc::channel(MESSAGES);
+    let (changes, changes_out) = mpsc::channel(CHANGES);
+    let (names, names_out) = mpsc::channel(QUESTIONS);
+    let (cgroups, cgroups_out) = mpsc::channel(QUESTIONS);
+    let (start_scan, mut start_scan_done) = watch::channel(false);
+    let (proof, observed) = sync_channel(4);
+    for (queue, capacity) in
+        [(Queue::Findings, CHANGES), (Queue::CriRequests, QUESTIONS), (Queue::CgroupRequests, QUESTIONS)]
+    {
+        telemetry.queues.capacity.of(queue).set(capacity as u64);
+    }
+    let pipeline = Pipeline::new(Parts {
+        context: Context::new(limits, host.context),
+        posture,
+        telemetry: Arc::clone(&telemetry),
+        messages: messages_in,
+        outlets: Outlets::new(changes, names, cgroups, start_scan),
+        sequence,
+        boot_id: host.boot_id.clone(),
+        proof: Some(proof),
+    });
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let reader = Reader {
+        critical: programs.critical,
+        bulk: programs.bulk,
+        switches: programs.switches,
+        health: Arc::clone(&health),
+        beat_ns: Arc::clone(&beat_ns),
+        stop: Arc::clone(&stop),
+    };
+    let mut hot = spawn_hot(reader, pipeline, programs.predecessors)?;
+
+    let proved = tokio::task::spawn_blocking(move || prove::prove(&observed));
+    proved
+        .await
+        .context("the offset proof panicked")?
+        .context("the kernel's layout is not what the agent expects")?;
+    tracing::info!("offset table proved against /proc");
+
+    tasks.spawn(naming::run(naming::settings(&config), names_out, messages.clone(), Arc::clone(&telemetry)));
+    let (mounted_too, messages_too) = (mounted.clone(), messages.clone());
+    spawn_thread("cgroups", move || scan::find_cgroups(&mounted_too, cgroups_out, &messages_too))?;
+    let scanner = Scanner {
+        mounted,
+        tasks: programs.scan,
+        messages: messages.clone(),
+        telemetry: Arc::clone(&telemetry),
+    };
+    let every = config.scan.interval;
+    spawn_thread("scan", move || scanner.run(every))?;
+    tasks.spawn(sample(
+        losses,
+        alive,
+        programs.recursion,
+        notices.clone(),
+        Arc::clone(&telemetry),
+        Arc::clone(&beat_ns),
+    ));
+    let sink = Sink {
+        origin: Origin { node: config.node_name.clone(), boot_id: host.boot_id.clone() },
+        state: state_file.clone(),
+        events: config.findings.file.clone().map(JsonLines::new),
+        messages: messages.clone(),
+        telemetry: Arc::clone(&telemetry),
+        state_failing: false,
+    };
+    drop(messages);
+    let sink = tokio::spawn(sink.run(changes_out, notices_out));
+
+    let reason = loop {
+        tokio::select! {
+            name = signals.recv() => break Ok(name),
+            ended = &mut hot => break Err(match ended {
+                Ok(_) => "the hot loop ended",
+                Err(_) => "the hot loop panicked",
+            }),
+            Some(_) = tasks.join_next() => break Err("a part of the agent ended"),
+            Ok(()) = start_scan_done.changed() => {
+                health.start_scan_done();
+                tell(&notices, ready(&telemetry)).await;
+                tracing::info!("ready");
+            }
+        }
+    };
+    stop.store(true, Ordering::Relaxed);
+    let text = reason.unwrap_or_else(|what| what);
+    tell(&notices, Body::Stop { reason: text.to_owned() }).await;
+    drop(notices);
+    tasks.shutdown().await;
+    if let (Ok(_), Ok(pipeline)) = (&reason, hot.await) {
+        let snapshot = pipeline.snapshot();
+        // With the pipeline its ends of the channels go, and the sink writes what is left.
+        drop(pipeline);
+        sink.await.context("the writer panicked")?;
+        store::write(&state_file, &snapshot)?;
+    }
+    match reason {
+        Ok(_) => Ok(()),
+        Err(what) => bail!(what),
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn recv(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "terminated",
+            _ = self.interrupt.recv() => "interrupted",
+        }
+    }
+}
+
+async fn serve(
+    config: &Config,
+    telemetry: &Arc<Telemetry>,
+    health: &Arc<Health>,
+    tasks: &mut JoinSet<()>,
+) -> Result<()> {
+    let Listen::At(address) = config.http.listen else { return Ok(()) };
+    let pages = Pages {
+        node: config.node_name.clone(),
+        telemetry: Arc::clone(telemetry),
+        health: Arc::clone(health),
+    };
+    let server = Server::bind(address, pages, ServerLimits::default()).await?;
+    tracing::info!(address = %server.address(), "metrics, health and status");
+    tasks.spawn(server.serve());
+    Ok(())
+}
+
+fn posture_settings(config: &Config) -> posture::Settings {
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    posture::Settings {
+        name_wait_ns: nanos(config.findings.name_wait),
+        quiet_ns: nanos(config.findings.quiet_time),
+        max_findings: config.limits.findings,
+        max_processes: config.limits.processes,
+        max_containers: config.limits.containers,
+        ..posture::Settings::default()
+    }
+}
+
+fn restore(posture: &mut Posture, path: &std::path::Path, boot_id: &str) {
+    match store::read(path) {
+        store::Stored::Absent => {}
+        store::Stored::Found(snapshot) => posture.restore(*snapshot, boot_id, clock::now()),
+        store::Stored::Unusable { kept, reason } => {
+            let kept = kept.map_or_else(PathBuf::new, PathBuf::from);
+            tracing::error!(%reason, kept = %kept.display(), "state file is not usable: findings start anew");
+        }
+    }
+}
+
+/// What the rings of other programs lost that nobody told.
+fn left_behind(predecessors: &[Predecessor]) -> Result<Vec<Body>, kernel::MapsError> {
+    let now = clock::now();
+    let mut bodies = Vec::new();
+    for predecessor in predecessors {
+        bodies.extend(losses::untold(&predecessor.counters.lost()?, &predecessor.progress, now));
+    }
+    Ok(bodies)
+}
+
+fn spawn_hot(
+    reader: Reader,
+    pipeline: Pipeline,
+    predecessors: Vec<Predecessor>,
+) -> Result<oneshot::Receiver<Pipeline>> {
+    let (ended, end) = oneshot::channel();
+    spawn_thread("hot", move || {
+        let pipeline = reader.run(pipeline, predecessors);
+        drop(ended.send(pipeline));
+    })?;
+    Ok(end)
+}
+
+fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(body).context("cannot start a thread")?;
+    Ok(())
+}
+
+async fn sample(
+    mut losses: Losses,
+    alive: AliveFile,
+    recursion: kernel::RecursionCounters,
+    notices: mpsc::Sender<Notice>,
+    telemetry: Arc<Telemetry>,
+    beat_ns: Arc<AtomicU64>,
+) {
+    let mut due = tokio::time::interval(SAMPLE);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        match losses.sample() {
+            Ok(bodies) => {
+                for body in bodies {
+                    tell(&notices, body).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "cannot read the hooks' counters"),
+        }
+        for (hook, misses) in recursion.read() {
+            telemetry.hooks.recursion_misses.of(hook).set(misses);
+        }
+        alive.write(beat_ns.load(Ordering::Relaxed));
+    }
+}
+
+async fn tell(notices: &mpsc::Sender<Notice>, body: Body) {
+    // The sink outlives whoever tells, except in a start that failed.
+    let _ = notices.send(Notice { at: clock::now(), body }).await;
+}
+
+fn ready(telemetry: &Telemetry) -> Body {
+    use crate::telemetry::label::Table;
+    let entries = &telemetry.context.entries;
+    Body::Ready {
+        containers: entries.of(Table::Containers).get(),
+        processes: entries.of(Table::Processes).get(),
+    }
+}

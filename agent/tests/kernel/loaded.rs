@@ -1,0 +1,104 @@
+//! Programs of a test's own, removed when it ends.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use agent_abi::{
+    hook::{HOOKS, Hook, HookCounters},
+    map::RING_COUNT,
+};
+use kestrel_agent::{
+    decode::{Event, decode},
+    kernel::{Layout, Mounted, Plan, Programs, Streams},
+};
+
+/// How long anything may take to happen.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Loaded {
+    pub(crate) programs: Programs,
+    pub(crate) pin_dir: PathBuf,
+    ring_bytes: [u32; RING_COUNT],
+    streams: Streams,
+}
+
+impl Loaded {
+    pub(crate) fn new(ring_bytes: [u32; RING_COUNT], streams: Streams) -> Self {
+        static TESTS: AtomicU32 = AtomicU32::new(0);
+        let number = TESTS.fetch_add(1, Ordering::Relaxed);
+        let pin_dir = PathBuf::from(format!("/sys/fs/bpf/kestrel-test-{}-{number}", std::process::id()));
+        Self { programs: carry_out(&pin_dir, ring_bytes, streams), pin_dir, ring_bytes, streams }
+    }
+
+    /// As an agent that follows one that was killed: the pins are all that is left of it.
+    pub(crate) fn restart(&mut self) {
+        self.restart_with(self.ring_bytes);
+    }
+
+    pub(crate) fn restart_with(&mut self, ring_bytes: [u32; RING_COUNT]) {
+        self.ring_bytes = ring_bytes;
+        self.programs = carry_out(&self.pin_dir, ring_bytes, self.streams);
+    }
+
+    /// Detaches every hook; what the maps hold stays.
+    pub(crate) fn detach(&self) {
+        std::fs::remove_dir_all(&self.pin_dir).unwrap();
+    }
+
+    /// Gives the critical ring's events to `each` until it says that it has seen enough.
+    pub(crate) fn until(&mut self, mut each: impl FnMut(&Event<'_>) -> bool) {
+        let start = Instant::now();
+        let mut done = false;
+        while !done {
+            assert!(start.elapsed() < DEADLINE, "the event did not come");
+            let end = self.programs.critical.produced();
+            self.programs.critical.drain(end, |bytes| {
+                let event = decode(bytes).unwrap();
+                done = done || each(&event);
+            });
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn counters(&self) -> [HookCounters; HOOKS] {
+        self.programs.counters.read().unwrap()
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        match std::fs::remove_dir_all(&self.pin_dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            result => result.unwrap(),
+        }
+    }
+}
+
+fn carry_out(pin_dir: &std::path::Path, ring_bytes: [u32; RING_COUNT], streams: Streams) -> Programs {
+    let layout = Layout::read(Mounted::detect().unwrap().hierarchy, ring_bytes).unwrap();
+    let programs = Plan { pin_dir: pin_dir.to_path_buf(), layout, streams }.carry_out().unwrap();
+    for (hook, result) in &programs.hooks {
+        assert_eq!(result, &Ok(()), "{}", hook.name());
+    }
+    programs
+}
+
+/// `seen = submitted + lost + filtered + handed_on + tail_failed`, for every hook.
+pub(crate) fn assert_balanced(counters: &[HookCounters; HOOKS]) {
+    for (hook, counters) in Hook::ALL.into_iter().zip(counters) {
+        let HookCounters { seen, submitted, lost, filtered, handed_on, tail_failed, shrunk } = *counters;
+        assert_eq!(
+            seen,
+            submitted + lost + filtered + handed_on + tail_failed,
+            "{}: {counters:?}",
+            hook.name()
+        );
+        assert_eq!(tail_failed, 0, "{}", hook.name());
+        assert!(shrunk <= submitted, "{}", hook.name());
+    }
+    let of = |hook: Hook| counters[hook as usize];
+    assert_eq!(of(Hook::SysExit).handed_on, of(Hook::Credentials).seen + of(Hook::Open).seen);
+}

@@ -1,0 +1,119 @@
+//! Rings without room: what is lost is counted exactly, and a flood of opens costs no exec.
+
+use std::{fs::File, process::Command};
+
+use agent_abi::{
+    hook::Hook,
+    map::{RING_BULK, RING_CRITICAL},
+    record::header_flag,
+};
+use kestrel_agent::{
+    decode::{Event, decode},
+    kernel::Streams,
+    source::SequenceCheck,
+};
+
+use crate::loaded::{Loaded, assert_balanced};
+
+const OPENS: u64 = 20_000;
+const EXECS: usize = 60;
+
+#[test]
+fn a_flood_of_opens_loses_opens_alone_and_exactly() {
+    let mut loaded = Loaded::new([1 << 22, 1 << 16], Streams { open: true });
+    let mut check = SequenceCheck::new(loaded.programs.sequences.read().unwrap());
+    let mut pids = Vec::new();
+    for round in 0..EXECS {
+        for _ in 0..OPENS / EXECS as u64 {
+            File::open("/dev/null").unwrap();
+        }
+        let mut child = Command::new("/bin/true").arg(round.to_string()).spawn().unwrap();
+        pids.push(child.id());
+        child.wait().unwrap();
+    }
+    loaded.detach();
+    let counters = loaded.counters();
+    assert_balanced(&counters);
+    let opens = counters[Hook::Open as usize];
+    assert!(opens.seen >= OPENS / EXECS as u64 * EXECS as u64);
+    assert!(opens.lost > 0, "the ring was meant to overflow: {opens:?}");
+
+    let mut records = 0;
+    let mut execs = Vec::new();
+    let end = loaded.programs.critical.produced();
+    loaded.programs.critical.drain(end, |bytes| {
+        let event = decode(bytes).unwrap();
+        assert_eq!(check.missing_before(event.header()), 0, "a critical record is missing");
+        records += 1;
+        if let Event::Exec(exec) = event {
+            execs.push(exec.record.state.task.tgid);
+        }
+    });
+    for pid in pids {
+        assert!(execs.contains(&pid));
+    }
+    let lost = loaded.programs.counters.lost().unwrap();
+    assert_eq!(lost[RING_CRITICAL as usize], 0);
+    assert_eq!(lost[RING_BULK as usize], opens.lost);
+    let submitted: u64 = Hook::ALL
+        .into_iter()
+        .filter(|hook| hook.ring() == Some(RING_CRITICAL))
+        .map(|hook| counters[hook as usize].submitted)
+        .sum();
+    assert_eq!(records, submitted);
+
+    let (mut received, mut missing) = (0, 0);
+    let end = loaded.programs.bulk.produced();
+    loaded.programs.bulk.drain(end, |bytes| {
+        let event = decode(bytes).unwrap();
+        missing += check.missing_before(event.header());
+        received += 1;
+    });
+    assert_eq!(received, opens.submitted);
+    // After the last record that had room there may be losses that no later number shows.
+    let next = loaded.programs.sequences.read().unwrap();
+    let numbers: u64 = next[RING_BULK as usize].iter().sum();
+    assert_eq!(numbers, opens.submitted + opens.lost);
+    assert!(missing <= opens.lost);
+}
+
+#[test]
+fn a_flood_of_execs_shrinks_records_and_counts_what_is_lost() {
+    let mut loaded = Loaded::new([1 << 16, 1 << 16], Streams::default());
+    let long = "x".repeat(3000);
+    for _ in 0..EXECS {
+        Command::new("/bin/true").arg(&long).status().unwrap();
+    }
+    loaded.detach();
+    let counters = loaded.counters();
+    assert_balanced(&counters);
+    let exec = counters[Hook::Exec as usize];
+    assert!(exec.shrunk > 0, "{exec:?}");
+    assert!(exec.lost > 0, "{exec:?}");
+
+    let (mut received, mut shrunk) = (0, 0);
+    let end = loaded.programs.critical.produced();
+    loaded.programs.critical.drain(end, |bytes| {
+        let event = decode(bytes).unwrap();
+        received += 1;
+        if let Event::Exec(exec) = event
+            && exec.record.header.flags & header_flag::SHRUNK != 0
+        {
+            assert!(exec.argv.0.is_empty() && exec.exe.0.0.is_empty());
+            assert_ne!(exec.record.state.task.tgid, 0);
+            assert_ne!(exec.record.state.caps.bounding, 0);
+            shrunk += 1;
+        }
+    });
+    assert_eq!(shrunk, exec.shrunk);
+    let sum = |field: fn(&agent_abi::hook::HookCounters) -> u64| -> u64 {
+        Hook::ALL
+            .into_iter()
+            .filter(|hook| hook.ring() == Some(RING_CRITICAL))
+            .map(|hook| field(&counters[hook as usize]))
+            .sum()
+    };
+    assert_eq!(received, sum(|counters| counters.submitted));
+    let numbers: u64 = loaded.programs.sequences.read().unwrap()[RING_CRITICAL as usize].iter().sum();
+    assert_eq!(numbers, sum(|counters| counters.submitted + counters.lost));
+}

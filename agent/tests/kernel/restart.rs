@@ -1,0 +1,83 @@
+//! What is pinned outlives the agent: its successor reads what happened in between.
+
+use std::process::Command;
+
+use agent_abi::{hook::Hook, map::Progress};
+use kestrel_agent::{decode::Event, kernel::Streams};
+
+use crate::loaded::Loaded;
+
+const RINGS: [u32; 2] = [1 << 22, 1 << 16];
+
+fn run_true() -> u32 {
+    let mut child = Command::new("/bin/true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+fn assert_sees_exec_of(loaded: &mut Loaded, pid: u32) {
+    loaded.until(|event| matches!(event, Event::Exec(exec) if exec.record.state.task.tgid == pid));
+}
+
+#[test]
+fn a_successor_adopts_and_reads_on() {
+    let mut loaded = Loaded::new(RINGS, Streams::default());
+    assert!(!loaded.programs.adopted);
+    let before = run_true();
+    assert_sees_exec_of(&mut loaded, before);
+    let word = Progress { alive_ns: 7, reported_lost: [1, 2] };
+    loaded.programs.progress.set(word).unwrap();
+    let between = run_true();
+    let seen = loaded.counters()[Hook::Exec as usize].seen;
+    for _ in 0..3 {
+        loaded.restart();
+        assert!(loaded.programs.adopted);
+        assert!(loaded.programs.predecessors.is_empty());
+    }
+    assert_eq!(loaded.programs.progress.get().unwrap(), word);
+    assert!(loaded.counters()[Hook::Exec as usize].seen >= seen, "counters go on");
+    assert_sees_exec_of(&mut loaded, between);
+    let after = run_true();
+    assert_sees_exec_of(&mut loaded, after);
+}
+
+#[test]
+fn other_settings_replace_the_programs_and_leave_what_they_had() {
+    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let before = run_true();
+    loaded.restart_with([1 << 20, 1 << 16]);
+    assert!(!loaded.programs.adopted);
+    let mut predecessors = std::mem::take(&mut loaded.programs.predecessors);
+    assert_eq!(predecessors.len(), 1);
+    let mut predecessor = predecessors.remove(0);
+    let mut seen = false;
+    let end = predecessor.ring.produced();
+    predecessor.ring.drain(end, |bytes| {
+        if let Ok(Event::Exec(exec)) = kestrel_agent::decode::decode(bytes) {
+            seen = seen || exec.record.state.task.tgid == before;
+        }
+    });
+    assert!(seen, "the predecessor's ring holds what nobody read");
+    predecessor.remove().unwrap();
+    loaded.restart();
+    assert!(loaded.programs.adopted);
+    assert!(loaded.programs.predecessors.is_empty());
+    let after = run_true();
+    assert_sees_exec_of(&mut loaded, after);
+}
+
+#[test]
+fn a_start_that_was_cut_off_does_not_hinder_the_next() {
+    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let generation = std::fs::read_dir(loaded.pin_dir.join(format!("v{}", agent_abi::ABI_VERSION)))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    std::fs::remove_dir(generation.join("complete")).unwrap();
+    loaded.restart();
+    assert!(!loaded.programs.adopted);
+    let pid = run_true();
+    assert_sees_exec_of(&mut loaded, pid);
+}
