@@ -7,27 +7,30 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use nix::sys::signal::{SigSet, Signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// From now on SIGINT and SIGTERM are noted. To be called before any other thread is there.
+/// From now on SIGINT and SIGTERM are noted. By a handler: a blocked signal would stay blocked in
+/// the processes that the bench starts and ends.
 ///
 /// # Errors
-/// When the signals cannot be blocked.
+/// When the handlers cannot be installed.
 pub fn watch() -> Result<()> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
-    signals.thread_block()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
     thread::spawn(move || {
-        if signals.wait().is_ok() {
-            INTERRUPTED.store(true, Ordering::Relaxed);
-        }
-        // The next one ends the process at once.
-        let _ = signals.thread_unblock();
-        loop {
-            thread::park();
-        }
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        INTERRUPTED.store(true, Ordering::Relaxed);
     });
     Ok(())
 }
