@@ -45,14 +45,14 @@ pub struct RatioBar {
 }
 
 impl RatioBar {
-    /// The bar of a workload. A call that nobody wants is held against the empty program, because
-    /// the hook itself costs what it costs; the others against a node without an agent.
+    /// The bar of a workload. Against the empty programs where the hooks alone may use the bar up
+    /// (a call that nobody wants, the start of a program), else against a node without an agent.
     #[must_use]
     pub const fn of(workload: Workload) -> Option<Self> {
         match workload {
             Workload::Getppid => Some(Self { than: Condition::Floor, limit: Limit::AtMost(1.1) }),
             Workload::Open => Some(Self { than: Condition::Nothing, limit: Limit::AtMost(1.2) }),
-            Workload::ForkExec => Some(Self { than: Condition::Nothing, limit: Limit::AtMost(1.05) }),
+            Workload::ForkExec => Some(Self { than: Condition::Floor, limit: Limit::AtMost(1.05) }),
             Workload::ForkExecTiny => None,
         }
     }

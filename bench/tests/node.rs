@@ -1,4 +1,5 @@
 //! The bench on this node: hooks and containers. Needs root and containerd.
+#![expect(clippy::unwrap_used, reason = "its helpers are part of the tests")]
 
 use std::{fs, path::PathBuf, time::Duration};
 
