@@ -117,7 +117,7 @@ fn numbers_reach_the_page() {
     telemetry.posture.latency.observe(Duration::from_micros(100));
     telemetry.posture.latency.observe(Duration::from_micros(101));
     telemetry.posture.latency.observe(Duration::from_secs(9));
-    telemetry.blind.note(Duration::from_secs(1), Duration::from_millis(2500), label::BlindReason::AgentDown);
+    telemetry.blind.note(Duration::from_secs(1), Duration::from_millis(2500), label::BlindReason::Detached);
     telemetry.context.scan(ScanKind::Start, Duration::from_millis(2));
     let text = telemetry.render();
     for line in [
@@ -142,7 +142,7 @@ fn blind_intervals_are_bounded() {
     let blind = Blind::default();
     for second in 0..100 {
         let from = Duration::from_secs(second);
-        blind.note(from, from + Duration::from_secs(1), label::BlindReason::HotLoopSilent);
+        blind.note(from, from + Duration::from_secs(1), label::BlindReason::Detached);
     }
     assert_eq!(blind.total(), Duration::from_secs(100));
     let last = blind.last();
