@@ -21,10 +21,10 @@ pub use self::{
     reader::Reader,
 };
 use crate::{
-    context::{Context, Effect, Process, ProcessId, SeccompAllow, Why, cgroupfs, cri, proc},
+    context::{Context, Effect, PendingReason, Process, ProcessId, SeccompAllow, Why, cgroupfs, cri, proc},
     decode::{Event, ImageSource, decode},
     kernel::prove::Observed,
-    posture::{Cause, Change, ContainerPosture, Judged, Posture, Snapshot},
+    posture::{Cause, Change, Judged, Posture, Snapshot},
     source::{AlignedRecord, SequenceCheck},
     telemetry::{
         Telemetry,
@@ -63,8 +63,6 @@ pub enum Message {
     },
     /// Asks for what is to outlive the agent.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// Asks for the verdicts on every container.
-    Inventory(oneshot::Sender<Vec<ContainerPosture>>),
 }
 
 /// Decode, context and posture.
@@ -169,6 +167,7 @@ impl Pipeline {
         let Self { context, posture, telemetry, outlets, changes, .. } = self;
         let mut stage = Stage { posture, telemetry, outlets, changes, now };
         context.apply(event, &mut |effect| stage.follow(&effect));
+        self.refuse_names();
         self.send_changes();
     }
 
@@ -177,6 +176,7 @@ impl Pipeline {
         self.clocks = Clocks::read();
         let now = self.clocks.at(boottime_ns);
         self.with_stage(now, |context, stage| context.tick(boottime_ns, &mut |effect| stage.follow(&effect)));
+        self.refuse_names();
         self.posture.tick(now, &mut self.changes);
         self.send_changes();
         self.outlets.retry(&self.telemetry);
@@ -239,8 +239,8 @@ impl Pipeline {
             }
             // Whoever asked may have given up.
             Message::Snapshot(answer) => drop(answer.send(self.posture.snapshot(&self.boot_id, now))),
-            Message::Inventory(answer) => drop(answer.send(self.posture.inventory())),
         }
+        self.refuse_names();
         self.send_changes();
     }
 
@@ -267,6 +267,14 @@ impl Pipeline {
     fn with_stage(&mut self, now: Clock, body: impl FnOnce(&mut Context, &mut Stage<'_>)) {
         let Self { context, posture, telemetry, outlets, changes, .. } = self;
         body(context, &mut Stage { posture, telemetry, outlets, changes, now });
+    }
+
+    /// Tells context which containers it has to ask for again soon.
+    fn refuse_names(&mut self) {
+        while let Some(key) = self.outlets.refused.pop() {
+            // Only notes the reason: there is nothing to judge anew.
+            self.context.named(key, Err(PendingReason::QueueFull), &mut |_| {});
+        }
     }
 
     fn send_changes(&mut self) {

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    context::cri::Question,
+    context::{ContainerKey, cri::Question},
     posture::{CONTROLS, Change, Posture, Verdict},
     telemetry::{
         Telemetry,
@@ -43,6 +43,8 @@ pub struct Outlets {
     /// Start scans done.
     pub start_scan: watch::Sender<bool>,
     backlog: VecDeque<Change>,
+    /// Containers whose question found no room.
+    pub(super) refused: Vec<ContainerKey>,
 }
 
 impl Outlets {
@@ -54,7 +56,7 @@ impl Outlets {
         cgroups: mpsc::Sender<CgroupQuestion>,
         start_scan: watch::Sender<bool>,
     ) -> Self {
-        Self { changes, names, cgroups, start_scan, backlog: VecDeque::new() }
+        Self { changes, names, cgroups, start_scan, backlog: VecDeque::new(), refused: Vec::new() }
     }
 
     pub(super) fn send_changes(&mut self, changes: &mut Vec<Change>, telemetry: &Telemetry) {
@@ -97,9 +99,11 @@ impl Outlets {
         telemetry.queues.depth.of(Queue::CriRequests).set(asked as u64);
     }
 
+    /// Asks, unless the queue is full: then context has to ask again soon.
     pub(super) fn ask_name(&mut self, question: Question, telemetry: &Telemetry) {
         if let Err(error) = self.names.try_send(question) {
             telemetry.queues.dropped.of(Queue::CriRequests, reason(&error)).add(1);
+            self.refused.push(question.key);
         }
     }
 

@@ -77,7 +77,10 @@ impl Sink {
                     }
                     self.store().await;
                     for change in batch.drain(..) {
-                        show(&terminal::line(&change, look));
+                        // What is exempt or cannot be told is listed in the event file.
+                        if change.alert {
+                            show(&terminal::line(&change, look));
+                        }
                         let event = Event::of_change(&self.origin, &change);
                         append(&mut self.events, &self.telemetry, &event);
                     }

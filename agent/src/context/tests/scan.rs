@@ -129,3 +129,25 @@ fn a_scanned_host_process_that_joins_later_is_entered() {
     node.wait(3 * SECOND);
     assert_eq!(node.judged(), [(200, Origin::Entered, Why::Lingers)]);
 }
+
+#[test]
+fn a_thread_that_differs_is_judged_by_itself() {
+    let mut node = Node::new();
+    node.container(50);
+    let leader = inside(100, 1, 1);
+    node.scan(leader, OWN);
+    let mut thread = leader.state();
+    thread.task.tid = 101;
+    let header = node.header();
+    node.image_of(thread, OWN, ImageSource::Scan, header);
+    node.scan_finished();
+    let judged: Vec<_> = node
+        .take()
+        .into_iter()
+        .filter_map(|seen| match seen {
+            Seen::Judge { tgid, tid, .. } => Some((tgid, tid)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(judged, [(100, 100), (100, 101)]);
+}
