@@ -85,6 +85,27 @@ pub fn evidence(control: &str, seen: &Credentials) -> String {
     text
 }
 
+/// What a process that came into a container has more than the container's first process, as a finding words it.
+pub fn gains(entered: &Credentials, init: &Credentials) -> Vec<String> {
+    let mut all = Vec::new();
+    if entered.uid.contains(&0) && !init.uid.contains(&0) {
+        all.push(format!("uid {} (init {})", entered.uid[0], init.uid[0]));
+    }
+    if entered.cap_permitted & !init.cap_permitted != 0 {
+        all.push("capabilities ".to_owned());
+    }
+    if entered.cap_bounding & !init.cap_bounding != 0 {
+        all.push("bounding ".to_owned());
+    }
+    if !entered.no_new_privs && init.no_new_privs {
+        all.push("no_new_privs 0 (init 1)".to_owned());
+    }
+    if entered.seccomp == 0 && init.seccomp != 0 {
+        all.push(format!("seccomp mode 0 (init {})", init.seccomp));
+    }
+    all
+}
+
 fn names(list: &Value) -> BTreeSet<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
