@@ -232,6 +232,7 @@ impl Pipeline {
                 if kind == ScanKind::Start {
                     self.posture.scan_complete(now);
                 }
+                self.measure();
                 self.outlets.scan_done(kind);
             }
             Message::Described { id, exe_path, argv } => {

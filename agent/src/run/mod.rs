@@ -47,7 +47,10 @@ use crate::{
     pipeline::{Outlets, Parts, Pipeline, Reader, clock},
     posture::{self, CONTROLS, Posture, store},
     source::SequenceCheck,
-    telemetry::{Telemetry, label::Queue},
+    telemetry::{
+        Telemetry,
+        label::{Queue, Table},
+    },
 };
 
 /// A hot loop that has not turned for so long is dead.
@@ -60,8 +63,8 @@ const MESSAGES: usize = 1024;
 const CHANGES: usize = 1024;
 /// Containers to be named, cgroups to be found.
 const QUESTIONS: usize = 1024;
-/// Losses and the like.
-const NOTICES: usize = 64;
+/// Losses and the like; at start the whole attach report, before anybody reads.
+const NOTICES: usize = 512;
 
 /// Runs until a signal, or until a part of the agent ends.
 ///
@@ -150,6 +153,14 @@ async fn start(config: Config) -> Result<()> {
         [(Queue::Findings, CHANGES), (Queue::CriRequests, QUESTIONS), (Queue::CgroupRequests, QUESTIONS)]
     {
         telemetry.queues.capacity.of(queue).set(capacity as u64);
+    }
+    for (table, capacity) in [
+        (Table::Processes, config.limits.processes),
+        (Table::Containers, config.limits.containers),
+        (Table::Cgroups, config.limits.cgroups),
+        (Table::Findings, config.limits.findings),
+    ] {
+        telemetry.context.capacity.of(table).set(capacity as u64);
     }
     let pipeline = Pipeline::new(Parts {
         context: Context::new(limits, host.context),
@@ -363,7 +374,6 @@ async fn tell(notices: &mpsc::Sender<Notice>, body: Body) {
 }
 
 fn ready(telemetry: &Telemetry) -> Body {
-    use crate::telemetry::label::Table;
     let entries = &telemetry.context.entries;
     Body::Ready {
         containers: entries.of(Table::Containers).get(),

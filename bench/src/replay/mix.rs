@@ -17,11 +17,13 @@ pub struct Size {
     pub processes: u32,
     /// Processes per container that end at once.
     pub short_lived: u32,
+    /// Every so many containers, one obeys no control; 0: all obey.
+    pub lax_every: u32,
 }
 
 impl Size {
     /// A busy node.
-    pub const NODE: Self = Self { containers: 200, processes: 60, short_lived: 60 };
+    pub const NODE: Self = Self { containers: 200, processes: 60, short_lived: 60, lax_every: 8 };
 }
 
 /// Records of `setgid`, `setuid`, `capset`, `prctl` and `seccomp`, as runc makes them.
@@ -60,9 +62,10 @@ impl Mix {
     /// All records of a node of this size, interleaved over its containers.
     #[must_use]
     pub fn record(size: Size) -> Recording {
-        let Size { containers, processes, short_lived } = size;
+        let Size { containers, processes, short_lived, lax_every } = size;
         let mut mix = Self { recording: Recording::starting_at(START_NS) };
-        let mut nodes: Vec<Container> = (0..containers).map(Container::new).collect();
+        let mut nodes: Vec<Container> =
+            (0..containers).map(|index| Container::new(index, lax_every)).collect();
         for container in &mut nodes {
             mix.start(container);
         }
@@ -114,7 +117,7 @@ impl Mix {
             match call {
                 105 | 106 => init.ids = container.ids(),
                 126 => set_caps(&mut init, container.caps()),
-                157 => init.no_new_privs = u32::from(!container.is_lax()),
+                157 => init.no_new_privs = u32::from(!container.lax),
                 _ => (init.seccomp_mode, init.seccomp_filters) = container.seccomp(),
             }
             self.credentials(container, &init, call);
@@ -206,6 +209,7 @@ const ALLOWED: [u8; SECCOMP_BITMAP_BYTES] = {
 
 struct Container {
     index: u32,
+    lax: bool,
     path: String,
     init: TaskRef,
     workers: Vec<TaskState>,
@@ -213,23 +217,19 @@ struct Container {
 }
 
 impl Container {
-    fn new(index: u32) -> Self {
+    fn new(index: u32, lax_every: u32) -> Self {
         // Hex digits that differ from one container to the next in every place.
         let seed = u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let id: String = (0..4).map(|part| format!("{:016x}", seed.rotate_left(part * 13))).collect();
         let pod = format!("{:08x}-0000-4000-8000-{index:012x}", seed >> 32);
         Self {
             index,
+            lax: lax_every != 0 && index.is_multiple_of(lax_every),
             path: format!("/kubepods/besteffort/pod{pod}/{id}"),
             init: TaskRef::default(),
             workers: Vec::new(),
             pids: 0,
         }
-    }
-
-    /// One in eight is not as it should be.
-    fn is_lax(&self) -> bool {
-        self.index.is_multiple_of(8)
     }
 
     fn cpu(&self) -> usize {
@@ -241,7 +241,7 @@ impl Container {
     }
 
     fn ids(&self) -> Ids {
-        let id = if self.is_lax() { 0 } else { 1_000 };
+        let id = if self.lax { 0 } else { 1_000 };
         Ids {
             uid: id,
             gid: id,
@@ -257,11 +257,11 @@ impl Container {
     }
 
     fn caps(&self) -> u64 {
-        if self.is_lax() { DEFAULT_CAPS } else { 0 }
+        if self.lax { DEFAULT_CAPS } else { 0 }
     }
 
     fn seccomp(&self) -> (u32, u32) {
-        if self.is_lax() { (0, 0) } else { (2, 1) }
+        if self.lax { (0, 0) } else { (2, 1) }
     }
 
     fn namespaces(&self) -> Namespaces {
@@ -282,7 +282,7 @@ impl Container {
             ns_tgid: self.pids,
             ns_tid: self.pids,
             session: FIRST_PID + self.index * PIDS,
-            no_new_privs: u32::from(!self.is_lax()),
+            no_new_privs: u32::from(!self.lax),
             seccomp_mode,
             seccomp_filters,
             login_uid: UNMAPPED,
@@ -371,7 +371,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_size_ends_as_it_began_and_goes_on(containers in 1..12u32, processes in 1..9u32, short_lived in 0..9u32) {
-            let size = Size { containers, processes, short_lived };
+            let size = Size { containers, processes, short_lived, lax_every: 3 };
             let mut recording = Mix::record(size);
             let mut sequences = BTreeMap::new();
             let first = check(&recording, &mut sequences);
