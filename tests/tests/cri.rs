@@ -4,7 +4,6 @@
 
 use std::{
     os::unix::{fs::symlink, net::UnixListener},
-    thread,
     time::Duration,
 };
 
@@ -13,6 +12,7 @@ use kestrel_tests::lab::{
     agent::Agent,
     cri::Pod,
     findings::{LIMIT, SLEEP, is_of, is_on},
+    poll,
     spec::{ContainerSpec, PodSpec},
 };
 use serde_json::Value;
@@ -49,9 +49,8 @@ fn a_runtime_that_was_killed_and_comes_back() {
 fn a_runtime_that_accepts_and_never_answers() {
     let lab = Lab::start().unwrap();
     let socket = lab.dir().join("mute.sock");
-    let listener = UnixListener::bind(&socket).unwrap();
-    // Ends with the test's process; the connections are kept, for they would be closed otherwise.
-    thread::spawn(move || listener.incoming().collect::<Vec<_>>());
+    // A connection is made as soon as it is queued.
+    let _mute = UnixListener::bind(&socket).unwrap();
     let before = run(&lab, "before");
     let agent = Agent::start(Some(&socket)).unwrap();
     let after = run(&lab, "after");
@@ -61,6 +60,12 @@ fn a_runtime_that_accepts_and_never_answers() {
         assert!(["asked", "runtime-unavailable"].contains(&reason), "{pending:#}");
         assert_eq!(pending["process"]["pid"], pod.containers[0].pid, "{pending:#}");
     }
+    // It goes on after calls that were given up.
+    poll::until("a call to time out", LIMIT, || {
+        Ok(agent.metric(r#"kestrel_cri_requests_total{result="error"}"#)? > 0.0)
+    })
+    .unwrap();
+    wait_pending(&agent, &run(&lab, "later"));
     for page in ["/healthz", "/readyz"] {
         let (code, body) = agent.get(page).unwrap();
         assert_eq!(code, 200, "{page}: {body}");
