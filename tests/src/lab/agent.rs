@@ -27,6 +27,7 @@ const STOP: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Agent {
     child: Option<Child>,
+    wrapper: Vec<OsString>,
     args: Vec<OsString>,
     dir: PathBuf,
     pins: PathBuf,
@@ -57,14 +58,24 @@ impl Agent {
         fs::create_dir_all(&dir)?;
         // Free now; taken again by the agent a moment later.
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        Ok(Self { child: None, args: args.into_iter().collect(), dir, pins, listen })
+        Ok(Self { child: None, wrapper: Vec::new(), args: args.into_iter().collect(), dir, pins, listen })
+    }
+
+    /// Starts it through a program that becomes the agent, such as `setpriv` with its arguments.
+    #[must_use]
+    pub fn under<'a>(mut self, wrapper: impl IntoIterator<Item = &'a str>) -> Self {
+        self.wrapper = wrapper.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Starts the process without waiting for it to be ready.
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the agent runs already");
         let output = |name| File::options().create(true).append(true).open(self.dir.join(name));
-        let child = Command::new(artifact::binary("kestrel-agent")?)
+        let mut argv = self.wrapper.clone();
+        argv.push(artifact::binary("kestrel-agent")?.into());
+        let child = Command::new(&argv[0])
+            .args(&argv[1..])
             .arg("run")
             .arg("--state-dir")
             .arg(self.dir.join("state"))
@@ -127,6 +138,11 @@ impl Agent {
         whole.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
     }
 
+    /// All events of a type so far: `finding`, `loss`, `blind`, ….
+    pub fn events(&self, kind: &str) -> Result<Vec<Value>> {
+        Ok(self.findings()?.into_iter().filter(|event| event["type"] == kind).collect())
+    }
+
     /// Waits for a finding that fits.
     pub fn wait_finding(
         &self,
@@ -170,6 +186,25 @@ impl Agent {
         let (head, body) = reply.split_once("\r\n\r\n").context("a reply without a header")?;
         let code = head.split(' ').nth(1).context("a reply without a status")?.parse()?;
         Ok((code, body.to_owned()))
+    }
+
+    /// The sample of a metric that has this label.
+    pub fn metric_of(&self, name: &str, label: &str) -> Result<f64> {
+        metric_of(&self.metrics()?, name, label).with_context(|| format!("no {name} with {label}"))
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait_end(&mut self) -> Result<ExitStatus> {
+        let child = self.child.as_mut().context("the agent does not run")?;
+        let status = poll::until_some("the agent to end by itself", READY, || Ok(child.try_wait()?))?;
+        self.child = None;
+        Ok(status)
+    }
+
+    /// Sends a signal that does not end it.
+    pub fn send(&self, signal: Signal) -> Result<()> {
+        let pid = self.pid().context("the agent does not run")?;
+        Ok(kill(Pid::from_raw(pid.try_into()?), signal)?)
     }
 
     /// Ends it with SIGTERM and returns how it ended.
@@ -222,9 +257,26 @@ pub fn metric(text: &str, name: &str) -> f64 {
     samples.sum()
 }
 
+/// The sample that has this label, written as `key="value"`.
+pub fn metric_of(text: &str, name: &str, label: &str) -> Option<f64> {
+    text.lines().find_map(|line| {
+        let (labels, value) = line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once('}')?;
+        let has = labels.split(',').any(|pair| pair == label);
+        has.then(|| value.split_whitespace().next()?.parse().ok()).flatten()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_is_found_by_its_label() {
+        let text = "a_total{x=\"1\",y=\"2\"} 2\na_total{x=\"11\"} 3\n";
+        assert_eq!(metric_of(text, "a_total", "y=\"2\""), Some(2.0));
+        assert_eq!(metric_of(text, "a_total", "x=\"11\""), Some(3.0));
+        assert_eq!(metric_of(text, "a_total", "y=\"1\""), None);
+    }
 
     #[test]
     fn a_metric_is_summed_over_its_labels_and_told_from_longer_names() {
