@@ -232,6 +232,8 @@ impl Pipeline {
                 if kind == ScanKind::Start {
                     self.posture.scan_complete(now);
                 }
+                // Whoever hears of the end of the scan reads what it found.
+                self.measure();
                 self.outlets.scan_done(kind);
             }
             Message::Described { id, exe_path, argv } => {
