@@ -175,8 +175,7 @@ fn four_capabilities_are_enough() {
     let mut agent = Agent::prepare(["--cri-socket".into(), socket.as_os_str().to_owned()])
         .unwrap()
         .under(["setpriv", &bounding]);
-    agent.spawn().unwrap();
-    agent.wait_ready().unwrap();
+    agent.launch().unwrap();
     let bits = CAPABILITIES.iter().fold(0, |bits, (_, number)| bits | 1 << number);
     let own = Credentials::of(agent.pid().unwrap()).unwrap();
     assert_eq!([own.cap_effective, own.cap_permitted, own.cap_bounding], [bits; 3]);
@@ -197,8 +196,7 @@ fn four_capabilities_are_enough() {
 
     // And again with what it pinned itself.
     agent.kill().unwrap();
-    agent.spawn().unwrap();
-    agent.wait_ready().unwrap();
+    agent.launch().unwrap();
     assert_eq!(agent.events("blind").unwrap(), Vec::<serde_json::Value>::new());
     assert!(agent.stop().unwrap().success());
 }

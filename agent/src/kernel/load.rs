@@ -77,7 +77,13 @@ const HANDLERS: [Handler; 2] = [
 pub enum LoadError {
     /// The object was refused.
     #[error("cannot load the kernel object")]
-    Object(#[from] EbpfError),
+    Object(#[source] EbpfError),
+    /// The agent may not.
+    #[error(
+        "not permitted to load BPF programs: the agent needs CAP_BPF and CAP_PERFMON, and \
+         CAP_SYS_RESOURCE before Linux 5.11"
+    )]
+    NotPermitted(#[source] EbpfError),
     /// The types of the kernel could not be read.
     #[error("cannot read the kernel's types")]
     Types(#[from] aya::BtfError),
@@ -244,8 +250,25 @@ impl Plan {
         for name in PINNED {
             loader.map_pin_path(name, generation.map(name));
         }
-        Ok(loader.load(OBJECT)?)
+        loader.load(OBJECT).map_err(|error| match is_denied(&error) {
+            true => LoadError::NotPermitted(error),
+            false => LoadError::Object(error),
+        })
     }
+}
+
+fn is_denied(error: &EbpfError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Runs that the kernel refused because the same program was already running on that CPU.

@@ -30,6 +30,8 @@ pub struct Agent {
     wrapper: Vec<OsString>,
     args: Vec<OsString>,
     dir: PathBuf,
+    state: PathBuf,
+    events: PathBuf,
     pins: PathBuf,
     listen: SocketAddr,
 }
@@ -44,8 +46,7 @@ impl Agent {
     /// As [`Self::start`], with these arguments added.
     pub fn start_with(args: impl IntoIterator<Item = OsString>) -> Result<Self> {
         let mut agent = Self::prepare(args)?;
-        agent.spawn()?;
-        agent.wait_ready()?;
+        agent.launch()?;
         Ok(agent)
     }
 
@@ -58,7 +59,16 @@ impl Agent {
         fs::create_dir_all(&dir)?;
         // Free now; taken again by the agent a moment later.
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        Ok(Self { child: None, wrapper: Vec::new(), args: args.into_iter().collect(), dir, pins, listen })
+        Ok(Self {
+            child: None,
+            wrapper: Vec::new(),
+            args: args.into_iter().collect(),
+            state: dir.join("state"),
+            events: dir.join("findings.jsonl"),
+            dir,
+            pins,
+            listen,
+        })
     }
 
     /// Starts it through a program that becomes the agent, such as `setpriv` with its arguments.
@@ -66,6 +76,26 @@ impl Agent {
     pub fn under<'a>(mut self, wrapper: impl IntoIterator<Item = &'a str>) -> Self {
         self.wrapper = wrapper.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// With its events in this file, which stays.
+    #[must_use]
+    pub fn with_events(mut self, file: &Path) -> Self {
+        file.clone_into(&mut self.events);
+        self
+    }
+
+    /// With its state in this folder, which stays.
+    #[must_use]
+    pub fn with_state(mut self, dir: &Path) -> Self {
+        dir.clone_into(&mut self.state);
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn launch(&mut self) -> Result<()> {
+        self.spawn()?;
+        self.wait_ready()
     }
 
     /// Starts the process without waiting for it to be ready.
@@ -78,7 +108,7 @@ impl Agent {
             .args(&argv[1..])
             .arg("run")
             .arg("--state-dir")
-            .arg(self.dir.join("state"))
+            .arg(&self.state)
             .arg("--findings-file")
             .arg(self.findings_file())
             .arg("--pin-dir")
@@ -123,12 +153,12 @@ impl Agent {
 
     /// The folder of its state.
     pub fn state_dir(&self) -> PathBuf {
-        self.dir.join("state")
+        self.state.clone()
     }
 
     /// Where it appends findings.
     pub fn findings_file(&self) -> PathBuf {
-        self.dir.join("findings.jsonl")
+        self.events.clone()
     }
 
     /// All findings so far, oldest first. A last line that is still being written is left out.
@@ -231,8 +261,7 @@ impl Agent {
         if self.child.is_some() {
             self.stop()?;
         }
-        self.spawn()?;
-        self.wait_ready()
+        self.launch()
     }
 }
 
