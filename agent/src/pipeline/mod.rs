@@ -232,6 +232,7 @@ impl Pipeline {
                 if kind == ScanKind::Start {
                     self.posture.scan_complete(now);
                 }
+                // Whoever hears of the end of the scan reads what it found.
                 self.measure();
                 self.outlets.scan_done(kind);
             }

@@ -80,10 +80,10 @@ pub fn run(config: Config) -> Result<()> {
 
 async fn start(config: Config) -> Result<()> {
     let mut signals = Signals::new()?;
+    let exemptions = config.exemptions()?;
     let state = StateDir::take(&config.state_dir)?;
     let mounted = Mounted::detect()?;
     let boot = Boot::read()?;
-    let exemptions = config.exemptions()?;
     let slugs: Vec<_> = CONTROLS.iter().map(|control| control.slug).collect();
     let telemetry = Arc::new(Telemetry::new(&slugs));
     let health = Arc::new(Health::new(MAX_SILENCE));

@@ -130,7 +130,7 @@ fn numbers_reach_the_page() {
         r#"kestrel_verdict_latency_seconds_bucket{le="0.00025"} 2"#,
         r#"kestrel_verdict_latency_seconds_bucket{le="1.0"} 2"#,
         r#"kestrel_verdict_latency_seconds_bucket{le="+Inf"} 3"#,
-        r#"kestrel_blind_seconds_total{reason="agent_down"} 1.5"#,
+        r#"kestrel_blind_seconds_total{reason="detached"} 1.5"#,
         r#"kestrel_scan_duration_seconds{scan="start"} 0.002"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
