@@ -205,7 +205,7 @@ mod tests {
                 last: vec![BlindInterval {
                     from_boottime_ms: 1000,
                     to_boottime_ms: 2500,
-                    reason: "agent_down".to_owned(),
+                    reason: "detached".to_owned(),
                 }],
             },
         };
@@ -230,7 +230,7 @@ Tables       entries  capacity  evicted
 Containers      pass  fail  drift  exempt  unknown
   no-new-privs    12     3      0       1        0
 Blind     1.5 s since start
-  agent_down  1.0 s to 2.5 s after boot
+  detached  1.0 s to 2.5 s after boot
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

@@ -115,7 +115,11 @@ impl Page<'_> {
             "Entries that had to go because the table was full",
             evicted,
         )?;
-        self.counter("kestrel_table_refused_entries", "What found no room and is not watched", refused)?;
+        self.counter(
+            "kestrel_context_table_refused_entries",
+            "What found no room and is not watched",
+            refused,
+        )?;
         self.counter("kestrel_scan_runs", "Scans of all tasks", scans)?;
         self.scaled_gauge("kestrel_scan_duration_seconds", "How long the last scan took", scan_last_us, 1e6)
     }
