@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use super::{CheckConfigArgs, Exit, chain};
-use crate::config::{Config, Overrides};
+use crate::{
+    config::{Config, Overrides},
+    pipeline::clock,
+};
 
 /// Checks a file and says so on `out`, or what is wrong on `err`.
 ///
@@ -13,9 +16,17 @@ pub fn check_config(args: CheckConfigArgs, out: &mut impl Write, err: &mut impl 
     let shown = args.file.display().to_string();
     let checked = Config::load(Some(args.file), Overrides::default())
         .map_err(|error| chain(&error))
-        .and_then(|config| config.exemptions().map_err(|mistake| format!("{shown}: {mistake}")));
+        .and_then(|config| match config.exemptions() {
+            Ok(exemptions) => Ok(config.expired(&exemptions, clock::now().date())),
+            Err(mistake) => Err(mistake.to_string()),
+        });
     match checked {
-        Ok(_) => writeln!(out, "{shown}: ok").map(|()| Exit::Good),
+        Ok(expired) => {
+            for exemption in expired {
+                writeln!(err, "{exemption}")?;
+            }
+            writeln!(out, "{shown}: ok").map(|()| Exit::Good)
+        }
         Err(mistake) => writeln!(err, "{mistake}").map(|()| Exit::Failed),
     }
 }

@@ -76,7 +76,12 @@ pub(super) fn check<E>(
 
     for entry in exemptions.unwrap_or_default() {
         let place = entry.referenced;
-        config.exemptions.push(Located { value: entry.value, line: place.line(), column: place.column() });
+        config.exemptions.push(Located {
+            value: entry.value,
+            file: at.file.to_owned(),
+            line: place.line(),
+            column: place.column(),
+        });
     }
     Ok(config)
 }

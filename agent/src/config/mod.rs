@@ -13,9 +13,11 @@ mod yaml;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::de::DeserializeOwned;
-use thiserror::Error;
 
-use crate::posture::{ExemptionError, Exemptions, RawExemption};
+use crate::{
+    posture::{Exemptions, RawExemption},
+    time::Date,
+};
 
 pub use error::{ConfigError, Mistake, Problem};
 pub use raw::RawConfig;
@@ -26,18 +28,6 @@ pub const DEFAULT_FILE: &str = "/etc/kestrel/agent.yaml";
 
 /// One entry of `exemptions`; code that does not care is generic over it.
 pub type ExemptionItem = RawExemption;
-
-/// An exemption that cannot hold, and where it stands.
-#[derive(Debug, Error)]
-#[error("line {line}, column {column}: {source}")]
-pub struct ExemptionMistake {
-    /// Line, from 1.
-    line: u64,
-    /// Column, from 1.
-    column: u64,
-    /// What is wrong.
-    source: ExemptionError,
-}
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,11 +184,13 @@ pub enum LogFormat {
     Json,
 }
 
-/// A value and its place in the file.
+/// A value and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located<T> {
     /// The value.
     pub value: T,
+    /// The file.
+    pub file: PathBuf,
     /// Line, from 1.
     pub line: u64,
     /// Column, from 1.
@@ -253,16 +245,37 @@ impl Config {
     /// The exemptions, checked.
     ///
     /// # Errors
-    /// The first that cannot hold, and its place in the file.
-    pub fn exemptions(&self) -> Result<Exemptions, ExemptionMistake> {
-        let items = || self.exemptions.iter().map(|item| item.value.clone());
-        Exemptions::validate(items().collect()).map_err(|source| {
-            let (line, column) = self
-                .exemptions
-                .get(source.number().saturating_sub(1))
-                .map_or((0, 0), |item| (item.line, item.column));
-            ExemptionMistake { line, column, source }
+    /// The first that cannot hold, and its place.
+    pub fn exemptions(&self) -> Result<Exemptions, Mistake> {
+        let items = self.exemptions.iter().map(|item| item.value.clone());
+        Exemptions::validate(items.collect()).map_err(|error| {
+            let index = error.number().saturating_sub(1);
+            self.exemption_mistake(index, error.to_string())
         })
+    }
+
+    /// The exemptions whose day is over. They count as absent, so this is no error.
+    #[must_use]
+    pub fn expired(&self, exemptions: &Exemptions, today: Date) -> Vec<Mistake> {
+        let all = exemptions.configured().enumerate();
+        let expired = all.filter(|(_, exemption)| !exemption.holds(today));
+        expired
+            .filter_map(|(index, exemption)| {
+                let day = exemption.expires?;
+                Some(self.exemption_mistake(index, format!("expired on {day} and counts as absent")))
+            })
+            .collect()
+    }
+
+    fn exemption_mistake(&self, index: usize, message: String) -> Mistake {
+        let item = self.exemptions.get(index);
+        Mistake {
+            file: item.map(|item| item.file.clone()).unwrap_or_default(),
+            line: item.map_or(0, |item| item.line),
+            column: item.map_or(0, |item| item.column),
+            key: format!("exemptions[{index}]"),
+            problem: Problem::Value(message),
+        }
     }
 }
 

@@ -58,7 +58,7 @@ fn every_key_is_read() {
         scan: Scan { interval: Duration::from_mins(1) },
         limits: Limits { processes: 64, containers: 65, cgroups: 66, findings: 67 },
         log: Log { level: LogLevel::Trace, format: LogFormat::Json },
-        exemptions: vec![Located { value: entry, line: 13, column: 3 }],
+        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 13, column: 3 }],
     };
     assert_eq!(config, expected);
 }

@@ -3,19 +3,18 @@
 use std::{
     fs::File,
     io,
+    os::fd::{AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use agent_abi::{
     hook::Hook,
-    map::{self, HANDLER_CREDENTIALS, HANDLER_OPEN, Progress},
+    map::{self, HANDLER_CREDENTIALS, HANDLER_OPEN, Progress, RING_COUNT},
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{ArrayOfMaps, Map, MapData, ProgramArray},
-    programs::{
-        BtfTracePoint, Iter, Program, ProgramError, ProgramFd, ProgramInfo, links::FdLink, links::PinnedLink,
-    },
+    programs::{BtfTracePoint, Program, ProgramError, links::FdLink, links::PinnedLink},
 };
 use thiserror::Error;
 use zerocopy::IntoBytes;
@@ -24,7 +23,7 @@ use super::{
     interest::{self, Streams},
     maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
     offsets::Layout,
-    pins::{Generation, PinError, Pins, fingerprint},
+    pins::{Generation, PinError, Pins, fingerprint, open_pin},
 };
 use crate::source::{Ring, RingError};
 
@@ -78,7 +77,13 @@ const HANDLERS: [Handler; 2] = [
 pub enum LoadError {
     /// The object was refused.
     #[error("cannot load the kernel object")]
-    Object(#[from] EbpfError),
+    Object(#[source] EbpfError),
+    /// The agent may not.
+    #[error(
+        "not permitted to load BPF programs: the agent needs CAP_BPF and CAP_PERFMON, and \
+         CAP_SYS_RESOURCE before Linux 5.11"
+    )]
+    NotPermitted(#[source] EbpfError),
     /// The types of the kernel could not be read.
     #[error("cannot read the kernel's types")]
     Types(#[from] aya::BtfError),
@@ -123,8 +128,8 @@ pub fn detach(pin_dir: &Path) -> Result<(), PinError> {
 
 /// What another set of programs left unread.
 pub struct Predecessor {
-    /// Its critical ring.
-    pub ring: Ring,
+    /// Its critical and its bulk ring.
+    pub rings: [Ring; RING_COUNT],
     /// How far its reader came.
     pub progress: Progress,
     /// What its hooks counted.
@@ -134,10 +139,13 @@ pub struct Predecessor {
 
 impl Predecessor {
     fn open(generation: Generation) -> Result<Self, LoadError> {
-        let failed = |source| MapsError::Kernel { name: map::CRITICAL, source };
-        let data = MapData::from_pin(generation.map(map::CRITICAL)).map_err(failed)?;
+        let ring = |name| -> Result<Ring, LoadError> {
+            let failed = |source| MapsError::Kernel { name, source };
+            let data = MapData::from_pin(generation.map(name)).map_err(failed)?;
+            Ok(Ring::from_data(name, &data)?)
+        };
         Ok(Self {
-            ring: Ring::from_data(map::CRITICAL, &data)?,
+            rings: [ring(map::CRITICAL)?, ring(map::BULK)?],
             progress: ProgressMap::from_pin(&generation.map(map::PROGRESS))?.get()?,
             counters: Counters::from_pin(&generation.map(map::COUNTERS))?,
             generation,
@@ -151,11 +159,6 @@ impl Predecessor {
     pub fn remove(self) -> Result<(), PinError> {
         self.generation.remove()
     }
-}
-
-/// What is loaded and not pinned; goes with this value.
-pub struct LoadedObject {
-    _object: Ebpf,
 }
 
 /// The attached programs and their maps.
@@ -182,8 +185,6 @@ pub struct Programs {
     pub predecessors: Vec<Predecessor>,
     /// What the kernel counts of each.
     pub recursion: RecursionCounters,
-    /// Holds what is not pinned.
-    pub object: LoadedObject,
 }
 
 impl Plan {
@@ -219,8 +220,9 @@ impl Plan {
             }
             hooks.push((attached.hook, result));
         }
-        let scan = TaskScan::load(&mut object, &types);
-        hooks.push((Hook::TaskScan, scan.as_ref().map(|_| ()).map_err(Clone::clone)));
+        let scan = load_scan(&mut object, &types);
+        let has_scan = scan.is_ok();
+        hooks.push((Hook::TaskScan, scan));
         if !adopted {
             generation.complete()?;
         }
@@ -231,12 +233,11 @@ impl Plan {
             sequences: Sequences::take(&mut object)?,
             switches: Switches::take(&mut object)?,
             progress: ProgressMap::take(&mut object)?,
-            scan: scan.unwrap_or_else(|_| TaskScan { program: None }),
             recursion: RecursionCounters { programs: pinned_programs(&generation, &hooks) },
             hooks,
             adopted,
             predecessors: predecessors(&pins, &generation)?,
-            object: LoadedObject { _object: object },
+            scan: TaskScan { object, has_program: has_scan },
         })
     }
 
@@ -252,13 +253,30 @@ impl Plan {
         for name in PINNED {
             loader.map_pin_path(name, generation.map(name));
         }
-        Ok(loader.load(OBJECT)?)
+        loader.load(OBJECT).map_err(|error| match is_denied(&error) {
+            true => LoadError::NotPermitted(error),
+            false => LoadError::Object(error),
+        })
     }
+}
+
+fn is_denied(error: &EbpfError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Runs that the kernel refused because the same program was already running on that CPU.
 pub struct RecursionCounters {
-    programs: Vec<(Hook, ProgramFd)>,
+    programs: Vec<(Hook, OwnedFd)>,
 }
 
 impl RecursionCounters {
@@ -295,9 +313,9 @@ impl Attached {
             return PinnedLink::from_pin(&pin).map(|_| ()).map_err(describe);
         }
         let program = load(object, self.program, self.tracepoint, types)?;
-        program.pin(generation.program(self.hook)).map_err(describe)?;
         let id = program.attach().map_err(describe)?;
         let link: FdLink = program.take_link(id).map_err(describe)?.into();
+        program.pin(generation.program(self.hook)).map_err(describe)?;
         // The pin keeps the hook attached when this process is gone.
         link.pin(pin).map(|_| ()).map_err(describe)
     }
@@ -315,11 +333,17 @@ impl Handler {
             return Ok(());
         }
         let program = load(object, self.program, "sys_exit", types)?;
-        program.pin(generation.program(self.hook)).map_err(describe)?;
         let fd = program.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::from)).map_err(describe)?;
         let handlers = object.map_mut(map::SYS_EXIT_HANDLERS).ok_or("the object has no handler array")?;
         let mut handlers: ProgramArray<_> = handlers.try_into().map_err(describe)?;
-        handlers.set(self.slot, &fd, 0).map_err(describe)
+        handlers.set(self.slot, &fd, 0).map_err(describe)?;
+        // Last: its pin says that the slot is filled.
+        let program: &mut BtfTracePoint = object
+            .program_mut(self.program)
+            .ok_or("the object has no such program")?
+            .try_into()
+            .map_err(describe)?;
+        program.pin(generation.program(self.hook)).map_err(describe)
     }
 }
 
@@ -351,50 +375,44 @@ fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), Pro
 
 /// The task iterator; absent where the kernel has none.
 pub struct TaskScan {
-    program: Option<Iter>,
+    /// Not the program alone: to get hold of it by its id takes `CAP_SYS_ADMIN`.
+    object: Ebpf,
+    has_program: bool,
+}
+
+const TASK_SCAN: &str = "task_scan";
+
+fn load_scan(object: &mut Ebpf, types: &aya::Btf) -> Result<(), String> {
+    let Some(Program::Iter(program)) = object.program_mut(TASK_SCAN) else {
+        return Err(format!("the object has no iterator {TASK_SCAN}"));
+    };
+    retried(|| program.load("task", types)).map_err(describe)
 }
 
 impl TaskScan {
-    fn load(object: &mut Ebpf, types: &aya::Btf) -> Result<Self, String> {
-        let name = "task_scan";
-        let Some(Program::Iter(program)) = object.program_mut(name) else {
-            return Err(format!("the object has no iterator {name}"));
-        };
-        retried(|| program.load("task", types)).map_err(describe)?;
-        let info = program.info().map_err(describe)?;
-        let program = Iter::from_program_info(info, name.into()).map_err(describe)?;
-        Ok(Self { program: Some(program) })
-    }
-
     /// A stream of scan records, one after the other; `None` where there is no iterator.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn open(&mut self) -> Option<io::Result<File>> {
-        let program = self.program.as_mut()?;
-        Some(
+        let Some(Program::Iter(program)) = self.object.program_mut(TASK_SCAN) else { return None };
+        self.has_program.then(|| {
             program
                 .attach()
                 .and_then(|id| program.take_link(id))
                 .map_err(io::Error::other)
-                .and_then(|link| link.into_file().map_err(io::Error::other)),
-        )
+                .and_then(|link| link.into_file().map_err(io::Error::other))
+        })
     }
 }
 
-fn pinned_programs(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> Vec<(Hook, ProgramFd)> {
+fn pinned_programs(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> Vec<(Hook, OwnedFd)> {
     let attached = hooks.iter().filter(|(_, result)| result.is_ok());
-    attached
-        .filter_map(|&(hook, _)| {
-            let info = ProgramInfo::from_pin(generation.program(hook)).ok()?;
-            Some((hook, info.fd().ok()?))
-        })
-        .collect()
+    attached.filter_map(|&(hook, _)| Some((hook, open_pin(&generation.program(hook))?))).collect()
 }
 
-fn recursion_misses(program: &ProgramFd) -> Option<u64> {
-    use std::os::fd::{AsFd as _, AsRawFd as _};
-    let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
+fn recursion_misses(program: &OwnedFd) -> Option<u64> {
+    let path = format!("/proc/self/fdinfo/{}", program.as_raw_fd());
     let info = std::fs::read_to_string(path).ok()?;
     info.lines().find_map(|line| line.strip_prefix("recursion_misses:")?.trim().parse().ok())
 }

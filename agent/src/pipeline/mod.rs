@@ -232,6 +232,7 @@ impl Pipeline {
                 if kind == ScanKind::Start {
                     self.posture.scan_complete(now);
                 }
+                // Whoever hears of the end of the scan reads what it found.
                 self.measure();
                 self.outlets.scan_done(kind);
             }
@@ -297,8 +298,13 @@ impl Pipeline {
         evicted.of(Table::Containers).set(counts.container.evicted);
         evicted.of(Table::Cgroups).set(counts.cgroup.evicted);
         evicted.of(Table::Findings).set(self.posture.counters().findings_evicted);
-        self.telemetry.posture.judged.set(self.posture.counters().judged);
-        outlet::measure_findings(&self.posture, &self.telemetry);
+        let posture = self.posture.counters();
+        let refused = &self.telemetry.context.refused;
+        refused.of(Table::Containers).set(counts.container.refused + posture.containers_refused);
+        refused.of(Table::Processes).set(posture.tasks_refused);
+        refused.of(Table::Findings).set(posture.findings_refused);
+        self.telemetry.posture.judged.set(posture.judged);
+        outlet::measure_verdicts(&self.posture, &self.telemetry);
     }
 }
 

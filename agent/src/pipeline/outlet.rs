@@ -127,12 +127,16 @@ const fn reason<T>(error: &mpsc::error::TrySendError<T>) -> QueueDrop {
     }
 }
 
-/// Findings by control and verdict, as gauges.
-pub(super) fn measure_findings(posture: &Posture, telemetry: &Telemetry) {
-    for (control, by_verdict) in CONTROLS.iter().zip(posture.findings()) {
-        let Some(cells) = telemetry.posture.findings.of(control.slug) else { continue };
-        for verdict in Verdict::ALL {
-            cells.of(VerdictLabel::from(verdict)).set(by_verdict[verdict as usize]);
+/// Findings and containers by control and verdict, as gauges.
+pub(super) fn measure_verdicts(posture: &Posture, telemetry: &Telemetry) {
+    let gauges = &telemetry.posture;
+    for (summary, gauge) in [(posture.findings(), &gauges.findings), (posture.verdicts(), &gauges.containers)]
+    {
+        for (control, by_verdict) in CONTROLS.iter().zip(summary) {
+            let Some(cells) = gauge.of(control.slug) else { continue };
+            for verdict in Verdict::ALL {
+                cells.of(VerdictLabel::from(verdict)).set(by_verdict[verdict as usize]);
+            }
         }
     }
 }

@@ -62,19 +62,19 @@ impl OneOrMany {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ExemptionError {
     /// It names no control.
-    #[error("exemption {0}: names no control")]
+    #[error("names no control")]
     NoControl(usize),
     /// It names a control that does not exist.
-    #[error("exemption {0}: no control `{1}`")]
+    #[error("no control `{1}`")]
     UnknownControl(usize, String),
     /// It would match every container.
-    #[error("exemption {0}: needs a namespace, pod, container or image other than `*`")]
+    #[error("needs a namespace, pod, container or image other than `*`")]
     NoSelector(usize),
     /// Owner or reason is blank.
-    #[error("exemption {0}: `{1}` is empty")]
+    #[error("`{1}` is empty")]
     Empty(usize, &'static str),
     /// The day does not exist.
-    #[error("exemption {0}: `{1}` is not a date like 2026-12-31")]
+    #[error("`{1}` is not a date like 2026-12-31")]
     Expiry(usize, String),
 }
 
@@ -231,6 +231,11 @@ impl Exemptions {
         self.configured.iter().find(|exemption| exemption.holds(today) && exemption.matches(control, names))
     }
 
+    /// Those that were configured, in their order.
+    pub fn configured(&self) -> impl Iterator<Item = &Exemption> {
+        self.configured.iter().map(AsRef::as_ref)
+    }
+
     /// Those whose day has passed: they count as absent.
     pub fn expired(&self, today: Date) -> impl Iterator<Item = &Exemption> {
         self.configured.iter().map(Arc::as_ref).filter(move |exemption| !exemption.holds(today))
@@ -283,19 +288,19 @@ mod tests {
     fn impossible_ones_are_refused() {
         let base = |extra: &str| format!(r#"{{"owner":"a","reason":"b","expires":"2026-06-30",{extra}}}"#);
         for (json, message) in [
-            (base(r#""namespace":"x","control":"nope""#), "exemption 1: no control `nope`"),
-            (base(r#""namespace":"x","control":[]"#), "exemption 1: names no control"),
+            (base(r#""namespace":"x","control":"nope""#), "no control `nope`"),
+            (base(r#""namespace":"x","control":[]"#), "names no control"),
             (
                 base(r#""namespace":"*","control":"seccomp""#),
-                "exemption 1: needs a namespace, pod, container or image other than `*`",
+                "needs a namespace, pod, container or image other than `*`",
             ),
             (
                 r#"{"image":"x","control":"seccomp","owner":" ","reason":"b","expires":"2026-06-30"}"#.into(),
-                "exemption 1: `owner` is empty",
+                "`owner` is empty",
             ),
             (
                 r#"{"image":"x","control":"seccomp","owner":"a","reason":"b","expires":"2026-02-30"}"#.into(),
-                "exemption 1: `2026-02-30` is not a date like 2026-12-31",
+                "`2026-02-30` is not a date like 2026-12-31",
             ),
         ] {
             assert_eq!(raw(&json).unwrap_err(), message);

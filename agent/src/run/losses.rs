@@ -8,10 +8,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use agent_abi::map::{Progress, RING_BULK, RING_COUNT};
+use agent_abi::{
+    hook::{HOOKS, Hook, HookCounters},
+    map::{Progress, RING_BULK, RING_COUNT},
+};
 
 use crate::{
-    kernel::{Counters, MapsError, ProgressMap},
+    kernel::{Counters, MapsError, ProgressMap, RecursionCounters},
     output::event::Body,
     pipeline::clock,
     telemetry::{Telemetry, label::BlindReason},
@@ -22,7 +25,10 @@ use crate::{
 pub(super) struct Losses {
     counters: Counters,
     progress: ProgressMap,
+    recursion: RecursionCounters,
     told: [u64; RING_COUNT],
+    /// Runs that did not happen, per hook: tail calls that failed, and recursion misses.
+    told_unrun: [u64; HOOKS],
     since: Clock,
     /// Boottime at which the hot loop last turned.
     beat_ns: Arc<AtomicU64>,
@@ -51,6 +57,7 @@ impl Losses {
         start: Start,
         counters: Counters,
         progress: ProgressMap,
+        recursion: RecursionCounters,
         beat_ns: Arc<AtomicU64>,
         telemetry: Arc<Telemetry>,
     ) -> Result<(Self, Vec<Body>), MapsError> {
@@ -64,11 +71,15 @@ impl Losses {
             Start::Attached { last_alive_ns: Some(alive_ns) } => {
                 let from = at(now, alive_ns);
                 told.push(Body::blind("no program was attached", from, now));
-                note(&telemetry, BlindReason::HookDetached, from, now);
+                note(&telemetry, BlindReason::Detached, from, now);
                 now
             }
         };
-        let mut losses = Self { counters, progress, told: before.reported_lost, since, beat_ns, telemetry };
+        // What the programs missed before is in the metrics; when it was cannot be told any more.
+        let told_unrun = unrun(&counters.read()?, &recursion);
+        let told_lost = before.reported_lost;
+        let mut losses =
+            Self { counters, progress, recursion, told: told_lost, told_unrun, since, beat_ns, telemetry };
         told.extend(losses.look("ring full while no agent read it")?);
         Ok((losses, told))
     }
@@ -93,11 +104,35 @@ impl Losses {
                 *told = lost;
             }
         }
+        let unrun = unrun(&sums, &self.recursion);
+        for (hook, (&count, told)) in Hook::ALL.into_iter().zip(unrun.iter().zip(&mut self.told_unrun)) {
+            if count > *told {
+                bodies.push(Body::loss(
+                    hook.name(),
+                    count - *told,
+                    "the kernel did not run the program",
+                    self.since,
+                    now,
+                ));
+                *told = count;
+            }
+        }
+        for (hook, misses) in self.recursion.read() {
+            self.telemetry.hooks.recursion_misses.of(hook).set(misses);
+        }
         self.since = now;
         let alive_ns = self.beat_ns.load(Ordering::Relaxed);
         self.progress.set(Progress { alive_ns, reported_lost: self.told })?;
         Ok(bodies)
     }
+}
+
+fn unrun(sums: &[HookCounters; HOOKS], recursion: &RecursionCounters) -> [u64; HOOKS] {
+    let mut unrun = sums.map(|counters| counters.tail_failed);
+    for (hook, misses) in recursion.read() {
+        unrun[hook as usize] += misses;
+    }
+    unrun
 }
 
 /// What the rings of other programs lost and nobody told.

@@ -27,8 +27,11 @@ const STOP: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Agent {
     child: Option<Child>,
+    wrapper: Vec<OsString>,
     args: Vec<OsString>,
     dir: PathBuf,
+    state: PathBuf,
+    events: PathBuf,
     pins: PathBuf,
     listen: SocketAddr,
 }
@@ -43,8 +46,7 @@ impl Agent {
     /// As [`Self::start`], with these arguments added.
     pub fn start_with(args: impl IntoIterator<Item = OsString>) -> Result<Self> {
         let mut agent = Self::prepare(args)?;
-        agent.spawn()?;
-        agent.wait_ready()?;
+        agent.launch()?;
         Ok(agent)
     }
 
@@ -57,17 +59,56 @@ impl Agent {
         fs::create_dir_all(&dir)?;
         // Free now; taken again by the agent a moment later.
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        Ok(Self { child: None, args: args.into_iter().collect(), dir, pins, listen })
+        Ok(Self {
+            child: None,
+            wrapper: Vec::new(),
+            args: args.into_iter().collect(),
+            state: dir.join("state"),
+            events: dir.join("findings.jsonl"),
+            dir,
+            pins,
+            listen,
+        })
+    }
+
+    /// Starts it through a program that becomes the agent, such as `setpriv` with its arguments.
+    #[must_use]
+    pub fn under<'a>(mut self, wrapper: impl IntoIterator<Item = &'a str>) -> Self {
+        self.wrapper = wrapper.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With its events in this file, which stays.
+    #[must_use]
+    pub fn with_events(mut self, file: &Path) -> Self {
+        file.clone_into(&mut self.events);
+        self
+    }
+
+    /// With its state in this folder, which stays.
+    #[must_use]
+    pub fn with_state(mut self, dir: &Path) -> Self {
+        dir.clone_into(&mut self.state);
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn launch(&mut self) -> Result<()> {
+        self.spawn()?;
+        self.wait_ready()
     }
 
     /// Starts the process without waiting for it to be ready.
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the agent runs already");
         let output = |name| File::options().create(true).append(true).open(self.dir.join(name));
-        let child = Command::new(artifact::binary("kestrel-agent")?)
+        let mut argv = self.wrapper.clone();
+        argv.push(artifact::binary("kestrel-agent")?.into());
+        let child = Command::new(&argv[0])
+            .args(&argv[1..])
             .arg("run")
             .arg("--state-dir")
-            .arg(self.dir.join("state"))
+            .arg(&self.state)
             .arg("--findings-file")
             .arg(self.findings_file())
             .arg("--pin-dir")
@@ -112,12 +153,12 @@ impl Agent {
 
     /// The folder of its state.
     pub fn state_dir(&self) -> PathBuf {
-        self.dir.join("state")
+        self.state.clone()
     }
 
     /// Where it appends findings.
     pub fn findings_file(&self) -> PathBuf {
-        self.dir.join("findings.jsonl")
+        self.events.clone()
     }
 
     /// All findings so far, oldest first. A last line that is still being written is left out.
@@ -125,6 +166,11 @@ impl Agent {
         let text = fs::read_to_string(self.findings_file()).unwrap_or_default();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+    }
+
+    /// All events of a type so far: `finding`, `loss`, `blind`, ….
+    pub fn events(&self, kind: &str) -> Result<Vec<Value>> {
+        Ok(self.findings()?.into_iter().filter(|event| event["type"] == kind).collect())
     }
 
     /// Waits for a finding that fits.
@@ -174,6 +220,25 @@ impl Agent {
         Ok((code, body.to_owned()))
     }
 
+    /// The sample of a metric that has this label.
+    pub fn metric_of(&self, name: &str, label: &str) -> Result<f64> {
+        metric_of(&self.metrics()?, name, label).with_context(|| format!("no {name} with {label}"))
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait_end(&mut self) -> Result<ExitStatus> {
+        let child = self.child.as_mut().context("the agent does not run")?;
+        let status = poll::until_some("the agent to end by itself", READY, || Ok(child.try_wait()?))?;
+        self.child = None;
+        Ok(status)
+    }
+
+    /// Sends a signal that does not end it.
+    pub fn send(&self, signal: Signal) -> Result<()> {
+        let pid = self.pid().context("the agent does not run")?;
+        Ok(kill(Pid::from_raw(pid.try_into()?), signal)?)
+    }
+
     /// Ends it with SIGTERM and returns how it ended.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)
@@ -198,8 +263,7 @@ impl Agent {
         if self.child.is_some() {
             self.stop()?;
         }
-        self.spawn()?;
-        self.wait_ready()
+        self.launch()
     }
 }
 
@@ -224,9 +288,26 @@ pub fn metric(text: &str, name: &str) -> f64 {
     samples.sum()
 }
 
+/// The sample that has this label, written as `key="value"`.
+pub fn metric_of(text: &str, name: &str, label: &str) -> Option<f64> {
+    text.lines().find_map(|line| {
+        let (labels, value) = line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once('}')?;
+        let has = labels.split(',').any(|pair| pair == label);
+        has.then(|| value.split_whitespace().next()?.parse().ok()).flatten()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_is_found_by_its_label() {
+        let text = "a_total{x=\"1\",y=\"2\"} 2\na_total{x=\"11\"} 3\n";
+        assert_eq!(metric_of(text, "a_total", "y=\"2\""), Some(2.0));
+        assert_eq!(metric_of(text, "a_total", "x=\"11\""), Some(3.0));
+        assert_eq!(metric_of(text, "a_total", "y=\"1\""), None);
+    }
 
     #[test]
     fn a_metric_is_summed_over_its_labels_and_told_from_longer_names() {

@@ -1,0 +1,399 @@
+//! The agent ends, however it ends, and starts again: nothing in between is missed, or it is named.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use kestrel_tests::lab::{
+    Lab,
+    agent::{Agent, metric_of},
+    artifact::binary,
+    lock::KernelLock,
+    pods, poll,
+    spec::{ContainerSpec, PodSpec},
+};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const ROUNDS: usize = 50;
+const HOOKS: [&str; 9] = [
+    "sched_process_fork",
+    "sched_process_exec",
+    "sched_process_exit",
+    "cgroup_mkdir",
+    "cgroup_rmdir",
+    "cgroup_attach_task",
+    "sys_exit",
+    "sys_exit/credentials",
+    "sys_exit/open",
+];
+
+/// Counters are whole numbers far below 2^53.
+fn count(text: &str, name: &str, label: &str) -> u64 {
+    let value = metric_of(text, name, label).unwrap_or_else(|| panic!("no {name} with {label}"));
+    assert!(value.fract() == 0.0 && value >= 0.0, "{name} {value}");
+    format!("{value}").parse().unwrap()
+}
+
+fn hook(text: &str, name: &str, hook: &str) -> u64 {
+    count(text, &format!("kestrel_hook_{name}_total"), &format!("hook=\"{hook}\""))
+}
+
+/// What the kernel's programs counted as lost in the critical ring.
+fn lost_by_kernel(text: &str) -> u64 {
+    HOOKS[..6].iter().chain(&HOOKS[7..8]).map(|name| hook(text, "lost_records", name)).sum()
+}
+
+fn lost_as_told(agent: &Agent) -> u64 {
+    let losses = agent.events("loss").unwrap();
+    losses.iter().filter(|loss| loss["at"] == "critical").map(|loss| loss["lost"].as_u64().unwrap()).sum()
+}
+
+/// Programs that start and end without a pause, until it is dropped.
+struct Execs {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Execs {
+    fn start() -> Self {
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&done));
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let _ = Command::new("/bin/true").stdin(Stdio::null()).status();
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { stop, done, thread: Some(thread) }
+    }
+
+    fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Execs {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A pod that runs as root for five milliseconds.
+fn short(name: &str) -> PodSpec {
+    let app = ContainerSpec { run_as_user: Some(0), ..ContainerSpec::restricted("app", ["/bin/short-life"]) };
+    PodSpec::new("shop", name).container(app)
+}
+
+fn is_root(finding: &Value, pod: &str) -> bool {
+    finding["control"]["slug"] == "run-as-non-root" && finding["pod"] == pod
+}
+
+/// Each finding's id, first sight and pod, of the containers that stay.
+fn staying(findings: &[Value], pods: &[String]) -> BTreeMap<String, (String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    findings
+        .iter()
+        .filter(|finding| finding["type"] == "finding" && pods.contains(&text(&finding["pod"])))
+        .map(|finding| (text(&finding["id"]), (text(&finding["first_seen"]), text(&finding["pod"]))))
+        .collect()
+}
+
+#[test]
+fn fifty_kills_under_load_lose_nothing_that_is_not_named() {
+    let lab = Lab::start().unwrap();
+    let mut pods = Vec::new();
+    let mut violations = 0;
+    for demo in pods::demo(lab.dir()).unwrap() {
+        if ["root", "no-seccomp", "privileged"].contains(&demo.slug) {
+            lab.run(&demo.spec).unwrap();
+            violations += demo.fails.len();
+            pods.push(demo.spec.name.clone());
+        }
+    }
+    let mut agent = Agent::start(Some(&lab.socket())).unwrap();
+    poll::until("the staying containers' findings", LIMIT, || {
+        Ok(staying(&agent.findings()?, &pods).len() == violations)
+    })
+    .unwrap();
+    let first = staying(&agent.findings().unwrap(), &pods);
+
+    let execs = Execs::start();
+    let mut shorts = Vec::new();
+    for round in 0..ROUNDS {
+        agent.kill().unwrap();
+        let name = format!("short-{round}");
+        let mut pod = None;
+        // Every other one, to keep the test short.
+        if round % 2 == 0 {
+            pod = Some(lab.run(&short(&name)).unwrap());
+            shorts.push(name.clone());
+        }
+        agent.spawn().unwrap();
+        match round % 4 {
+            // Killed when it is up and has attached nothing, or as soon as it is ready.
+            1 => {
+                poll::until("the first page", LIMIT, || Ok(agent.get("/healthz").is_ok())).unwrap();
+            }
+            3 => agent.wait_ready().unwrap(),
+            _ => {
+                agent.wait_ready().unwrap();
+                agent.wait_finding(&name, LIMIT, |finding| is_root(finding, &name)).unwrap();
+            }
+        }
+        if let Some(pod) = pod {
+            lab.cri().remove_pod(&pod.sandbox).unwrap();
+        }
+    }
+    agent.kill().unwrap();
+    agent.launch().unwrap();
+    let done = execs.done();
+    drop(execs);
+    assert!(done > ROUNDS as u64, "{done} execs are no load");
+
+    let findings = agent.findings().unwrap();
+    for name in &shorts {
+        let ids: std::collections::BTreeSet<_> = findings
+            .iter()
+            .filter(|finding| is_root(finding, name))
+            .map(|finding| finding["id"].as_str())
+            .collect();
+        assert_eq!(ids.len(), 1, "{name}");
+    }
+    for finding in findings.iter().filter(|finding| finding["type"] == "finding") {
+        let Some((first_seen, pod)) = first.get(finding["id"].as_str().unwrap()) else {
+            let pod = finding["pod"].as_str().unwrap_or_default();
+            assert!(!pods.iter().any(|stays| stays == pod), "another id for {pod}: {finding:#}");
+            continue;
+        };
+        assert_eq!(finding["first_seen"].as_str(), Some(first_seen.as_str()), "{pod}");
+        assert_ne!(finding["state"], "RESOLVED", "{pod} never left: {finding:#}");
+        assert_eq!(finding["reopened"], 0, "{pod}");
+    }
+    let opened = |id: &String| {
+        findings.iter().filter(|finding| finding["id"] == id.as_str() && finding["state"] == "OPEN").count()
+    };
+    for (id, (_, pod)) in &first {
+        assert_eq!(opened(id), 1, "{pod} was told as new after a restart");
+    }
+
+    // The hooks were never off.
+    assert_eq!(agent.events("blind").unwrap(), Vec::<Value>::new());
+    assert_eq!(agent.metric("kestrel_blind_seconds_total").unwrap().to_string(), "0");
+    // Nothing moves without hooks, so that sums can be compared.
+    fs::remove_dir_all(agent.pins()).unwrap();
+    poll::until("the counters to rest", LIMIT, || {
+        let (before, after) = (agent.metrics()?, agent.metrics()?);
+        let sum = |text: &str| HOOKS.map(|name| hook(text, "seen_runs", name));
+        let settled = HOOKS.iter().all(|name| {
+            let of = |what| hook(&after, what, name);
+            of("seen_runs")
+                == of("submitted_records")
+                    + of("lost_records")
+                    + of("filtered_runs")
+                    + of("handed_on_runs")
+                    + of("tail_failed_calls")
+        });
+        Ok(settled && sum(&before) == sum(&after) && lost_by_kernel(&after) == lost_as_told(&agent))
+    })
+    .unwrap();
+    let text = agent.metrics().unwrap();
+    assert!(hook(&text, "seen_runs", "sched_process_exec") >= done, "the counters went on over every kill");
+    assert!(HOOKS.iter().all(|name| hook(&text, "tail_failed_calls", name) == 0));
+    assert!(agent.stop().unwrap().success());
+}
+
+/// How far an agent has come when it is killed: the first page, the hooks, the scan.
+#[test]
+fn what_was_read_and_not_told_when_it_was_killed_is_named() {
+    let lab = Lab::start().unwrap();
+    let mut agent = Agent::start(Some(&lab.socket())).unwrap();
+    agent.kill().unwrap();
+    let mut names = Vec::new();
+    for round in 0..12 {
+        let name = format!("short-{round}");
+        let pod = lab.run(&short(&name)).unwrap();
+        // Without a name to wait for, a finding is held for a while.
+        lab.cri().remove_pod(&pod.sandbox).unwrap();
+        names.push(name);
+        agent.spawn().unwrap();
+        agent.wait_ready().unwrap();
+        agent.kill().unwrap();
+    }
+    agent.launch().unwrap();
+    // Longer than any finding is held back.
+    poll::until("all that was held to be told", LIMIT, || {
+        let roots = agent.findings()?;
+        let roots =
+            roots.iter().filter(|f| f["control"]["slug"] == "run-as-non-root" && f["state"] == "OPEN");
+        Ok(roots.count() >= names.len() || !agent.events("blind")?.is_empty())
+    })
+    .unwrap();
+}
+
+fn detach(pins: &Path) {
+    let out = Command::new(binary("kestrel-agent").unwrap())
+        .args(["detach", "--pin-dir"])
+        .arg(pins)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{out:?}");
+    assert!(!pins.exists());
+}
+
+#[test]
+fn a_gap_without_hooks_is_one_blind_interval() {
+    let lab = Lab::start().unwrap();
+    let mut agent = Agent::start(Some(&lab.socket())).unwrap();
+    assert!(agent.stop().unwrap().success());
+    detach(agent.pins());
+    let gap_from = boottime_ns();
+    let pod = lab.run(&short("unseen")).unwrap();
+    lab.cri().remove_pod(&pod.sandbox).unwrap();
+    let gap_to = boottime_ns();
+
+    agent.launch().unwrap();
+    let blind = poll::until_some("the gap", LIMIT, || Ok(agent.events("blind")?.pop())).unwrap();
+    assert!(blind["from_boottime_ns"].as_u64().unwrap() <= gap_from, "{blind}");
+    assert!(blind["to_boottime_ns"].as_u64().unwrap() >= gap_to, "{blind}");
+    assert_eq!(blind["reason"], "no program was attached");
+    assert!(blind["from"].as_str() < blind["to"].as_str(), "{blind}");
+    assert!(agent.stdout().contains("BLIND     from "), "{}", agent.stdout());
+    let text = agent.metrics().unwrap();
+    let seconds = metric_of(&text, "kestrel_blind_seconds_total", "reason=\"hook_detached\"").unwrap();
+    assert!(seconds * 1e9 >= (gap_to - gap_from) as f64 - 1e6, "{seconds}");
+
+    // Told once.
+    agent.restart().unwrap();
+    agent.kill().unwrap();
+    agent.launch().unwrap();
+    assert_eq!(agent.events("blind").unwrap().len(), 1);
+}
+
+#[test]
+fn a_ring_that_ran_full_while_no_agent_read_is_one_loss_of_the_exact_number() {
+    let _lock = KernelLock::acquire().unwrap();
+    let config = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&config, "rings: {critical_bytes: 64KiB, bulk_bytes: 64KiB}\n").unwrap();
+    let mut agent = Agent::start_with(["--config".into(), config.path().into()]).unwrap();
+    assert!(agent.stop().unwrap().success());
+    for round in 0..200 {
+        assert!(Command::new("/bin/true").arg(round.to_string()).status().unwrap().success());
+    }
+    agent.launch().unwrap();
+    let reason = "ring full while no agent read it";
+    let told = || -> Vec<Value> {
+        agent.events("loss").unwrap().into_iter().filter(|loss| loss["reason"] == reason).collect()
+    };
+    poll::until("the loss to be told", LIMIT, || Ok(!told().is_empty())).unwrap();
+    assert_eq!(told().len(), 1);
+    let loss = &told()[0];
+    assert_eq!(loss["at"], "critical");
+    assert!(loss["lost"].as_u64().unwrap() > 100, "{loss}");
+    // With the losses of a start that had to read a full ring first, if any, it is all there is.
+    poll::until("the kernel's number", LIMIT, || {
+        Ok(lost_by_kernel(&agent.metrics()?) == lost_as_told(&agent))
+    })
+    .unwrap();
+    assert!(agent.events("blind").unwrap().is_empty());
+
+    let all = lost_as_told(&agent);
+    assert_eq!(agent.kill().unwrap().code(), None);
+    agent.launch().unwrap();
+    let again = agent.events("loss").unwrap().into_iter().filter(|loss| loss["reason"] == reason).count();
+    assert_eq!(again, 1, "told again after a restart");
+    assert!(lost_as_told(&agent) >= all);
+    poll::until("the kernel's number", LIMIT, || {
+        Ok(lost_by_kernel(&agent.metrics()?) == lost_as_told(&agent))
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_term_signal_is_a_clean_end() {
+    let lab = Lab::start().unwrap();
+    let app =
+        ContainerSpec { run_as_user: Some(0), ..ContainerSpec::restricted("app", ["/bin/sleep", "1000"]) };
+    lab.run(&PodSpec::new("shop", "cart").container(app)).unwrap();
+    let mut agent = Agent::start(Some(&lab.socket())).unwrap();
+    let finding = agent.wait_finding("root is found", LIMIT, |finding| is_root(finding, "cart")).unwrap();
+    let status = agent.stop().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", agent.stderr());
+    let last = agent.findings().unwrap().pop().unwrap();
+    assert_eq!((&last["type"], &last["reason"]), (&"stop".into(), &"terminated".into()));
+
+    let state: Value =
+        serde_json::from_slice(&fs::read(agent.state_dir().join("findings.json")).unwrap()).unwrap();
+    let stored = state["findings"].as_array().unwrap();
+    assert!(stored.iter().any(|stored| stored["open"] == true && id_text(stored) == finding["id"].as_str()));
+    let links = pinned(agent.pins()).into_iter().filter(|name| name.starts_with("link_")).count();
+    assert_eq!(links, 7, "every hook stays attached");
+
+    agent.launch().unwrap();
+    assert_eq!(agent.events("blind").unwrap(), Vec::<Value>::new());
+    assert_eq!(agent.events("loss").unwrap(), Vec::<Value>::new());
+    poll::until("the second ready line", LIMIT, || Ok(agent.events("ready")?.len() == 2)).unwrap();
+    let told = agent.findings().unwrap().into_iter().filter(|line| line["id"] == finding["id"]).count();
+    assert_eq!(told, 1, "a restart is no news");
+}
+
+fn id_text(stored: &Value) -> Option<&str> {
+    stored["id"].as_str()
+}
+
+/// Names of all pins.
+fn pinned(dir: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            names.extend(pinned(&entry.path()));
+        } else {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names
+}
+
+#[test]
+fn a_second_agent_on_the_same_state_is_refused() {
+    let _lock = KernelLock::acquire().unwrap();
+    let agent = Agent::start_with([]).unwrap();
+    let out = Command::new("timeout")
+        .args(["--kill-after=5", "30"])
+        .arg(binary("kestrel-agent").unwrap())
+        .args(["run", "--listen", "off", "--state-dir"])
+        .arg(agent.state_dir())
+        .arg("--pin-dir")
+        .arg(agent.pins())
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(
+        said,
+        format!("kestrel-agent: another agent runs on the state directory {}\n", agent.state_dir().display())
+    );
+    // The first one is none the worse.
+    assert_eq!(agent.get("/readyz").unwrap().0, 200);
+}
+
+fn boottime_ns() -> u64 {
+    let uptime = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).unwrap();
+    Duration::from(uptime).as_nanos().try_into().unwrap()
+}
