@@ -61,13 +61,21 @@ fn exec_of_a_set_uid_program_is_held_against_init() {
 }
 
 #[test]
+fn nsenter_that_stays_in_its_own_cgroup() {
+    let (lab, agent, pod) = start("nsenter", ContainerSpec::restricted("app", SLEEP));
+    let app = &pod.containers[0];
+    let entered = Entered::start(&nsenter(app));
+    let pid = entered.program();
+    assert_ne!(proc::unified_cgroup(pid).unwrap(), app.cgroup);
+    check_only_entered(&lab, &agent, &pod, pid);
+}
+
+#[test]
 fn nsenter_that_joins_the_cgroup_too() {
     let (lab, agent, pod) = start("joined", ContainerSpec::restricted("app", SLEEP));
     let app = &pod.containers[0];
-    let script =
-        format!("echo $$ > {}/cgroup.procs && exec {}", cgroup(app).display(), nsenter(app).join(" "));
-    let entered = Entered::start(Command::new("/bin/sh").args(["-c", &script]));
-    let pid = entered.child("sleep");
+    let entered = Entered::start(&joining(app, nsenter(app)));
+    let pid = entered.program();
     assert_eq!(proc::unified_cgroup(pid).unwrap(), app.cgroup);
     check_only_entered(&lab, &agent, &pod, pid);
 }
@@ -76,9 +84,8 @@ fn nsenter_that_joins_the_cgroup_too() {
 fn nsenter_born_in_the_cgroup() {
     let (lab, agent, pod) = start("born", ContainerSpec::restricted("app", SLEEP));
     let app = &pod.containers[0];
-    let mut clone = Command::new(trigger("clone-into-cgroup").unwrap());
-    let entered = Entered::start(clone.arg(cgroup(app)).args(nsenter(app)));
-    let pid = entered.child("sleep");
+    let entered = Entered::start(&born(app, nsenter(app)));
+    let pid = entered.program();
     assert_eq!(proc::unified_cgroup(pid).unwrap(), app.cgroup);
     check_only_entered(&lab, &agent, &pod, pid);
 }
@@ -87,23 +94,33 @@ fn nsenter_born_in_the_cgroup() {
 fn a_program_of_the_host_born_in_the_cgroup() {
     let (lab, agent, pod) = start("foreign", ContainerSpec::restricted("app", SLEEP));
     let app = &pod.containers[0];
-    let mut clone = Command::new(trigger("clone-into-cgroup").unwrap());
-    let entered = Entered::start(clone.arg(cgroup(app)).args(SLEEP));
-    let pid = entered.child("sleep");
+    let entered = Entered::start(&born(app, SLEEP.map(str::to_owned).into()));
+    let pid = entered.program();
     assert_eq!(proc::unified_cgroup(pid).unwrap(), app.cgroup);
     let finding = check_only_entered(&lab, &agent, &pod, pid);
     assert!(finding["observed"].as_str().unwrap().contains("host's mount namespace"), "{finding:#}");
 }
 
 #[test]
-fn nsenter_that_stays_in_its_own_cgroup() {
-    let (lab, agent, pod) = start("nsenter", ContainerSpec::restricted("app", SLEEP));
-    let app = &pod.containers[0];
-    let [program, args @ ..] = &nsenter(app)[..] else { unreachable!("it has a name") };
-    let entered = Entered::start(Command::new(program).args(args));
-    let pid = entered.child("sleep");
-    assert_ne!(proc::unified_cgroup(pid).unwrap(), app.cgroup);
-    check_only_entered(&lab, &agent, &pod, pid);
+fn before_the_agent_was_there() {
+    let lab = Lab::start().unwrap();
+    let entries = ["nsenter", "joined", "born", "foreign"].map(|name| {
+        let app = ContainerSpec::restricted("app", SLEEP);
+        let pod = lab.run(&PodSpec::new("entered", name).container(app)).unwrap();
+        let app = &pod.containers[0];
+        let entered = Entered::start(&match name {
+            "nsenter" => nsenter(app),
+            "joined" => joining(app, nsenter(app)),
+            "born" => born(app, nsenter(app)),
+            _ => born(app, SLEEP.map(str::to_owned).into()),
+        });
+        let pid = entered.program();
+        (pod, entered, pid)
+    });
+    let agent = Agent::start(Some(&lab.socket())).unwrap();
+    for (pod, _entered, pid) in &entries {
+        check_only_entered(&lab, &agent, pod, *pid);
+    }
 }
 
 fn start(name: &str, app: ContainerSpec) -> (Lab, Agent, Pod) {
@@ -115,8 +132,20 @@ fn start(name: &str, app: ContainerSpec) -> (Lab, Agent, Pod) {
 
 fn nsenter(container: &Container) -> Vec<String> {
     let pid = container.pid.to_string();
-    let command = ["/usr/bin/nsenter", "-t", &pid, "-a"].into_iter().chain(SLEEP);
-    command.map(str::to_owned).collect()
+    ["/usr/bin/nsenter", "-t", &pid, "-a"].into_iter().chain(SLEEP).map(str::to_owned).collect()
+}
+
+/// Moves itself into the container's control group, then becomes the command.
+fn joining(container: &Container, command: Vec<String>) -> Vec<String> {
+    let script = r#"echo $$ > "$0"/cgroup.procs && exec "$@""#;
+    let head = ["/bin/sh", "-c", script, cgroup(container).to_str().unwrap()].map(str::to_owned);
+    head.into_iter().chain(command).collect()
+}
+
+/// The command is made in the container's control group, without a move.
+fn born(container: &Container, command: Vec<String>) -> Vec<String> {
+    let head = [trigger("clone-into-cgroup").unwrap(), cgroup(container)];
+    head.map(|path| path.to_str().unwrap().to_owned()).into_iter().chain(command).collect()
 }
 
 fn cgroup(container: &Container) -> PathBuf {
@@ -181,19 +210,19 @@ fn check_only_entered(lab: &Lab, agent: &Agent, pod: &Pod, pid: u32) -> Value {
     finding
 }
 
-/// A program and what it started, which do not outlive the test.
+/// A command and what it started, which do not outlive the test.
 struct Entered(Child);
 
 impl Entered {
-    fn start(command: &mut Command) -> Self {
-        Self(command.stdout(Stdio::null()).spawn().unwrap())
+    fn start(command: &[String]) -> Self {
+        Self(Command::new(&command[0]).args(&command[1..]).stdout(Stdio::null()).spawn().unwrap())
     }
 
-    /// The one of that name, among the program and its descendants.
-    fn child(&self, name: &str) -> u32 {
+    /// The process that the command leads to, once it is there.
+    fn program(&self) -> u32 {
         poll::until_some("the entered process", LIMIT, || {
             let mut all = self.all().into_iter();
-            Ok(all.find(|&pid| proc::comm(pid).is_ok_and(|comm| comm == name)))
+            Ok(all.find(|&pid| proc::comm(pid).is_ok_and(|comm| comm == "sleep")))
         })
         .unwrap()
     }

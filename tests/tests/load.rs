@@ -104,6 +104,8 @@ fn a_container_that_lives_five_milliseconds_is_not_missed() {
     let app = ContainerSpec { run_as_user: Some(0), ..ContainerSpec::restricted("app", ["/bin/short-life"]) };
     for n in 0..10 {
         let pod = lab.run(&PodSpec::new("short", &format!("life-{n}")).container(app.clone())).unwrap();
+        // Removed at once it might be killed before its program has begun.
+        poll::until("its end", LIMIT, || Ok(!lab.cri().info(&pod.containers[0].id)?.running)).unwrap();
         lab.cri().remove_pod(&pod.sandbox).unwrap();
         let is_it = |finding: &Value| {
             is_violation(finding) && is_on(finding, "run-as-non-root") && is_of(finding, &pod)

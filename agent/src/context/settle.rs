@@ -171,7 +171,9 @@ impl Context {
             // namespace the runtime's shim; only the latter cannot be told from an exec's.
             let from_outside = parent.is_some_and(|parent| match parent.container {
                 None => true,
-                Some(other) => other != key && self.containers.lies_in(key, other),
+                // A program of the host that lies in the container's cgroup.
+                Some(other) if other == key => parent.stage == Stage::Runtime,
+                Some(other) => self.containers.lies_in(key, other),
             });
             self.processes[slot].joined |= from_outside && !may_be_orphan;
             if before.1 == Stage::Runtime && !self.runs_own_image(slot) {
