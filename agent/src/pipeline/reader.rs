@@ -54,6 +54,7 @@ impl Reader {
         self.set_sleeping(false);
         for mut predecessor in predecessors {
             let end = predecessor.ring.produced();
+            pipeline.before_reading();
             predecessor.ring.drain(end, |bytes| pipeline.left_record(bytes));
             if let Err(error) = predecessor.remove() {
                 tracing::error!(%error, "cannot detach the programs of the agent before");
@@ -80,6 +81,7 @@ impl Reader {
         // What was there when the stop was asked for is still judged.
         self.round(&mut pipeline);
         pipeline.tick(boottime_ns());
+        pipeline.finish();
         pipeline
     }
 
@@ -89,8 +91,12 @@ impl Reader {
         let answers = pipeline.take_answers();
         let bulk_end = self.bulk.produced();
         let critical_end = self.critical.produced();
+        if self.critical.backlog() > 0 || self.bulk.backlog() > 0 {
+            pipeline.before_reading();
+        }
         let critical = self.critical.drain(critical_end, |bytes| pipeline.record(bytes));
         let bulk = self.bulk.drain(bulk_end, |bytes| pipeline.record(bytes));
+        pipeline.after_reading();
         answers + critical + bulk > 0
     }
 

@@ -112,6 +112,14 @@ pub(super) fn untold(lost: &[u64; RING_COUNT], progress: &Progress, now: Clock) 
         .collect()
 }
 
+/// The agent before was killed with something read and not told.
+pub(super) fn killed(from_ns: u64, to_ns: u64, telemetry: &Telemetry) -> Body {
+    let now = clock::now();
+    let (from, to) = (at(now, from_ns), at(now, to_ns));
+    note(telemetry, BlindReason::AgentDown, from, to);
+    Body::blind("the agent was killed before it had told what it read", from, to)
+}
+
 const fn ring_name(ring: u32) -> &'static str {
     if ring == RING_BULK { "bulk" } else { "critical" }
 }

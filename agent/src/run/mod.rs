@@ -44,7 +44,7 @@ use crate::{
         event::{Body, Origin},
         jsonl::JsonLines,
     },
-    pipeline::{Outlets, Parts, Pipeline, Reader, clock},
+    pipeline::{Outlets, Parts, Pipeline, Reader, Untold, clock},
     posture::{self, CONTROLS, Posture, store},
     source::SequenceCheck,
     telemetry::{Telemetry, label::Queue},
@@ -119,6 +119,11 @@ async fn start(config: Config) -> Result<()> {
     };
     let beat_ns = Arc::new(AtomicU64::new(clock::boottime_ns()));
     let sequence = SequenceCheck::new(programs.sequences.read()?);
+    let read_to_ns = match programs.progress.get()?.alive_ns {
+        alive_ns if programs.adopted && alive_ns != 0 => alive_ns,
+        _ => clock::boottime_ns(),
+    };
+    let (untold, untold_before) = Untold::open(&state.file("untold"), &boot.id, read_to_ns);
     let (losses, told) = Losses::start(
         how,
         programs.counters,
@@ -126,7 +131,8 @@ async fn start(config: Config) -> Result<()> {
         Arc::clone(&beat_ns),
         Arc::clone(&telemetry),
     )?;
-    for body in told.into_iter().chain(left_behind(&programs.predecessors)?) {
+    let untold_before = untold_before.map(|(from_ns, to_ns)| losses::killed(from_ns, to_ns, &telemetry));
+    for body in told.into_iter().chain(untold_before).chain(left_behind(&programs.predecessors)?) {
         tell(&notices, body).await;
     }
 
@@ -151,16 +157,19 @@ async fn start(config: Config) -> Result<()> {
     {
         telemetry.queues.capacity.of(queue).set(capacity as u64);
     }
-    let pipeline = Pipeline::new(Parts {
+    let outlets = Outlets::new(changes, names, cgroups, start_scan);
+    let told = Arc::clone(&outlets.told);
+    let mut pipeline = Pipeline::new(Parts {
         context: Context::new(limits, host.context),
         posture,
         telemetry: Arc::clone(&telemetry),
         messages: messages_in,
-        outlets: Outlets::new(changes, names, cgroups, start_scan),
+        outlets,
         sequence,
         boot_id: boot.id.clone(),
         proof: Some(proof),
     });
+    pipeline.leave_word(untold);
 
     let stop = Arc::new(AtomicBool::new(false));
     let reader = Reader {
@@ -205,6 +214,7 @@ async fn start(config: Config) -> Result<()> {
         events: config.findings.file.clone().map(JsonLines::new),
         messages: messages.clone(),
         telemetry: Arc::clone(&telemetry),
+        told,
         state_failing: false,
     };
     drop(messages);
@@ -230,12 +240,16 @@ async fn start(config: Config) -> Result<()> {
     tell(&notices, Body::Stop { reason: text.to_owned() }).await;
     drop(notices);
     tasks.shutdown().await;
-    if let (Ok(_), Ok(pipeline)) = (&reason, hot.await) {
+    if let (Ok(_), Ok(mut pipeline)) = (&reason, hot.await) {
         let snapshot = pipeline.snapshot();
+        let untold = pipeline.take_word();
         // With the pipeline its ends of the channels go, and the sink writes what is left.
         drop(pipeline);
         sink.await.context("the writer panicked")?;
         store::write(&state_file, &snapshot)?;
+        if let Some(mut untold) = untold {
+            untold.clear();
+        }
     }
     match reason {
         Ok(_) => Ok(()),

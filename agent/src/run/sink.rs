@@ -5,7 +5,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use crate::{
         jsonl::JsonLines,
         terminal::{self, Look},
     },
-    pipeline::Message,
+    pipeline::{Message, Told},
     posture::{Change, Snapshot, store},
     telemetry::{Telemetry, label::OutputDrop},
     time::Clock,
@@ -52,6 +52,8 @@ pub(super) struct Sink {
     pub(super) messages: mpsc::Sender<Message>,
     /// Counters.
     pub(super) telemetry: Arc<Telemetry>,
+    /// How far it is, for the hot loop.
+    pub(super) told: Arc<Told>,
     /// The last write of the state file failed.
     pub(super) state_failing: bool,
 }
@@ -76,11 +78,13 @@ impl Sink {
                         break;
                     }
                     self.store().await;
+                    let count = batch.len() as u64;
                     for change in batch.drain(..) {
                         show(&terminal::line(&change, look));
                         let event = Event::of_change(&self.origin, &change);
                         append(&mut self.events, &self.telemetry, &event);
                     }
+                    self.told.changes.fetch_add(count, Ordering::Release);
                 }
                 notice = notices.recv(), if notices_open => match notice {
                     Some(notice) => self.tell(&notice),
@@ -99,6 +103,9 @@ impl Sink {
         append(&mut self.events, &self.telemetry, &event);
         if let Some(text) = notice.body.sentence() {
             show(&format!("{}  {text}", notice.at.rfc3339().get(11..19).unwrap_or_default()));
+        }
+        if matches!(notice.body, Body::Ready { .. }) {
+            self.told.ready.store(true, Ordering::Release);
         }
     }
 
