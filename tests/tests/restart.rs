@@ -229,14 +229,17 @@ fn what_was_read_and_not_told_when_it_was_killed_is_named() {
     let mut agent = Agent::start(Some(&lab.socket())).unwrap();
     agent.kill().unwrap();
     let mut gone = Vec::new();
-    for round in 0..10 {
+    for round in 0..12 {
         let from = boottime_ns();
         let pod = lab.run(&short(&format!("short-{round}"))).unwrap();
         let to = boottime_ns();
         gone.push((pod.containers[0].id.clone(), from, to));
         // Nobody can name it any more, so its finding is held back for a while.
         lab.cri().remove_pod(&pod.sandbox).unwrap();
-        agent.launch().unwrap();
+        agent.spawn().unwrap();
+        // Killed as soon as it is up, as it reads, or when it is ready.
+        let page = ["/metrics", "/healthz", "/readyz"][round % 3];
+        poll::until(page, LIMIT, || Ok(agent.get(page).is_ok_and(|(code, _)| code == 200))).unwrap();
         agent.kill().unwrap();
     }
     agent.launch().unwrap();
@@ -368,6 +371,13 @@ fn a_ring_that_ran_full_while_no_agent_read_is_one_loss_of_the_exact_number() {
     assert!(agent.events("blind").unwrap().is_empty());
 
     let all = lost_as_told(&agent);
+    // Counters are read after what was told is known to be written.
+    let sampled = hook(&agent.metrics().unwrap(), "seen_runs", "sched_process_exec");
+    assert!(Command::new("/bin/true").status().unwrap().success());
+    poll::until("the next look at the counters", LIMIT, || {
+        Ok(hook(&agent.metrics()?, "seen_runs", "sched_process_exec") > sampled)
+    })
+    .unwrap();
     assert_eq!(agent.kill().unwrap().code(), None);
     agent.launch().unwrap();
     let again = agent.events("loss").unwrap().into_iter().filter(|loss| loss["reason"] == reason).count();

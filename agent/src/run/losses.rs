@@ -1,7 +1,8 @@
 //! What the rings had no room for, and when the agent was blind: named, counted, told once.
 //!
 //! The hooks' counters are exact and outlive the agent, and so does how much of them was told
-//! (`PROGRESS`). So a loss is told once whoever was there to see it.
+//! (`PROGRESS`), once it is written. So a loss is told once whoever was there to see it; twice only
+//! by an agent that was killed in between.
 
 use std::sync::{
     Arc,
@@ -23,6 +24,8 @@ pub(super) struct Losses {
     counters: Counters,
     progress: ProgressMap,
     told: [u64; RING_COUNT],
+    /// Of `told`, what is known to be written: the next agent tells the rest once more.
+    written: [u64; RING_COUNT],
     since: Clock,
     /// Boottime at which the hot loop last turned.
     beat_ns: Arc<AtomicU64>,
@@ -68,7 +71,15 @@ impl Losses {
                 now
             }
         };
-        let mut losses = Self { counters, progress, told: before.reported_lost, since, beat_ns, telemetry };
+        let mut losses = Self {
+            counters,
+            progress,
+            told: before.reported_lost,
+            written: before.reported_lost,
+            since,
+            beat_ns,
+            telemetry,
+        };
         told.extend(losses.look("ring full while no agent read it")?);
         Ok((losses, told))
     }
@@ -79,6 +90,20 @@ impl Losses {
     /// When the maps cannot be read.
     pub(super) fn sample(&mut self) -> Result<Vec<Body>, MapsError> {
         self.look("ring full")
+    }
+
+    /// All that was told so far is written.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub(super) fn written(&mut self) -> Result<(), MapsError> {
+        self.written = self.told;
+        self.leave_word()
+    }
+
+    fn leave_word(&mut self) -> Result<(), MapsError> {
+        let alive_ns = self.beat_ns.load(Ordering::Relaxed);
+        self.progress.set(Progress { alive_ns, reported_lost: self.written })
     }
 
     fn look(&mut self, reason: &'static str) -> Result<Vec<Body>, MapsError> {
@@ -94,8 +119,7 @@ impl Losses {
             }
         }
         self.since = now;
-        let alive_ns = self.beat_ns.load(Ordering::Relaxed);
-        self.progress.set(Progress { alive_ns, reported_lost: self.told })?;
+        self.leave_word()?;
         Ok(bodies)
     }
 }

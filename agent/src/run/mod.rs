@@ -119,11 +119,16 @@ async fn start(config: Config) -> Result<()> {
     };
     let beat_ns = Arc::new(AtomicU64::new(clock::boottime_ns()));
     let sequence = SequenceCheck::new(programs.sequences.read()?);
-    let read_to_ns = match programs.progress.get()?.alive_ns {
-        alive_ns if programs.adopted && alive_ns != 0 => alive_ns,
-        _ => clock::boottime_ns(),
+    let before_ns = match how {
+        Start::Adopted => Some(programs.progress.get()?.alive_ns).filter(|&alive_ns| alive_ns != 0),
+        Start::Attached { last_alive_ns } => last_alive_ns,
     };
-    let (untold, untold_before) = Untold::open(&state.file("untold"), &boot.id, read_to_ns);
+    let read_to_ns = before_ns.unwrap_or_else(clock::boottime_ns);
+    let (mut untold, untold_before) = Untold::open(&state.file("untold"), &boot.id, read_to_ns);
+    if before_ns.is_some() {
+        // What follows is to be told, and a start can be killed like any agent.
+        untold.reading(clock::boottime_ns());
+    }
     let (losses, told) = Losses::start(
         how,
         programs.counters,
@@ -356,13 +361,8 @@ async fn sample(
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         due.tick().await;
-        match losses.sample() {
-            Ok(bodies) => {
-                for body in bodies {
-                    tell(&notices, body).await;
-                }
-            }
-            Err(error) => tracing::error!(%error, "cannot read the hooks' counters"),
+        if let Err(error) = losses_told(&mut losses, &notices).await {
+            tracing::error!(%error, "cannot read the hooks' counters");
         }
         for (hook, misses) in recursion.read() {
             telemetry.hooks.recursion_misses.of(hook).set(misses);
@@ -371,9 +371,19 @@ async fn sample(
     }
 }
 
+async fn losses_told(losses: &mut Losses, notices: &mpsc::Sender<Notice>) -> Result<(), kernel::MapsError> {
+    for body in losses.sample()? {
+        tell(notices, body).await;
+    }
+    // Behind all of them, those of the start too.
+    let (written, is_written) = oneshot::channel();
+    let sent = notices.send(Notice::Mark(written)).await;
+    if sent.is_ok() && is_written.await.is_ok() { losses.written() } else { Ok(()) }
+}
+
 async fn tell(notices: &mpsc::Sender<Notice>, body: Body) {
     // The sink outlives whoever tells, except in a start that failed.
-    let _ = notices.send(Notice { at: clock::now(), body }).await;
+    let _ = notices.send(Notice::Tell { at: clock::now(), body }).await;
 }
 
 fn ready(telemetry: &Telemetry) -> Body {
