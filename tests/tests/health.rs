@@ -197,6 +197,7 @@ fn four_capabilities_are_enough() {
     // And again with what it pinned itself.
     agent.kill().unwrap();
     agent.launch().unwrap();
-    assert_eq!(agent.events("blind").unwrap(), Vec::<serde_json::Value>::new());
+    let gap = |blind: &serde_json::Value| blind["reason"] == "no program was attached";
+    assert!(!agent.events("blind").unwrap().iter().any(gap));
     assert!(agent.stop().unwrap().success());
 }

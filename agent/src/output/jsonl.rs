@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::PathBuf,
 };
 
@@ -63,10 +63,13 @@ impl JsonLines {
     pub fn append(&mut self, event: &Event<'_>) {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
-        if self.is_torn {
-            line.push(b'\n');
-        }
-        let result = event.write_line(&mut line).and_then(|()| self.write(&line));
+        let result = self.open_current().and_then(|()| {
+            if self.is_torn {
+                line.push(b'\n');
+            }
+            event.write_line(&mut line)?;
+            self.write(&line)
+        });
         self.line = line;
         match result {
             Ok(()) => {
@@ -93,7 +96,7 @@ impl JsonLines {
     }
 
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        let file = self.current()?;
+        let Some((file, _)) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
         let mut done = 0;
         while done < line.len() {
             match file.write(&line[done..]) {
@@ -111,25 +114,21 @@ impl JsonLines {
         error
     }
 
-    /// The file that is at the path now.
-    fn current(&mut self) -> io::Result<&mut File> {
+    /// Opens the file that is at the path now.
+    fn open_current(&mut self) -> io::Result<()> {
         let at_path = match fs::metadata(&self.path) {
             Ok(metadata) => Some((metadata.dev(), metadata.ino())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        if self.file.as_ref().is_some_and(|(_, identity)| Some(*identity) != at_path) {
+        if self.file.as_ref().is_none_or(|(_, identity)| Some(*identity) != at_path) {
             self.file = None;
-            self.is_torn = false;
+            let file = OpenOptions::new().create(true).append(true).read(true).open(&self.path)?;
+            let metadata = file.metadata()?;
+            self.is_torn = ends_torn(&file, &metadata);
+            self.file = Some((file, (metadata.dev(), metadata.ino())));
         }
-        match &mut self.file {
-            Some((file, _)) => Ok(file),
-            none => {
-                let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-                let metadata = file.metadata()?;
-                Ok(&mut none.insert((file, (metadata.dev(), metadata.ino()))).0)
-            }
-        }
+        Ok(())
     }
 
     /// Lines written since start.
@@ -143,6 +142,13 @@ impl JsonLines {
     pub const fn dropped(&self) -> Dropped {
         self.dropped
     }
+}
+
+/// Whether the last line has no end: its writer was killed, or the disk was full.
+fn ends_torn(file: &File, metadata: &fs::Metadata) -> bool {
+    let mut last = [b'\n'];
+    let end = metadata.len().checked_sub(1).filter(|_| metadata.is_file());
+    end.is_some_and(|end| file.read_exact_at(&mut last, end).is_ok() && last != *b"\n")
 }
 
 #[cfg(test)]
@@ -202,6 +208,21 @@ mod tests {
         lines.append(&stop(&origin));
         lines.append(&stop(&origin));
         assert_eq!(lines.dropped(), Dropped { no_space: 2, ..Dropped::default() });
+    }
+
+    #[test]
+    fn a_line_that_another_left_torn_stays_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        fs::write(&path, "{}\n{\"schema\":1,\"no").unwrap();
+        let origin = origin();
+        let mut lines = JsonLines::new(path.clone());
+        lines.append(&stop(&origin));
+        lines.append(&stop(&origin));
+        let text = fs::read_to_string(path).unwrap();
+        let parsed: Vec<_> =
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).collect();
+        assert_eq!(parsed, [true, false, true, true]);
     }
 
     #[test]

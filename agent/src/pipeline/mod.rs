@@ -7,6 +7,7 @@
 pub mod clock;
 mod outlet;
 mod reader;
+mod untold;
 
 use std::{
     sync::{Arc, mpsc::SyncSender},
@@ -19,6 +20,7 @@ use self::clock::Clocks;
 pub use self::{
     outlet::{CgroupQuestion, Outlets},
     reader::Reader,
+    untold::{Told, Untold},
 };
 use crate::{
     context::{Context, Effect, PendingReason, Process, ProcessId, SeccompAllow, Why, cgroupfs, cri, proc},
@@ -80,6 +82,7 @@ pub struct Pipeline {
     changes: Vec<Change>,
     /// When the gauges were last set.
     measured_ns: u64,
+    untold: Option<Untold>,
 }
 
 /// What a pipeline starts with.
@@ -119,7 +122,42 @@ impl Pipeline {
             proof,
             changes: Vec::with_capacity(64),
             measured_ns: 0,
+            untold: None,
         }
+    }
+
+    /// Leaves word in this file of what is read and not told.
+    pub fn leave_word(&mut self, untold: Untold) {
+        self.untold = Some(untold);
+    }
+
+    /// For whoever sees to it that the rest is told.
+    pub fn take_word(&mut self) -> Option<Untold> {
+        self.untold.take()
+    }
+
+    /// Records that came up to now are about to be read.
+    fn before_reading(&mut self) {
+        if let Some(untold) = &mut self.untold {
+            untold.reading(clock::boottime_ns());
+        }
+    }
+
+    fn after_reading(&mut self) {
+        let Some(untold) = &mut self.untold else { return };
+        let is_told = self.posture.is_told() && self.context.counts().waiting == 0 && self.outlets.are_told();
+        match (is_told, untold.is_set()) {
+            (true, true) => untold.clear(),
+            (false, false) => untold.reading(clock::boottime_ns()),
+            _ => {}
+        }
+    }
+
+    /// Tells what is held back; nothing follows.
+    fn finish(&mut self) {
+        let now = self.clocks.at(clock::boottime_ns());
+        self.posture.finish(now, &mut self.changes);
+        self.send_changes();
     }
 
     /// Takes a record of a ring.

@@ -7,10 +7,14 @@
 //! | cgroups to be found | dropped and counted; the rescan finds them |
 //! | finished scans | the receiver counts, it cannot be full |
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
 
 use tokio::sync::{mpsc, watch};
 
+use super::Told;
 use crate::{
     context::{ContainerKey, cri::Question},
     posture::{CONTROLS, Change, Posture, Verdict},
@@ -42,6 +46,9 @@ pub struct Outlets {
     pub cgroups: mpsc::Sender<CgroupQuestion>,
     /// Start scans done.
     pub start_scan: watch::Sender<bool>,
+    /// What came of the changes.
+    pub told: Arc<Told>,
+    sent: u64,
     backlog: VecDeque<Change>,
     /// Containers whose question found no room.
     pub(super) refused: Vec<ContainerKey>,
@@ -56,14 +63,23 @@ impl Outlets {
         cgroups: mpsc::Sender<CgroupQuestion>,
         start_scan: watch::Sender<bool>,
     ) -> Self {
-        Self { changes, names, cgroups, start_scan, backlog: VecDeque::new(), refused: Vec::new() }
+        Self {
+            changes,
+            names,
+            cgroups,
+            start_scan,
+            told: Arc::default(),
+            sent: 0,
+            backlog: VecDeque::new(),
+            refused: Vec::new(),
+        }
     }
 
     pub(super) fn send_changes(&mut self, changes: &mut Vec<Change>, telemetry: &Telemetry) {
         for change in changes.drain(..) {
             if self.backlog.is_empty() {
                 match self.changes.try_send(change) {
-                    Ok(()) => continue,
+                    Ok(()) => self.sent += 1,
                     Err(mpsc::error::TrySendError::Full(change)) => self.backlog.push_back(change),
                     Err(mpsc::error::TrySendError::Closed(_)) => {
                         telemetry.queues.dropped.of(Queue::Findings, QueueDrop::Closed).add(1);
@@ -83,7 +99,7 @@ impl Outlets {
     pub(super) fn retry(&mut self, telemetry: &Telemetry) {
         while let Some(change) = self.backlog.pop_front() {
             match self.changes.try_send(change) {
-                Ok(()) => {}
+                Ok(()) => self.sent += 1,
                 Err(mpsc::error::TrySendError::Full(change)) => {
                     self.backlog.push_front(change);
                     break;
@@ -97,6 +113,13 @@ impl Outlets {
         telemetry.queues.depth.of(Queue::Findings).set(queued as u64);
         let asked = self.names.max_capacity() - self.names.capacity();
         telemetry.queues.depth.of(Queue::CriRequests).set(asked as u64);
+    }
+
+    /// Whether all changes are on disk, and all that this start had to tell.
+    pub(super) fn are_told(&self) -> bool {
+        self.backlog.is_empty()
+            && self.told.changes.load(Ordering::Acquire) == self.sent
+            && self.told.ready.load(Ordering::Acquire)
     }
 
     /// Asks, unless the queue is full: then context has to ask again soon.

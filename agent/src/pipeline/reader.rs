@@ -53,6 +53,7 @@ impl Reader {
     pub fn run(mut self, mut pipeline: Pipeline, predecessors: Vec<Predecessor>) -> Pipeline {
         self.set_sleeping(false);
         for mut predecessor in predecessors {
+            pipeline.before_reading();
             for ring in &mut predecessor.rings {
                 let end = ring.produced();
                 ring.drain(end, |bytes| pipeline.left_record(bytes));
@@ -82,6 +83,7 @@ impl Reader {
         // What was there when the stop was asked for is still judged.
         self.round(&mut pipeline);
         pipeline.tick(boottime_ns());
+        pipeline.finish();
         pipeline
     }
 
@@ -91,8 +93,12 @@ impl Reader {
         let answers = pipeline.take_answers();
         let bulk_end = self.bulk.produced();
         let critical_end = self.critical.produced();
+        if self.critical.backlog() > 0 || self.bulk.backlog() > 0 {
+            pipeline.before_reading();
+        }
         let critical = self.critical.drain(critical_end, |bytes| pipeline.record(bytes));
         let bulk = self.bulk.drain(bulk_end, |bytes| pipeline.record(bytes));
+        pipeline.after_reading();
         answers + critical + bulk > 0
     }
 

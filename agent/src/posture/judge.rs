@@ -429,6 +429,18 @@ impl Posture {
         self.scanned_at = Some(now.boottime_ns);
     }
 
+    /// Whether every finding has been told, and the start scan is done. Cheap when nothing is due.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.scanned_at.is_some() && self.ledger.is_told()
+    }
+
+    /// Tells what is held back for a name: nobody waits for one any more.
+    pub fn finish(&mut self, now: Clock, changes: &mut Vec<Change>) {
+        self.ledger.release_held();
+        self.ledger.tick(now, changes);
+    }
+
     /// Deadlines and quiet times. Cheap when nothing is due; call it several times a second.
     pub fn tick(&mut self, now: Clock, changes: &mut Vec<Change>) {
         let today = now.date();

@@ -241,6 +241,22 @@ impl Ledger {
         self.next_due = 0;
     }
 
+    /// Whether no finding waits to be told.
+    pub(super) fn is_told(&self) -> bool {
+        // What is held is due at some time.
+        self.superseded.is_empty()
+            && (self.next_due == u64::MAX
+                || !self.findings.values().any(|finding| finding.stage == Stage::Held))
+    }
+
+    /// What is held is due at once.
+    pub(super) fn release_held(&mut self) {
+        for finding in self.findings.values_mut().filter(|finding| finding.stage == Stage::Held) {
+            finding.hold_until = 0;
+        }
+        self.next_due = 0;
+    }
+
     /// Asks for a look at the findings in the next tick.
     pub(super) fn wake(&mut self) {
         self.next_due = 0;

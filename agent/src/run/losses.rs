@@ -1,7 +1,8 @@
 //! What the rings had no room for, and when the agent was blind: named, counted, told once.
 //!
 //! The hooks' counters are exact and outlive the agent, and so does how much of them was told
-//! (`PROGRESS`). So a loss is told once whoever was there to see it.
+//! (`PROGRESS`), once it is written. So a loss is told once whoever was there to see it; twice only
+//! by an agent that was killed in between.
 
 use std::sync::{
     Arc,
@@ -29,6 +30,8 @@ pub(super) struct Losses {
     told: [u64; RING_COUNT],
     /// Runs that did not happen, per hook: tail calls that failed, and recursion misses.
     told_unrun: [u64; HOOKS],
+    /// Of `told`, what is known to be written: the next agent tells the rest once more.
+    written: [u64; RING_COUNT],
     since: Clock,
     /// Boottime at which the hot loop last turned.
     beat_ns: Arc<AtomicU64>,
@@ -77,9 +80,17 @@ impl Losses {
         };
         // What the programs missed before is in the metrics; when it was cannot be told any more.
         let told_unrun = unrun(&counters.read()?, &recursion);
-        let told_lost = before.reported_lost;
-        let mut losses =
-            Self { counters, progress, recursion, told: told_lost, told_unrun, since, beat_ns, telemetry };
+        let mut losses = Self {
+            counters,
+            progress,
+            recursion,
+            told: before.reported_lost,
+            told_unrun,
+            written: before.reported_lost,
+            since,
+            beat_ns,
+            telemetry,
+        };
         told.extend(losses.look("ring full while no agent read it")?);
         Ok((losses, told))
     }
@@ -90,6 +101,20 @@ impl Losses {
     /// When the maps cannot be read.
     pub(super) fn sample(&mut self) -> Result<Vec<Body>, MapsError> {
         self.look("ring full")
+    }
+
+    /// All that was told so far is written.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub(super) fn written(&mut self) -> Result<(), MapsError> {
+        self.written = self.told;
+        self.leave_word()
+    }
+
+    fn leave_word(&mut self) -> Result<(), MapsError> {
+        let alive_ns = self.beat_ns.load(Ordering::Relaxed);
+        self.progress.set(Progress { alive_ns, reported_lost: self.written })
     }
 
     fn look(&mut self, reason: &'static str) -> Result<Vec<Body>, MapsError> {
@@ -121,8 +146,7 @@ impl Losses {
             self.telemetry.hooks.recursion_misses.of(hook).set(misses);
         }
         self.since = now;
-        let alive_ns = self.beat_ns.load(Ordering::Relaxed);
-        self.progress.set(Progress { alive_ns, reported_lost: self.told })?;
+        self.leave_word()?;
         Ok(bodies)
     }
 }
@@ -145,6 +169,14 @@ pub(super) fn untold(lost: &[u64; RING_COUNT], progress: &Progress, now: Clock) 
             Body::loss(ring_name(ring), lost - told, "ring full before the programs were replaced", from, now)
         })
         .collect()
+}
+
+/// The agent before was killed with something read and not told.
+pub(super) fn killed(from_ns: u64, to_ns: u64, telemetry: &Telemetry) -> Body {
+    let now = clock::now();
+    let (from, to) = (at(now, from_ns), at(now, to_ns));
+    note(telemetry, BlindReason::Killed, from, to);
+    Body::blind("the agent was killed before it had told what it read", from, to)
 }
 
 const fn ring_name(ring: u32) -> &'static str {

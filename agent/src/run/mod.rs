@@ -44,7 +44,7 @@ use crate::{
         event::{Body, Origin},
         jsonl::JsonLines,
     },
-    pipeline::{Outlets, Parts, Pipeline, Reader, clock},
+    pipeline::{Outlets, Parts, Pipeline, Reader, Untold, clock},
     posture::{self, CONTROLS, Posture, store},
     source::SequenceCheck,
     telemetry::{
@@ -122,6 +122,16 @@ async fn start(config: Config) -> Result<()> {
     };
     let beat_ns = Arc::new(AtomicU64::new(clock::boottime_ns()));
     let sequence = SequenceCheck::new(programs.sequences.read()?);
+    let before_ns = match how {
+        Start::Adopted => Some(programs.progress.get()?.alive_ns).filter(|&alive_ns| alive_ns != 0),
+        Start::Attached { last_alive_ns } => last_alive_ns,
+    };
+    let read_to_ns = before_ns.unwrap_or_else(clock::boottime_ns);
+    let (mut untold, untold_before) = Untold::open(&state.file("untold"), &boot.id, read_to_ns);
+    if before_ns.is_some() {
+        // What follows is to be told, and a start can be killed like any agent.
+        untold.reading(clock::boottime_ns());
+    }
     let (losses, told) = Losses::start(
         how,
         programs.counters,
@@ -130,7 +140,8 @@ async fn start(config: Config) -> Result<()> {
         Arc::clone(&beat_ns),
         Arc::clone(&telemetry),
     )?;
-    for body in told.into_iter().chain(left_behind(&programs.predecessors)?) {
+    let untold_before = untold_before.map(|(from_ns, to_ns)| losses::killed(from_ns, to_ns, &telemetry));
+    for body in told.into_iter().chain(untold_before).chain(left_behind(&programs.predecessors)?) {
         tell(&notices, body).await;
     }
 
@@ -163,16 +174,19 @@ async fn start(config: Config) -> Result<()> {
     ] {
         telemetry.context.capacity.of(table).set(capacity as u64);
     }
-    let pipeline = Pipeline::new(Parts {
+    let outlets = Outlets::new(changes, names, cgroups, start_scan);
+    let told = Arc::clone(&outlets.told);
+    let mut pipeline = Pipeline::new(Parts {
         context: Context::new(limits, host.context),
         posture,
         telemetry: Arc::clone(&telemetry),
         messages: messages_in,
-        outlets: Outlets::new(changes, names, cgroups, start_scan),
+        outlets,
         sequence,
         boot_id: boot.id.clone(),
         proof: Some(proof),
     });
+    pipeline.leave_word(untold);
 
     let stop = Arc::new(AtomicBool::new(false));
     let reader = Reader {
@@ -211,6 +225,7 @@ async fn start(config: Config) -> Result<()> {
         events: config.findings.file.clone().map(JsonLines::new),
         messages: messages.clone(),
         telemetry: Arc::clone(&telemetry),
+        told,
         state_failing: false,
     };
     drop(messages);
@@ -240,12 +255,16 @@ async fn start(config: Config) -> Result<()> {
     tell(&notices, Body::Stop { reason: name.to_owned() }).await;
     drop(notices);
     tasks.shutdown().await;
-    let pipeline = hot.await.context("the hot loop panicked")?;
+    let mut pipeline = hot.await.context("the hot loop panicked")?;
     let snapshot = pipeline.snapshot();
+    let untold = pipeline.take_word();
     // With the pipeline its ends of the channels go, and the sink writes what is left.
     drop(pipeline);
     sink.await.context("the writer panicked")?;
     store::write(&state_file, &snapshot)?;
+    if let Some(mut untold) = untold {
+        untold.clear();
+    }
     Ok(())
 }
 
@@ -357,21 +376,26 @@ async fn sample(
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         due.tick().await;
-        match losses.sample() {
-            Ok(bodies) => {
-                for body in bodies {
-                    tell(&notices, body).await;
-                }
-            }
-            Err(error) => tracing::error!(%error, "cannot read the hooks' counters"),
+        if let Err(error) = losses_told(&mut losses, &notices).await {
+            tracing::error!(%error, "cannot read the hooks' counters");
         }
         alive.write(beat_ns.load(Ordering::Relaxed));
     }
 }
 
+async fn losses_told(losses: &mut Losses, notices: &mpsc::Sender<Notice>) -> Result<(), kernel::MapsError> {
+    for body in losses.sample()? {
+        tell(notices, body).await;
+    }
+    // Behind all of them, those of the start too.
+    let (written, is_written) = oneshot::channel();
+    let sent = notices.send(Notice::Mark(written)).await;
+    if sent.is_ok() && is_written.await.is_ok() { losses.written() } else { Ok(()) }
+}
+
 async fn tell(notices: &mpsc::Sender<Notice>, body: Body) {
     // The sink outlives whoever tells, except in a start that failed.
-    let _ = notices.send(Notice { at: clock::now(), body }).await;
+    let _ = notices.send(Notice::Tell { at: clock::now(), body }).await;
 }
 
 fn ready(telemetry: &Telemetry) -> Body {

@@ -5,7 +5,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use crate::{
         jsonl::{Dropped, JsonLines},
         terminal::{self, Look},
     },
-    pipeline::Message,
+    pipeline::{Message, Told},
     posture::{Change, Snapshot, store},
     telemetry::{Telemetry, label::OutputDrop},
     time::Clock,
@@ -32,12 +32,17 @@ const BATCH: usize = 256;
 const RENEW: Duration = Duration::from_secs(30);
 
 /// Something to tell that is no finding.
-#[derive(Clone, Debug)]
-pub(super) struct Notice {
-    /// When.
-    pub(super) at: Clock,
-    /// What.
-    pub(super) body: Body,
+#[derive(Debug)]
+pub(super) enum Notice {
+    /// An event.
+    Tell {
+        /// When.
+        at: Clock,
+        /// What.
+        body: Body,
+    },
+    /// Answered once all notices before it are written.
+    Mark(oneshot::Sender<()>),
 }
 
 /// The writing end of the agent.
@@ -52,6 +57,8 @@ pub(super) struct Sink {
     pub(super) messages: mpsc::Sender<Message>,
     /// Counters.
     pub(super) telemetry: Arc<Telemetry>,
+    /// How far it is, for the hot loop.
+    pub(super) told: Arc<Told>,
     /// The last write of the state file failed.
     pub(super) state_failing: bool,
 }
@@ -76,6 +83,7 @@ impl Sink {
                         break;
                     }
                     self.store().await;
+                    let count = batch.len() as u64;
                     for change in batch.drain(..) {
                         // What is exempt or cannot be told is listed in the event file.
                         if change.alert {
@@ -84,24 +92,37 @@ impl Sink {
                         let event = Event::of_change(&self.origin, &change);
                         append(&mut self.events, &self.telemetry, &event);
                     }
+                    self.told.changes.fetch_add(count, Ordering::Release);
                 }
                 notice = notices.recv(), if notices_open => match notice {
-                    Some(notice) => self.tell(&notice),
+                    Some(notice) => self.tell(notice),
                     None => notices_open = false,
                 },
                 _ = renew.tick() => self.store().await,
             }
         }
         while let Some(notice) = notices.recv().await {
-            self.tell(&notice);
+            self.tell(notice);
         }
     }
 
-    fn tell(&mut self, notice: &Notice) {
-        let event = Event::new(&self.origin, notice.at, notice.body.clone());
-        append(&mut self.events, &self.telemetry, &event);
-        if let Some(text) = notice.body.sentence() {
-            show(&format!("{}  {text}", notice.at.rfc3339().get(11..19).unwrap_or_default()));
+    fn tell(&mut self, notice: Notice) {
+        let (at, body) = match notice {
+            Notice::Tell { at, body } => (at, body),
+            Notice::Mark(written) => {
+                // Whoever asked may be gone.
+                let _ = written.send(());
+                return;
+            }
+        };
+        let text = body.sentence();
+        let is_ready = matches!(body, Body::Ready { .. });
+        append(&mut self.events, &self.telemetry, &Event::new(&self.origin, at, body));
+        if let Some(text) = text {
+            show(&format!("{}  {text}", at.rfc3339().get(11..19).unwrap_or_default()));
+        }
+        if is_ready {
+            self.told.ready.store(true, Ordering::Release);
         }
     }
 

@@ -185,6 +185,8 @@ labels! {
     BlindReason("reason") {
         /// No program was attached.
         Detached = "detached",
+        /// An agent was killed between reading and telling.
+        Killed = "killed",
     }
 }
 
