@@ -152,7 +152,7 @@ fn metrics_are_well_formed_and_know_no_workload() {
     }
 }
 
-/// What the manifest gives. `CAP_SYS_RESOURCE` is for kernels before 5.11, where maps count
+/// All that the agent is given. `CAP_SYS_RESOURCE` is for kernels before 5.11, where maps count
 /// against the locked-memory limit.
 const CAPABILITIES: [(&str, u32); 4] =
     [("dac_read_search", 2), ("sys_ptrace", 19), ("perfmon", 38), ("bpf", 39)];
