@@ -8,7 +8,9 @@ use agent_abi::{
 };
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_ringbuf_query},
+    helpers::generated::{
+        bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_ringbuf_query,
+    },
 };
 
 use crate::global::{BOOT, RINGS, Ring, SEQUENCES, frozen, settings};
@@ -30,7 +32,9 @@ pub enum Lane {
 pub fn under_pressure() -> bool {
     let Some(ring) = RINGS.get(RING_CRITICAL) else { return false };
     // SAFETY: a ring from the array of rings.
-    let used = unsafe { bpf_ringbuf_query(core::ptr::from_ref::<Ring>(ring).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA)) };
+    let used = unsafe {
+        bpf_ringbuf_query(core::ptr::from_ref::<Ring>(ring).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA))
+    };
     let size = u64::from(frozen(&BOOT.ring_bytes[RING_CRITICAL as usize]));
     used > size - size / 4
 }
@@ -111,4 +115,3 @@ fn wake_up() -> u64 {
     }
     u64::from(BPF_RB_NO_WAKEUP)
 }
-

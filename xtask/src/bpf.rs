@@ -11,21 +11,24 @@ use crate::{
 };
 
 const PACKAGE: &str = "agent-ebpf";
-const PROGRAM: &str = "bpfel-unknown-none/release/kestrel-ebpf";
+/// What is built, and the object's name below `bpf/` in the target folder: the agent's programs, and
+/// the empty ones that the benchmark holds them against.
+const OBJECTS: [(&str, &str); 2] = [("kestrel-ebpf", "kestrel.bpf.o"), ("kestrel-floor", "floor.bpf.o")];
 
-/// Compiles the kernel programs. The object is written only when it differs, so that the agent is not rebuilt for
+/// Compiles the kernel programs. An object is written only when it differs, so that the agent is not rebuilt for
 /// nothing.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     run(workspace, toolchain()?.build()).context("cannot compile the kernel programs")?;
-
-    let object = build_dir(workspace).join(PROGRAM);
-    let new = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
-    let path = workspace.bpf_object();
-    if fs::read(&path).ok().as_ref() != Some(&new) {
-        // The reader must never see half of it.
-        let partial = path.with_extension("partial");
-        fs::write(&partial, new)?;
-        fs::rename(&partial, &path)?;
+    for (program, name) in OBJECTS {
+        let object = build_dir(workspace).join("bpfel-unknown-none/release").join(program);
+        let new = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
+        let path = workspace.bpf_dir().join(name);
+        if fs::read(&path).ok().as_ref() != Some(&new) {
+            // The reader must never see half of it.
+            let partial = path.with_extension("partial");
+            fs::write(&partial, new)?;
+            fs::rename(&partial, &path)?;
+        }
     }
     Ok(())
 }

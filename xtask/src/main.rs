@@ -11,7 +11,7 @@ mod toolchain;
 mod up;
 mod workspace;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -70,9 +70,19 @@ fn run(task: Task) -> Result<ExitCode> {
             setup::run()?;
             bpf::build(&workspace)?;
             test::build_triggers(&workspace)?;
-            let mut bench = workspace.cargo("run");
-            bench.args(["--release", "-p", "kestrel-tests", "--bin", "bench", "--"]).args(args);
-            command::run(&mut bench)?;
+            command::run(workspace.cargo("build").args([
+                "--quiet",
+                "--release",
+                "-p",
+                "kestrel-agent",
+                "-p",
+                "kestrel-bench",
+            ]))?;
+            let status = Command::new(workspace.target.join("release/bench")).args(args).status()?;
+            return Ok(status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .map_or(ExitCode::FAILURE, ExitCode::from));
         }
     }
     Ok(ExitCode::SUCCESS)

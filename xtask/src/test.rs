@@ -128,7 +128,8 @@ fn test_files(package: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
+        // A file, or a folder with a main.rs.
+        if path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file() {
             let name = path.file_stem().context("a file has a name")?;
             names.push(name.to_string_lossy().into_owned());
         }

@@ -25,9 +25,9 @@ impl Workspace {
         Ok(Self { root, target })
     }
 
-    /// The compiled kernel programs.
-    pub(crate) fn bpf_object(&self) -> PathBuf {
-        self.target.join("bpf/kestrel.bpf.o")
+    /// Where the compiled kernel programs are.
+    pub(crate) fn bpf_dir(&self) -> PathBuf {
+        self.target.join("bpf")
     }
 
     /// A cargo command on the workspace.
@@ -37,7 +37,7 @@ impl Workspace {
         // The agent's build looks in target/ by itself; setting this always would rebuild it between
         // `cargo xtask` and plain cargo.
         if self.target != self.root.join("target") {
-            cargo.env("KESTREL_BPF_OBJECT", self.bpf_object());
+            cargo.env("KESTREL_BPF_OBJECT", self.bpf_dir().join("kestrel.bpf.o"));
         }
         cargo
     }

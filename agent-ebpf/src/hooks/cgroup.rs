@@ -23,7 +23,16 @@ fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: the helper returns the current task.
         let task = unsafe { bpf_get_current_task() };
         // SAFETY: the arguments of this tracepoint.
-        unsafe { report::<Probed>(counters, SmallSlot::CgroupMkdir, kind::CGROUP_MKDIR, ctx.arg(0), ctx.arg(1), task) }
+        unsafe {
+            report::<Probed>(
+                counters,
+                SmallSlot::CgroupMkdir,
+                kind::CGROUP_MKDIR,
+                ctx.arg(0),
+                ctx.arg(1),
+                task,
+            )
+        }
     })
 }
 
@@ -33,7 +42,16 @@ fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: the helper returns the current task.
         let task = unsafe { bpf_get_current_task() };
         // SAFETY: the arguments of this tracepoint.
-        unsafe { report::<Probed>(counters, SmallSlot::CgroupRmdir, kind::CGROUP_RMDIR, ctx.arg(0), ctx.arg(1), task) }
+        unsafe {
+            report::<Probed>(
+                counters,
+                SmallSlot::CgroupRmdir,
+                kind::CGROUP_RMDIR,
+                ctx.arg(0),
+                ctx.arg(1),
+                task,
+            )
+        }
     })
 }
 
@@ -42,14 +60,30 @@ fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     counted(Hook::CgroupAttach, |counters| {
         let task: u64 = ctx.arg(2);
         // SAFETY: the arguments of this tracepoint.
-        unsafe { report::<Typed>(counters, SmallSlot::CgroupAttach, kind::CGROUP_ATTACH, ctx.arg(0), ctx.arg(1), task) }
+        unsafe {
+            report::<Typed>(
+                counters,
+                SmallSlot::CgroupAttach,
+                kind::CGROUP_ATTACH,
+                ctx.arg(0),
+                ctx.arg(1),
+                task,
+            )
+        }
     })
 }
 
 /// # Safety
 /// `cgroup` is a pointer that the verifier knows, `task` one of the kind that `M` reads.
 #[inline(always)]
-unsafe fn report<M: Memory>(counters: &mut HookCounters, slot: SmallSlot, kind: u16, cgroup: u64, path: u64, task: u64) {
+unsafe fn report<M: Memory>(
+    counters: &mut HookCounters,
+    slot: SmallSlot,
+    kind: u16,
+    cgroup: u64,
+    path: u64,
+    task: u64,
+) {
     // SAFETY: as the caller's; the path has a fixed place in the small buffer.
     unsafe {
         let Some(hierarchy) = read::cgroup_in_hierarchy(cgroup) else {
@@ -62,7 +96,8 @@ unsafe fn report<M: Memory>(counters: &mut HookCounters, slot: SmallSlot, kind: 
         (*fixed).hierarchy = hierarchy;
         read::task_ref::<M>(task, &raw mut (*fixed).task);
         let start = size_of::<Cgroup>();
-        let len = bpf_probe_read_kernel_str(record.add(start).cast(), CGROUP_PATH_BYTES as u32, path as *const _);
+        let len =
+            bpf_probe_read_kernel_str(record.add(start).cast(), CGROUP_PATH_BYTES as u32, path as *const _);
         let len = if len > 0 { (len as usize - 1) & (CGROUP_PATH_BYTES - 1) } else { 0 };
         (*fixed).path = Span { offset: start as u16, len: len as u16 };
         ring::send(counters, record, Lane::Critical, kind, 0, start + len);

@@ -5,7 +5,9 @@ use agent_abi::{
     map::ABI_COMPAT,
     record::{Credentials, kind},
 };
-use aya_ebpf::{helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
+};
 
 use super::{
     counted,
@@ -84,5 +86,8 @@ fn changes_limits(option: u32) -> bool {
     const PR_SET_SECUREBITS: u32 = 28;
     const PR_SET_NO_NEW_PRIVS: u32 = 38;
     const PR_CAP_AMBIENT: u32 = 47;
-    matches!(option, PR_SET_SECCOMP | PR_CAPBSET_DROP | PR_SET_SECUREBITS | PR_SET_NO_NEW_PRIVS | PR_CAP_AMBIENT)
+    matches!(
+        option,
+        PR_SET_SECCOMP | PR_CAPBSET_DROP | PR_SET_SECUREBITS | PR_SET_NO_NEW_PRIVS | PR_CAP_AMBIENT
+    )
 }

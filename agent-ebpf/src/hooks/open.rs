@@ -59,5 +59,7 @@ fn sys_exit_open(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn by_agent() -> bool {
     // SAFETY: the helper has no arguments; a map value.
-    settings().is_some_and(|settings| unsafe { (bpf_get_current_pid_tgid() >> 32) as u32 == (*settings).agent_tgid })
+    settings().is_some_and(|settings| unsafe {
+        (bpf_get_current_pid_tgid() >> 32) as u32 == (*settings).agent_tgid
+    })
 }

@@ -2,7 +2,6 @@
 
 use agent_abi::{
     hook::Hook,
-
     record::{Exec, kind},
 };
 use aya_ebpf::helpers::generated::bpf_seq_write;
@@ -31,7 +30,9 @@ pub struct TaskIterator {
 #[unsafe(no_mangle)]
 fn task_scan(ctx: *mut TaskIterator) -> i32 {
     // SAFETY: the verifier knows the layout of the context and its pointers.
-    let (meta, task) = unsafe { (core::ptr::read_volatile(&raw const (*ctx).meta), core::ptr::read_volatile(&raw const (*ctx).task)) };
+    let (meta, task) = unsafe {
+        (core::ptr::read_volatile(&raw const (*ctx).meta), core::ptr::read_volatile(&raw const (*ctx).task))
+    };
     if task == 0 {
         return 0;
     }
@@ -80,7 +81,8 @@ unsafe fn differs_from_leader(task: u64) -> bool {
     // SAFETY: fields from the offset table.
     unsafe {
         let leader = Typed::read::<u64>(task, offset!(task_group_leader));
-        Typed::read::<u64>(task, offset!(task_real_cred)) != Typed::read::<u64>(leader, offset!(task_real_cred))
+        Typed::read::<u64>(task, offset!(task_real_cred))
+            != Typed::read::<u64>(leader, offset!(task_real_cred))
             || Typed::read::<u64>(task, offset!(task_atomic_flags)) & 1
                 != Typed::read::<u64>(leader, offset!(task_atomic_flags)) & 1
             || Typed::read::<u32>(task, offset!(task_seccomp_mode))

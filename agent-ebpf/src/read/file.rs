@@ -23,7 +23,14 @@ const ERROR_POINTERS: u64 = u64::MAX - 4095;
 /// # Safety
 /// `file` is a `file` pointer or 0, `out` lies in `record`, which is a large scratch buffer.
 #[inline(always)]
-pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, record: *mut u8, at: &mut usize, path: bool) {
+pub unsafe fn describe(
+    file: u64,
+    task_mount_ns: u64,
+    out: *mut FileRef,
+    record: *mut u8,
+    at: &mut usize,
+    path: bool,
+) {
     // SAFETY: as the caller's; every address is checked by the helper that reads it.
     unsafe {
         (*out).path = Span { offset: 0, len: 0 };
@@ -77,13 +84,20 @@ pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, record:
 /// # Safety
 /// `span` lies in `record`, which is a large scratch buffer. The addresses may be anything.
 #[inline(always)]
-pub unsafe fn append_path(vfsmount: u64, dentry: u64, span: *mut Span, record: *mut u8, at: &mut usize) -> bool {
+pub unsafe fn append_path(
+    vfsmount: u64,
+    dentry: u64,
+    span: *mut Span,
+    record: *mut u8,
+    at: &mut usize,
+) -> bool {
     // SAFETY: as the caller's.
     unsafe {
         (*span).offset = (*at & START_MASK) as u16;
         (*span).len = 0;
         let whole = walk(vfsmount, dentry, record, span) != 0;
-        *at = usize::from(read_volatile(&raw const (*span).offset)) + usize::from(read_volatile(&raw const (*span).len));
+        *at = usize::from(read_volatile(&raw const (*span).offset))
+            + usize::from(read_volatile(&raw const (*span).len));
         whole
     }
 }
@@ -121,11 +135,15 @@ unsafe fn walk(vfsmount: u64, dentry: u64, record: *mut u8, span: *mut Span) -> 
             if usize::from(len) > PATH_BYTES - COMPONENT_BYTES - 1 {
                 return 0;
             }
-            let position = (usize::from(read_volatile(&raw const (*span).offset)) + usize::from(len)) & START_MASK;
+            let position =
+                (usize::from(read_volatile(&raw const (*span).offset)) + usize::from(len)) & START_MASK;
             // Without a path (memfd), the name of the root is all there is.
             let text = pointer(dentry, offset!(dentry_name));
-            let bytes =
-                bpf_probe_read_kernel_str(record.add(position).cast(), (COMPONENT_BYTES + 1) as u32, text as *const _);
+            let bytes = bpf_probe_read_kernel_str(
+                record.add(position).cast(),
+                (COMPONENT_BYTES + 1) as u32,
+                text as *const _,
+            );
             if bytes <= 0 {
                 return 0;
             }

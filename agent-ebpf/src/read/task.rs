@@ -100,11 +100,8 @@ pub unsafe fn fill<M: Memory>(task: u64, out: *mut TaskState) {
         } else {
             M::read(task, offset!(task_seccomp_filter_count))
         };
-        (*out).login_uid = if offset!(task_loginuid) == ABSENT {
-            UNMAPPED
-        } else {
-            M::read(task, offset!(task_loginuid))
-        };
+        (*out).login_uid =
+            if offset!(task_loginuid) == ABSENT { UNMAPPED } else { M::read(task, offset!(task_loginuid)) };
         (*out).comm = probe(task + u64::from(offset!(task_comm)));
         credentials::<M>(task, out);
         namespaces::<M>(task, out);

@@ -43,7 +43,8 @@ fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
         hooks,
         rings,
         tables,
-        findings,
+        containers,
+        findings: _,
         blind,
     } = status;
     writeln!(out, "Node      {}", Inert(node))?;
@@ -77,8 +78,8 @@ fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
     }
     rows.write(out)?;
 
-    let mut rows = Rows::new("Findings", &["pass", "fail", "drift", "exempt", "unknown"]);
-    for row in findings {
+    let mut rows = Rows::new("Containers", &["pass", "fail", "drift", "exempt", "unknown"]);
+    for row in containers {
         rows.push(&row.control, &[row.pass, row.fail, row.drift, row.exempt, row.unknown]);
     }
     rows.write(out)?;
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
     use crate::{
         coverage::{CoverageReport, Support},
-        http::{FindingStatus, HookStatus, RingStatus, TableStatus},
+        http::{HookStatus, RingStatus, TableStatus, VerdictCounts},
         telemetry::BlindInterval,
     };
 
@@ -190,7 +191,8 @@ mod tests {
                 capacity: 32_768,
                 evicted: 0,
             }],
-            findings: vec![FindingStatus {
+            findings: Vec::new(),
+            containers: vec![VerdictCounts {
                 control: "no-new-privs".to_owned(),
                 pass: 12,
                 fail: 3,
@@ -203,7 +205,7 @@ mod tests {
                 last: vec![BlindInterval {
                     from_boottime_ms: 1000,
                     to_boottime_ms: 2500,
-                    reason: "agent_down".to_owned(),
+                    reason: "detached".to_owned(),
                 }],
             },
         };
@@ -225,10 +227,10 @@ Hook losses           lost  tail failed  recursion
   sched_process_exec     3            0          1
 Tables       entries  capacity  evicted
   processes        5     32768        0
-Findings        pass  fail  drift  exempt  unknown
+Containers      pass  fail  drift  exempt  unknown
   no-new-privs    12     3      0       1        0
 Blind     1.5 s since start
-  agent_down  1.0 s to 2.5 s after boot
+  detached  1.0 s to 2.5 s after boot
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

@@ -246,11 +246,11 @@ impl Config {
     ///
     /// # Errors
     /// The first that cannot hold, and its place.
-    pub fn exemptions(&self) -> Result<Exemptions, ConfigError> {
+    pub fn exemptions(&self) -> Result<Exemptions, Box<Mistake>> {
         let items = self.exemptions.iter().map(|item| item.value.clone());
         Exemptions::validate(items.collect()).map_err(|error| {
             let index = error.number().saturating_sub(1);
-            self.exemption_mistake(index, error.to_string()).into()
+            Box::new(self.exemption_mistake(index, error.to_string()))
         })
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Kept {
     pub(super) live: usize,
     /// Pid of its init as the runtime tells.
     pub(super) init_pid: Option<u32>,
+    /// Mount namespace of its init; 0: not known.
+    pub(super) mnt_ns: u32,
     /// When its names are to be asked for again; `None`: not.
     pub(super) ask_again_ns: Option<u64>,
     /// Its end was told.
@@ -49,6 +51,12 @@ pub(super) struct Containers {
 }
 
 impl Containers {
+    /// The live container whose mount namespace this is.
+    pub(super) fn by_mount_namespace(&self, mnt_ns: u32) -> Option<ContainerKey> {
+        let of_this = |kept: &&Kept| kept.mnt_ns == mnt_ns && !kept.container.gone;
+        (mnt_ns != 0).then(|| self.by_key.values().find(of_this))?.map(|kept| kept.container.key)
+    }
+
     pub(super) fn new(limit: usize) -> Self {
         Self {
             by_key: HashMap::new(),
@@ -127,6 +135,7 @@ impl Containers {
                 members: Chain::EMPTY,
                 live: 0,
                 init_pid: None,
+                mnt_ns: 0,
                 ask_again_ns: None,
                 gone_told: false,
             },

@@ -78,6 +78,8 @@ pub struct Context {
     pub(super) waiting: VecDeque<(u64, ProcessId)>,
     /// Order in which a scan is settled; kept for its room.
     pub(super) order: Vec<(ProcessId, u32)>,
+    /// Threads that a scan found to differ from their leaders, and when.
+    pub(super) threads: Vec<(TaskState, SeccompAllow, u64)>,
     /// When it was last looked whose names are to be asked for again.
     pub(super) asked_again_ns: u64,
     /// The newest boottime that was met.
@@ -97,6 +99,7 @@ impl Context {
             cgroups: Cgroups::new(cgroups),
             waiting: VecDeque::new(),
             order: Vec::new(),
+            threads: Vec::new(),
             asked_again_ns: 0,
             now_ns: 0,
             path: Vec::with_capacity(record::PATH_BYTES + record::COMPONENT_BYTES),

@@ -6,6 +6,10 @@
 //! that from which it came, by a file of its own mount namespace. What it makes from then on is
 //! workload too.
 //!
+//! `nsenter` and its like enter a container's namespaces and stay in their own cgroup. A process of
+//! no container that is in the mount namespace of one is a process of that one, entered
+//! ([`Context::enter_by_namespace`]).
+//!
 //! A process that stays outside is not thereby unseen: runc and crun leave the host's mount
 //! namespace within milliseconds. One that is still on it, or on a foreign image inside the
 //! container, after [`GRACE_NS`] is judged as entered. A runtime that runs from a sealed copy of
@@ -38,12 +42,13 @@ impl Context {
             let process = &self.processes[from].process;
             (process.container, process.origin, process.stage, process.left_container)
         };
-        let (joined, outside_mnt, unsettled) = {
+        let (joined, by_namespace, outside_mnt, unsettled) = {
             let it = &self.processes[from];
-            (it.joined, it.outside_mnt, it.unsettled)
+            (it.joined, it.by_namespace, it.outside_mnt, it.unsettled)
         };
         let it = &mut self.processes[slot];
         it.joined = joined;
+        it.by_namespace = by_namespace;
         it.outside_mnt = outside_mnt;
         it.unsettled = unsettled;
         let Some(key) = key.filter(|&key| self.containers.get(key).is_some()) else { return };
@@ -82,8 +87,10 @@ impl Context {
                 self.processes[slot].unsettled = false;
                 self.processes[slot].scanned = false;
                 self.processes.touch(slot, None);
+                self.enter_by_namespace(slot, now, effects);
             }
             (None, Some(new)) => self.join(slot, new, 0, now, effects),
+            (Some(_), None) if self.processes[slot].by_namespace => self.processes.touch(slot, current),
             (Some(old), Some(new)) if old == new => {
                 self.processes[slot].process.left_container = false;
                 self.processes.touch(slot, current);
@@ -111,6 +118,18 @@ impl Context {
                     effects(Effect::LeftContainer { process, container, into: path });
                 }
             }
+        }
+    }
+
+    /// Takes a process of no container into the one whose mount namespace it is in.
+    pub(super) fn enter_by_namespace(&mut self, slot: u32, now: u64, effects: &mut impl FnMut(Effect<'_>)) {
+        let mnt_ns = self.processes[slot].process.state.ns.mnt;
+        if mnt_ns == self.host.mnt_ns {
+            return;
+        }
+        if let Some(key) = self.containers.by_mount_namespace(mnt_ns) {
+            self.join(slot, key, 0, now, effects);
+            self.processes[slot].by_namespace = true;
         }
     }
 
@@ -154,6 +173,7 @@ impl Context {
         let it = &mut self.processes[slot];
         // Of one whose parent is not known, the scan says how it came.
         it.joined = !it.unsettled;
+        it.by_namespace = false;
         it.outside_mnt = outside_mnt;
         it.exec_since_joined = false;
         it.process.stage = Stage::Runtime;
@@ -214,6 +234,7 @@ impl Context {
         if !first {
             return;
         }
+        kept.mnt_ns = it.image_mnt;
         let (key, id) = (kept.container.key, it.process.id);
         if kept.container.init.replace(id).is_some_and(|known| known != id) {
             // Another was taken for it before the runtime told.

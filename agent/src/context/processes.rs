@@ -39,6 +39,8 @@ pub(super) struct Slot {
     pub(super) outside_mnt: u32,
     /// It, or the runtime's process that made it, came into the container from outside.
     pub(super) joined: bool,
+    /// It is in the container by its mount namespace alone; its cgroup is another's.
+    pub(super) by_namespace: bool,
     /// It replaced its image since it joined.
     pub(super) exec_since_joined: bool,
     /// Its parent was not known: the end of a scan decides how it came into its container.
@@ -76,6 +78,7 @@ impl Slot {
             state_ns: 0,
             outside_mnt: 0,
             joined: false,
+            by_namespace: false,
             exec_since_joined: false,
             unsettled: false,
             scanned: false,

@@ -14,13 +14,22 @@ use crate::decode::Exec;
 
 /// How far up a chain of parents is followed.
 const ANCESTORS: usize = 64;
+/// Threads that differ from their leader, of one scan.
+const THREADS: usize = 4096;
 
 impl Context {
     pub(super) fn scan(&mut self, exec: &Exec<'_>, effects: &mut impl FnMut(Effect<'_>)) {
         let record = exec.record;
         let (state, now) = (&record.state, record.header.boottime_ns);
-        // A thread's own credentials are told when they change; the scan is of leaders.
-        if state.flags & task_flag::KERNEL_THREAD != 0 || state.task.tid != state.task.tgid {
+        if state.flags & task_flag::KERNEL_THREAD != 0 {
+            return;
+        }
+        if state.task.tid != state.task.tgid {
+            // The iterator gives threads that differ from their leader. Where a workload makes
+            // more of them than fit, the others are told when they change.
+            if self.threads.len() < THREADS {
+                self.threads.push((*state, SeccompAllow::from_record(exec.seccomp_allow), now));
+            }
             return;
         }
         let Some(slot) = self.processes.find(ProcessId::of(&state.task)) else {
@@ -104,6 +113,37 @@ impl Context {
             self.settle(slot, effects);
         }
         self.order = order;
+        // Only now are the containers' mount namespaces known.
+        let now = self.now_ns;
+        for slot in 0..self.processes.used() {
+            let it = &self.processes[slot];
+            if it.life == Life::Live && it.process.container.is_none() {
+                self.enter_by_namespace(slot, now, effects);
+            }
+        }
+        self.judge_threads(effects);
+    }
+
+    /// Judges the threads that the scan found to differ from their leaders.
+    fn judge_threads(&mut self, effects: &mut impl FnMut(Effect<'_>)) {
+        for (state, seccomp_allow, now) in std::mem::take(&mut self.threads) {
+            let Some(slot) = self.processes.find_live(ProcessId::of(&state.task)) else { continue };
+            let process = &self.processes[slot].process;
+            let is_current = process.stage == Stage::Workload && process.state.exec_id == state.exec_id;
+            if !is_current || now < process.exec_ns {
+                continue;
+            }
+            if let Some(container) = process.container.and_then(|key| self.container(key)) {
+                let why = Why::Scan;
+                effects(Effect::Judge {
+                    process,
+                    container,
+                    state: &state,
+                    seccomp_allow: &seccomp_allow,
+                    why,
+                });
+            }
+        }
     }
 
     fn settle(&mut self, slot: u32, effects: &mut impl FnMut(Effect<'_>)) {
@@ -131,7 +171,9 @@ impl Context {
             // namespace the runtime's shim; only the latter cannot be told from an exec's.
             let from_outside = parent.is_some_and(|parent| match parent.container {
                 None => true,
-                Some(other) => other != key && self.containers.lies_in(key, other),
+                // A program of the host that lies in the container's cgroup.
+                Some(other) if other == key => parent.stage == Stage::Runtime,
+                Some(other) => self.containers.lies_in(key, other),
             });
             self.processes[slot].joined |= from_outside && !may_be_orphan;
             if before.1 == Stage::Runtime && !self.runs_own_image(slot) {
@@ -164,6 +206,9 @@ impl Context {
     pub(super) fn correct_init(&mut self, key: ContainerKey, init: ProcessId) {
         let Some(kept) = self.containers.get_mut(key) else { return };
         kept.container.init = Some(init);
+        if let Some(slot) = self.processes.find(init) {
+            kept.mnt_ns = self.processes[slot].image_mnt;
+        }
         let mut next = kept.members.first();
         while let Some(slot) = next {
             next = super::chain::Chain::after(&self.processes.members, slot);

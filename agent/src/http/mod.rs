@@ -7,7 +7,7 @@ mod status;
 
 pub use health::{Health, REQUIRED_HOOKS};
 pub use server::{HttpError, Pages, Server, ServerLimits};
-pub use status::{BlindStatus, FindingStatus, HookStatus, RingStatus, Status, TableStatus};
+pub use status::{BlindStatus, HookStatus, RingStatus, Status, TableStatus, VerdictCounts};
 
 #[cfg(test)]
 mod tests;

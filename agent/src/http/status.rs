@@ -7,7 +7,7 @@ use super::{Health, server::Pages};
 use crate::{
     coverage::CoverageReport,
     telemetry::{
-        BlindInterval, Telemetry,
+        BlindInterval, Cells, Named, Telemetry,
         label::{Label, Ring, Table, VerdictLabel},
     },
 };
@@ -35,8 +35,10 @@ pub struct Status {
     pub rings: Vec<RingStatus>,
     /// Per table.
     pub tables: Vec<TableStatus>,
-    /// Per control.
-    pub findings: Vec<FindingStatus>,
+    /// Containers by control and verdict.
+    pub containers: Vec<VerdictCounts>,
+    /// Findings by control and verdict.
+    pub findings: Vec<VerdictCounts>,
     /// Times in which the agent saw nothing.
     pub blind: BlindStatus,
 }
@@ -82,10 +84,10 @@ pub struct TableStatus {
     pub evicted: u64,
 }
 
-/// A control's findings by verdict.
+/// What a control says, by verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the verdicts")]
-pub struct FindingStatus {
+pub struct VerdictCounts {
     pub control: String,
     pub pass: u64,
     pub fail: u64,
@@ -118,7 +120,8 @@ impl Status {
             hooks: Hook::ALL.iter().map(|&hook| hook_status(telemetry, hook)).collect(),
             rings: Ring::ALL.iter().map(|&ring| ring_status(telemetry, ring)).collect(),
             tables: Table::ALL.iter().map(|&table| table_status(telemetry, table)).collect(),
-            findings: finding_status(telemetry),
+            containers: verdict_counts(&telemetry.posture.containers),
+            findings: verdict_counts(&telemetry.posture.findings),
             blind: BlindStatus {
                 total_seconds: telemetry.blind.total().as_secs_f64(),
                 last: telemetry.blind.last(),
@@ -162,8 +165,8 @@ fn table_status(telemetry: &Telemetry, table: Table) -> TableStatus {
     }
 }
 
-fn finding_status(telemetry: &Telemetry) -> Vec<FindingStatus> {
-    let row = |(control, cells): (&'static str, &crate::telemetry::Cells<VerdictLabel>)| FindingStatus {
+fn verdict_counts(named: &Named<VerdictLabel>) -> Vec<VerdictCounts> {
+    let row = |(control, cells): (&'static str, &Cells<VerdictLabel>)| VerdictCounts {
         control: control.to_owned(),
         pass: cells.of(VerdictLabel::Pass).get(),
         fail: cells.of(VerdictLabel::Fail).get(),
@@ -171,5 +174,5 @@ fn finding_status(telemetry: &Telemetry) -> Vec<FindingStatus> {
         exempt: cells.of(VerdictLabel::Exempt).get(),
         unknown: cells.of(VerdictLabel::Unknown).get(),
     };
-    telemetry.posture.findings.iter().map(row).collect()
+    named.iter().map(row).collect()
 }

@@ -9,7 +9,7 @@ use std::{
 
 use agent_abi::{
     hook::Hook,
-    map::{self, HANDLER_CREDENTIALS, HANDLER_OPEN, Progress},
+    map::{self, HANDLER_CREDENTIALS, HANDLER_OPEN, Progress, RING_COUNT},
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -128,8 +128,8 @@ pub fn detach(pin_dir: &Path) -> Result<(), PinError> {
 
 /// What another set of programs left unread.
 pub struct Predecessor {
-    /// Its critical ring.
-    pub ring: Ring,
+    /// Its critical and its bulk ring.
+    pub rings: [Ring; RING_COUNT],
     /// How far its reader came.
     pub progress: Progress,
     /// What its hooks counted.
@@ -139,10 +139,13 @@ pub struct Predecessor {
 
 impl Predecessor {
     fn open(generation: Generation) -> Result<Self, LoadError> {
-        let failed = |source| MapsError::Kernel { name: map::CRITICAL, source };
-        let data = MapData::from_pin(generation.map(map::CRITICAL)).map_err(failed)?;
+        let ring = |name| -> Result<Ring, LoadError> {
+            let failed = |source| MapsError::Kernel { name, source };
+            let data = MapData::from_pin(generation.map(name)).map_err(failed)?;
+            Ok(Ring::from_data(name, &data)?)
+        };
         Ok(Self {
-            ring: Ring::from_data(map::CRITICAL, &data)?,
+            rings: [ring(map::CRITICAL)?, ring(map::BULK)?],
             progress: ProgressMap::from_pin(&generation.map(map::PROGRESS))?.get()?,
             counters: Counters::from_pin(&generation.map(map::COUNTERS))?,
             generation,
@@ -310,9 +313,9 @@ impl Attached {
             return PinnedLink::from_pin(&pin).map(|_| ()).map_err(describe);
         }
         let program = load(object, self.program, self.tracepoint, types)?;
-        program.pin(generation.program(self.hook)).map_err(describe)?;
         let id = program.attach().map_err(describe)?;
         let link: FdLink = program.take_link(id).map_err(describe)?.into();
+        program.pin(generation.program(self.hook)).map_err(describe)?;
         // The pin keeps the hook attached when this process is gone.
         link.pin(pin).map(|_| ()).map_err(describe)
     }
@@ -330,11 +333,17 @@ impl Handler {
             return Ok(());
         }
         let program = load(object, self.program, "sys_exit", types)?;
-        program.pin(generation.program(self.hook)).map_err(describe)?;
         let fd = program.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::from)).map_err(describe)?;
         let handlers = object.map_mut(map::SYS_EXIT_HANDLERS).ok_or("the object has no handler array")?;
         let mut handlers: ProgramArray<_> = handlers.try_into().map_err(describe)?;
-        handlers.set(self.slot, &fd, 0).map_err(describe)
+        handlers.set(self.slot, &fd, 0).map_err(describe)?;
+        // Last: its pin says that the slot is filled.
+        let program: &mut BtfTracePoint = object
+            .program_mut(self.program)
+            .ok_or("the object has no such program")?
+            .try_into()
+            .map_err(describe)?;
+        program.pin(generation.program(self.hook)).map_err(describe)
     }
 }
 

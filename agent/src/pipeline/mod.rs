@@ -23,10 +23,10 @@ pub use self::{
     untold::{Told, Untold},
 };
 use crate::{
-    context::{Context, Effect, Process, ProcessId, SeccompAllow, Why, cgroupfs, cri, proc},
+    context::{Context, Effect, PendingReason, Process, ProcessId, SeccompAllow, Why, cgroupfs, cri, proc},
     decode::{Event, ImageSource, decode},
     kernel::prove::Observed,
-    posture::{Cause, Change, ContainerPosture, Judged, Posture, Snapshot},
+    posture::{Cause, Change, Judged, Posture, Snapshot},
     source::{AlignedRecord, SequenceCheck},
     telemetry::{
         Telemetry,
@@ -65,8 +65,6 @@ pub enum Message {
     },
     /// Asks for what is to outlive the agent.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// Asks for the verdicts on every container.
-    Inventory(oneshot::Sender<Vec<ContainerPosture>>),
 }
 
 /// Decode, context and posture.
@@ -207,6 +205,7 @@ impl Pipeline {
         let Self { context, posture, telemetry, outlets, changes, .. } = self;
         let mut stage = Stage { posture, telemetry, outlets, changes, now };
         context.apply(event, &mut |effect| stage.follow(&effect));
+        self.refuse_names();
         self.send_changes();
     }
 
@@ -215,6 +214,7 @@ impl Pipeline {
         self.clocks = Clocks::read();
         let now = self.clocks.at(boottime_ns);
         self.with_stage(now, |context, stage| context.tick(boottime_ns, &mut |effect| stage.follow(&effect)));
+        self.refuse_names();
         self.posture.tick(now, &mut self.changes);
         self.send_changes();
         self.outlets.retry(&self.telemetry);
@@ -279,8 +279,8 @@ impl Pipeline {
             }
             // Whoever asked may have given up.
             Message::Snapshot(answer) => drop(answer.send(self.posture.snapshot(&self.boot_id, now))),
-            Message::Inventory(answer) => drop(answer.send(self.posture.inventory())),
         }
+        self.refuse_names();
         self.send_changes();
     }
 
@@ -309,6 +309,14 @@ impl Pipeline {
         body(context, &mut Stage { posture, telemetry, outlets, changes, now });
     }
 
+    /// Tells context which containers it has to ask for again soon.
+    fn refuse_names(&mut self) {
+        while let Some(key) = self.outlets.refused.pop() {
+            // Only notes the reason: there is nothing to judge anew.
+            self.context.named(key, Err(PendingReason::QueueFull), &mut |_| {});
+        }
+    }
+
     fn send_changes(&mut self) {
         if !self.changes.is_empty() {
             self.outlets.send_changes(&mut self.changes, &self.telemetry);
@@ -328,8 +336,13 @@ impl Pipeline {
         evicted.of(Table::Containers).set(counts.container.evicted);
         evicted.of(Table::Cgroups).set(counts.cgroup.evicted);
         evicted.of(Table::Findings).set(self.posture.counters().findings_evicted);
-        self.telemetry.posture.judged.set(self.posture.counters().judged);
-        outlet::measure_findings(&self.posture, &self.telemetry);
+        let posture = self.posture.counters();
+        let refused = &self.telemetry.context.refused;
+        refused.of(Table::Containers).set(counts.container.refused + posture.containers_refused);
+        refused.of(Table::Processes).set(posture.tasks_refused);
+        refused.of(Table::Findings).set(posture.findings_refused);
+        self.telemetry.posture.judged.set(posture.judged);
+        outlet::measure_verdicts(&self.posture, &self.telemetry);
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Told;
 use crate::{
-    context::cri::Question,
+    context::{ContainerKey, cri::Question},
     posture::{CONTROLS, Change, Posture, Verdict},
     telemetry::{
         Telemetry,
@@ -50,6 +50,8 @@ pub struct Outlets {
     pub told: Arc<Told>,
     sent: u64,
     backlog: VecDeque<Change>,
+    /// Containers whose question found no room.
+    pub(super) refused: Vec<ContainerKey>,
 }
 
 impl Outlets {
@@ -61,7 +63,9 @@ impl Outlets {
         cgroups: mpsc::Sender<CgroupQuestion>,
         start_scan: watch::Sender<bool>,
     ) -> Self {
-        Self { changes, names, cgroups, start_scan, told: Arc::default(), sent: 0, backlog: VecDeque::new() }
+        let told = Arc::default();
+        let (backlog, refused) = (VecDeque::new(), Vec::new());
+        Self { changes, names, cgroups, start_scan, told, sent: 0, backlog, refused }
     }
 
     pub(super) fn send_changes(&mut self, changes: &mut Vec<Change>, telemetry: &Telemetry) {
@@ -111,9 +115,11 @@ impl Outlets {
             && self.told.ready.load(Ordering::Acquire)
     }
 
+    /// Asks, unless the queue is full: then context has to ask again soon.
     pub(super) fn ask_name(&mut self, question: Question, telemetry: &Telemetry) {
         if let Err(error) = self.names.try_send(question) {
             telemetry.queues.dropped.of(Queue::CriRequests, reason(&error)).add(1);
+            self.refused.push(question.key);
         }
     }
 
@@ -137,12 +143,16 @@ const fn reason<T>(error: &mpsc::error::TrySendError<T>) -> QueueDrop {
     }
 }
 
-/// Findings by control and verdict, as gauges.
-pub(super) fn measure_findings(posture: &Posture, telemetry: &Telemetry) {
-    for (control, by_verdict) in CONTROLS.iter().zip(posture.findings()) {
-        let Some(cells) = telemetry.posture.findings.of(control.slug) else { continue };
-        for verdict in Verdict::ALL {
-            cells.of(VerdictLabel::from(verdict)).set(by_verdict[verdict as usize]);
+/// Findings and containers by control and verdict, as gauges.
+pub(super) fn measure_verdicts(posture: &Posture, telemetry: &Telemetry) {
+    let gauges = &telemetry.posture;
+    for (summary, gauge) in [(posture.findings(), &gauges.findings), (posture.verdicts(), &gauges.containers)]
+    {
+        for (control, by_verdict) in CONTROLS.iter().zip(summary) {
+            let Some(cells) = gauge.of(control.slug) else { continue };
+            for verdict in Verdict::ALL {
+                cells.of(VerdictLabel::from(verdict)).set(by_verdict[verdict as usize]);
+            }
         }
     }
 }

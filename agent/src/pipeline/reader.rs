@@ -53,9 +53,11 @@ impl Reader {
     pub fn run(mut self, mut pipeline: Pipeline, predecessors: Vec<Predecessor>) -> Pipeline {
         self.set_sleeping(false);
         for mut predecessor in predecessors {
-            let end = predecessor.ring.produced();
             pipeline.before_reading();
-            predecessor.ring.drain(end, |bytes| pipeline.left_record(bytes));
+            for ring in &mut predecessor.rings {
+                let end = ring.produced();
+                ring.drain(end, |bytes| pipeline.left_record(bytes));
+            }
             if let Err(error) = predecessor.remove() {
                 tracing::error!(%error, "cannot detach the programs of the agent before");
             }

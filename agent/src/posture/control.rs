@@ -65,7 +65,7 @@ pub struct Requirements {
 }
 
 /// The hooks that show every task's state.
-pub(super) const TASK_HOOKS: &[Hook] = &[Hook::Exec, Hook::Credentials, Hook::TaskScan];
+pub(super) const TASK_HOOKS: &[Hook] = &[Hook::Fork, Hook::Exec, Hook::SysExit, Hook::Credentials];
 
 /// One thing that is to be true of every task of a container.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,10 @@ use super::{
     Change, ChangeKind, ControlId, Counters, FindingId, Resolution, Settings, Subject, Verdict,
     finding::{Finding, Stage},
 };
-use crate::{context::ContainerKey, time::Clock};
+use crate::{
+    context::{ContainerKey, PendingReason},
+    time::Clock,
+};
 
 /// What one container adds to a finding: tasks by verdict.
 pub(super) type Share = [u32; Verdict::ALL.len()];
@@ -112,6 +115,16 @@ impl Ledger {
             self.counters.findings_evicted += 1;
         }
         oldest.is_some()
+    }
+
+    /// There is another reason why the finding's container has no name.
+    pub(super) fn pends(&mut self, id: FindingId, reason: PendingReason) {
+        if let Some(finding) = self.findings.get_mut(&id)
+            && finding.pending.replace(reason) != Some(reason)
+        {
+            finding.dirty |= finding.stage == Stage::Open;
+            self.next_due = 0;
+        }
     }
 
     /// A container of the finding is gone.

@@ -49,6 +49,9 @@ impl Posture {
                     && entry.names.is_none()
                 {
                     entry.pending = Some(*reason);
+                    for id in entry.findings.iter().flatten() {
+                        self.ledger.pends(*id, *reason);
+                    }
                 }
                 return;
             }

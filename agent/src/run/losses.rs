@@ -9,10 +9,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use agent_abi::map::{Progress, RING_BULK, RING_COUNT};
+use agent_abi::{
+    hook::{HOOKS, Hook, HookCounters},
+    map::{Progress, RING_BULK, RING_COUNT},
+};
 
 use crate::{
-    kernel::{Counters, MapsError, ProgressMap},
+    kernel::{Counters, MapsError, ProgressMap, RecursionCounters},
     output::event::Body,
     pipeline::clock,
     telemetry::{Telemetry, label::BlindReason},
@@ -23,9 +26,12 @@ use crate::{
 pub(super) struct Losses {
     counters: Counters,
     progress: ProgressMap,
+    recursion: RecursionCounters,
     told: [u64; RING_COUNT],
     /// Of `told`, what is known to be written: the next agent tells the rest once more.
     written: [u64; RING_COUNT],
+    /// Runs that did not happen, per hook: tail calls that failed, and recursion misses.
+    told_unrun: [u64; HOOKS],
     since: Clock,
     /// Boottime at which the hot loop last turned.
     beat_ns: Arc<AtomicU64>,
@@ -54,6 +60,7 @@ impl Losses {
         start: Start,
         counters: Counters,
         progress: ProgressMap,
+        recursion: RecursionCounters,
         beat_ns: Arc<AtomicU64>,
         telemetry: Arc<Telemetry>,
     ) -> Result<(Self, Vec<Body>), MapsError> {
@@ -67,15 +74,19 @@ impl Losses {
             Start::Attached { last_alive_ns: Some(alive_ns) } => {
                 let from = at(now, alive_ns);
                 told.push(Body::blind("no program was attached", from, now));
-                note(&telemetry, BlindReason::HookDetached, from, now);
+                note(&telemetry, BlindReason::Detached, from, now);
                 now
             }
         };
+        // What the programs missed before is in the metrics; when it was cannot be told any more.
+        let told_unrun = unrun(&counters.read()?, &recursion);
         let mut losses = Self {
             counters,
             progress,
+            recursion,
             told: before.reported_lost,
             written: before.reported_lost,
+            told_unrun,
             since,
             beat_ns,
             telemetry,
@@ -118,10 +129,34 @@ impl Losses {
                 *told = lost;
             }
         }
+        let unrun = unrun(&sums, &self.recursion);
+        for (hook, (&count, told)) in Hook::ALL.into_iter().zip(unrun.iter().zip(&mut self.told_unrun)) {
+            if count > *told {
+                bodies.push(Body::loss(
+                    hook.name(),
+                    count - *told,
+                    "the kernel did not run the program",
+                    self.since,
+                    now,
+                ));
+                *told = count;
+            }
+        }
+        for (hook, misses) in self.recursion.read() {
+            self.telemetry.hooks.recursion_misses.of(hook).set(misses);
+        }
         self.since = now;
         self.leave_word()?;
         Ok(bodies)
     }
+}
+
+fn unrun(sums: &[HookCounters; HOOKS], recursion: &RecursionCounters) -> [u64; HOOKS] {
+    let mut unrun = sums.map(|counters| counters.tail_failed);
+    for (hook, misses) in recursion.read() {
+        unrun[hook as usize] += misses;
+    }
+    unrun
 }
 
 /// What the rings of other programs lost and nobody told.
@@ -140,7 +175,7 @@ pub(super) fn untold(lost: &[u64; RING_COUNT], progress: &Progress, now: Clock) 
 pub(super) fn killed(from_ns: u64, to_ns: u64, telemetry: &Telemetry) -> Body {
     let now = clock::now();
     let (from, to) = (at(now, from_ns), at(now, to_ns));
-    note(telemetry, BlindReason::AgentDown, from, to);
+    note(telemetry, BlindReason::Killed, from, to);
     Body::blind("the agent was killed before it had told what it read", from, to)
 }
 

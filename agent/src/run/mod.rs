@@ -47,7 +47,10 @@ use crate::{
     pipeline::{Outlets, Parts, Pipeline, Reader, Untold, clock},
     posture::{self, CONTROLS, Posture, store},
     source::SequenceCheck,
-    telemetry::{Telemetry, label::Queue},
+    telemetry::{
+        Telemetry,
+        label::{Queue, Table},
+    },
 };
 
 /// A hot loop that has not turned for so long is dead.
@@ -60,8 +63,8 @@ const MESSAGES: usize = 1024;
 const CHANGES: usize = 1024;
 /// Containers to be named, cgroups to be found.
 const QUESTIONS: usize = 1024;
-/// Losses and the like.
-const NOTICES: usize = 64;
+/// Losses and the like; at start the whole attach report, before anybody reads.
+const NOTICES: usize = 512;
 
 /// Runs until a signal, or until a part of the agent ends.
 ///
@@ -133,6 +136,7 @@ async fn start(config: Config) -> Result<()> {
         how,
         programs.counters,
         programs.progress,
+        programs.recursion,
         Arc::clone(&beat_ns),
         Arc::clone(&telemetry),
     )?;
@@ -161,6 +165,14 @@ async fn start(config: Config) -> Result<()> {
         [(Queue::Findings, CHANGES), (Queue::CriRequests, QUESTIONS), (Queue::CgroupRequests, QUESTIONS)]
     {
         telemetry.queues.capacity.of(queue).set(capacity as u64);
+    }
+    for (table, capacity) in [
+        (Table::Processes, config.limits.processes),
+        (Table::Containers, config.limits.containers),
+        (Table::Cgroups, config.limits.cgroups),
+        (Table::Findings, config.limits.findings),
+    ] {
+        telemetry.context.capacity.of(table).set(capacity as u64);
     }
     let outlets = Outlets::new(changes, names, cgroups, start_scan);
     let told = Arc::clone(&outlets.told);
@@ -196,7 +208,8 @@ async fn start(config: Config) -> Result<()> {
 
     tasks.spawn(naming::run(naming::settings(&config), names_out, messages.clone(), Arc::clone(&telemetry)));
     let (mounted_too, messages_too) = (mounted.clone(), messages.clone());
-    spawn_thread("cgroups", move || scan::find_cgroups(&mounted_too, cgroups_out, &messages_too))?;
+    let mut finding =
+        spawn_thread("cgroups", move || scan::find_cgroups(&mounted_too, cgroups_out, &messages_too))?;
     let scanner = Scanner {
         mounted,
         tasks: programs.scan,
@@ -204,15 +217,8 @@ async fn start(config: Config) -> Result<()> {
         telemetry: Arc::clone(&telemetry),
     };
     let every = config.scan.interval;
-    spawn_thread("scan", move || scanner.run(every))?;
-    tasks.spawn(sample(
-        losses,
-        alive,
-        programs.recursion,
-        notices.clone(),
-        Arc::clone(&telemetry),
-        Arc::clone(&beat_ns),
-    ));
+    let mut scanning = spawn_thread("scan", move || scanner.run(every))?;
+    tasks.spawn(sample(losses, alive, notices.clone(), Arc::clone(&beat_ns)));
     let sink = Sink {
         origin: Origin { node: config.node_name.clone(), boot_id: boot.id.clone() },
         state: state_file.clone(),
@@ -223,15 +229,16 @@ async fn start(config: Config) -> Result<()> {
         state_failing: false,
     };
     drop(messages);
-    let sink = tokio::spawn(sink.run(changes_out, notices_out));
+    let mut sink = spawn_sink(sink, changes_out, notices_out)?;
 
+    // Whoever ends before it is told to takes the agent down: half an agent is a blind one.
     let reason = loop {
         tokio::select! {
             name = signals.recv() => break Ok(name),
-            ended = &mut hot => break Err(match ended {
-                Ok(_) => "the hot loop ended",
-                Err(_) => "the hot loop panicked",
-            }),
+            _ = &mut hot => break Err("the hot loop ended"),
+            _ = &mut sink => break Err("the writer ended"),
+            _ = &mut scanning => break Err("the scanner ended"),
+            _ = &mut finding => break Err("the search for cgroups ended"),
             Some(_) = tasks.join_next() => break Err("a part of the agent ended"),
             Ok(()) = start_scan_done.changed() => {
                 health.start_scan_done();
@@ -241,25 +248,24 @@ async fn start(config: Config) -> Result<()> {
         }
     };
     stop.store(true, Ordering::Relaxed);
-    let text = reason.unwrap_or_else(|what| what);
-    tell(&notices, Body::Stop { reason: text.to_owned() }).await;
+    let name = match reason {
+        Ok(name) => name,
+        Err(what) => bail!(what),
+    };
+    tell(&notices, Body::Stop { reason: name.to_owned() }).await;
     drop(notices);
     tasks.shutdown().await;
-    if let (Ok(_), Ok(mut pipeline)) = (&reason, hot.await) {
-        let snapshot = pipeline.snapshot();
-        let untold = pipeline.take_word();
-        // With the pipeline its ends of the channels go, and the sink writes what is left.
-        drop(pipeline);
-        sink.await.context("the writer panicked")?;
-        store::write(&state_file, &snapshot)?;
-        if let Some(mut untold) = untold {
-            untold.clear();
-        }
+    let mut pipeline = hot.await.context("the hot loop panicked")?;
+    let snapshot = pipeline.snapshot();
+    let untold = pipeline.take_word();
+    // With the pipeline its ends of the channels go, and the sink writes what is left.
+    drop(pipeline);
+    sink.await.context("the writer panicked")?;
+    store::write(&state_file, &snapshot)?;
+    if let Some(mut untold) = untold {
+        untold.clear();
     }
-    match reason {
-        Ok(_) => Ok(()),
-        Err(what) => bail!(what),
-    }
+    Ok(())
 }
 
 struct Signals {
@@ -336,25 +342,34 @@ fn spawn_hot(
     pipeline: Pipeline,
     predecessors: Vec<Predecessor>,
 ) -> Result<oneshot::Receiver<Pipeline>> {
-    let (ended, end) = oneshot::channel();
-    spawn_thread("hot", move || {
-        let pipeline = reader.run(pipeline, predecessors);
-        drop(ended.send(pipeline));
-    })?;
-    Ok(end)
+    spawn_thread("hot", move || reader.run(pipeline, predecessors))
 }
 
-fn spawn_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+/// A thread of its own: files and the terminal may block, and nobody else may wait for them.
+fn spawn_sink(
+    sink: Sink,
+    changes: mpsc::Receiver<posture::Change>,
+    notices: mpsc::Receiver<Notice>,
+) -> Result<oneshot::Receiver<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    spawn_thread("sink", move || runtime.block_on(sink.run(changes, notices)))
+}
+
+/// The receiver has the thread's result, or an error when it panicked.
+fn spawn_thread<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<oneshot::Receiver<T>> {
+    let (ended, end) = oneshot::channel();
+    let body = move || drop(ended.send(body()));
     thread::Builder::new().name(name.to_owned()).spawn(body).context("cannot start a thread")?;
-    Ok(())
+    Ok(end)
 }
 
 async fn sample(
     mut losses: Losses,
     alive: AliveFile,
-    recursion: kernel::RecursionCounters,
     notices: mpsc::Sender<Notice>,
-    telemetry: Arc<Telemetry>,
     beat_ns: Arc<AtomicU64>,
 ) {
     let mut due = tokio::time::interval(SAMPLE);
@@ -363,9 +378,6 @@ async fn sample(
         due.tick().await;
         if let Err(error) = losses_told(&mut losses, &notices).await {
             tracing::error!(%error, "cannot read the hooks' counters");
-        }
-        for (hook, misses) in recursion.read() {
-            telemetry.hooks.recursion_misses.of(hook).set(misses);
         }
         alive.write(beat_ns.load(Ordering::Relaxed));
     }
@@ -387,7 +399,6 @@ async fn tell(notices: &mpsc::Sender<Notice>, body: Body) {
 }
 
 fn ready(telemetry: &Telemetry) -> Body {
-    use crate::telemetry::label::Table;
     let entries = &telemetry.context.entries;
     Body::Ready {
         containers: entries.of(Table::Containers).get(),

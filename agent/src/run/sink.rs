@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     output::{
         event::{Body, Event, Origin},
-        jsonl::JsonLines,
+        jsonl::{Dropped, JsonLines},
         terminal::{self, Look},
     },
     pipeline::{Message, Told},
@@ -85,7 +85,10 @@ impl Sink {
                     self.store().await;
                     let count = batch.len() as u64;
                     for change in batch.drain(..) {
-                        show(&terminal::line(&change, look));
+                        // What is exempt or cannot be told is listed in the event file.
+                        if change.alert {
+                            show(&terminal::line(&change, look));
+                        }
                         let event = Event::of_change(&self.origin, &change);
                         append(&mut self.events, &self.telemetry, &event);
                     }
@@ -156,7 +159,11 @@ fn append(events: &mut Option<JsonLines>, telemetry: &Telemetry, event: &Event<'
     let Some(events) = events else { return };
     events.append(event);
     telemetry.output.written.set(events.written());
-    telemetry.output.dropped.of(OutputDrop::Io).set(events.dropped().total());
+    let Dropped { no_space, read_only, other } = events.dropped();
+    let dropped = &telemetry.output.dropped;
+    dropped.of(OutputDrop::NoSpace).set(no_space);
+    dropped.of(OutputDrop::ReadOnly).set(read_only);
+    dropped.of(OutputDrop::Other).set(other);
 }
 
 /// Nobody may be there to see it any more; the event file is what counts.

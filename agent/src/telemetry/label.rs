@@ -115,8 +115,6 @@ labels! {
         Ok = "ok",
         /// The runtime does not know the id.
         NotFound = "not_found",
-        /// No answer in time.
-        Timeout = "timeout",
         /// The socket is not there or refuses.
         Unavailable = "unavailable",
         /// Answered with an error, or with something that cannot be read.
@@ -143,12 +141,12 @@ labels! {
 
     /// Why a line was not written.
     OutputDrop("reason") {
-        /// The write failed.
-        Io = "io",
-        /// The writer was too far behind.
-        Full = "full",
-        /// The line was longer than allowed.
-        TooLong = "too_long",
+        /// No space or quota left.
+        NoSpace = "no_space",
+        /// The file system is read-only.
+        ReadOnly = "read_only",
+        /// Anything else.
+        Other = "other",
     }
 
     /// Which scan.
@@ -185,12 +183,10 @@ labels! {
 
     /// Why the agent saw nothing for a while.
     BlindReason("reason") {
-        /// It did not run.
-        AgentDown = "agent_down",
-        /// The hot loop did not run.
-        HotLoopSilent = "hot_loop_silent",
-        /// A hook was not attached.
-        HookDetached = "hook_detached",
+        /// The agent before was killed with something read and not told.
+        Killed = "killed",
+        /// No program was attached.
+        Detached = "detached",
     }
 }
 

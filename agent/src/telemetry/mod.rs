@@ -128,6 +128,8 @@ pub struct Context {
     pub capacity: Cells<Table>,
     /// Entries that had to go because the table was full.
     pub evicted: Cells<Table>,
+    /// What found no room in the table, and is not watched.
+    pub refused: Cells<Table>,
     /// Scans done.
     pub scans: Cells<ScanKind>,
     scan_last_us: Cells<ScanKind>,
@@ -153,6 +155,8 @@ pub struct Cri {
 pub struct Posture {
     /// Events that were judged.
     pub judged: Cell,
+    /// Containers now, by control and verdict.
+    pub containers: Named<VerdictLabel>,
     /// Findings now, by control and verdict.
     pub findings: Named<VerdictLabel>,
     /// From the exec in the kernel to its verdict.
@@ -227,6 +231,7 @@ impl Telemetry {
             cri: Cri::default(),
             posture: Posture {
                 judged: Cell::default(),
+                containers: Named::new(controls),
                 findings: Named::new(controls),
                 latency: Latency::default(),
             },

@@ -106,7 +106,7 @@ impl Page<'_> {
     }
 
     fn context(&mut self, context: &Context) -> fmt::Result {
-        let Context { events, entries, capacity, evicted, scans, scan_last_us } = context;
+        let Context { events, entries, capacity, evicted, refused, scans, scan_last_us } = context;
         self.counter("kestrel_context_events", "Events that reached context", events)?;
         self.gauge("kestrel_context_table_entries", "Entries in the table", entries)?;
         self.gauge("kestrel_context_table_capacity_entries", "Most entries of the table", capacity)?;
@@ -114,6 +114,11 @@ impl Page<'_> {
             "kestrel_context_table_evicted_entries",
             "Entries that had to go because the table was full",
             evicted,
+        )?;
+        self.counter(
+            "kestrel_context_table_refused_entries",
+            "What found no room and is not watched",
+            refused,
         )?;
         self.counter("kestrel_scan_runs", "Scans of all tasks", scans)?;
         self.scaled_gauge("kestrel_scan_duration_seconds", "How long the last scan took", scan_last_us, 1e6)
@@ -125,8 +130,9 @@ impl Page<'_> {
     }
 
     fn posture(&mut self, posture: &Posture) -> fmt::Result {
-        let Posture { judged, findings, latency } = posture;
+        let Posture { judged, containers, findings, latency } = posture;
         self.single("kestrel_posture_judged_events", "Events that were judged", judged)?;
+        self.named("kestrel_posture_containers", "Containers by control and verdict", "control", containers)?;
         self.named("kestrel_posture_findings", "Findings by control and verdict", "control", findings)?;
         self.latency("kestrel_verdict_latency_seconds", "From exec in the kernel to its verdict", latency)
     }

@@ -37,10 +37,12 @@ fn every_series_is_there_at_zero() {
         ("kestrel_context_table_entries{", Table::ALL.len()),
         ("kestrel_context_table_capacity_entries{", Table::ALL.len()),
         ("kestrel_context_table_evicted_entries_total{", Table::ALL.len()),
+        ("kestrel_context_table_refused_entries_total{", Table::ALL.len()),
         ("kestrel_scan_runs_total{", ScanKind::ALL.len()),
         ("kestrel_scan_duration_seconds{", ScanKind::ALL.len()),
         ("kestrel_cri_requests_total{", CriResult::ALL.len()),
         ("kestrel_posture_judged_events_total", 1),
+        ("kestrel_posture_containers{", CONTROLS.len() * VerdictLabel::ALL.len()),
         ("kestrel_posture_findings{", CONTROLS.len() * VerdictLabel::ALL.len()),
         ("kestrel_verdict_latency_seconds_bucket{", 14),
         ("kestrel_verdict_latency_seconds_sum", 1),
@@ -117,7 +119,7 @@ fn numbers_reach_the_page() {
     telemetry.posture.latency.observe(Duration::from_micros(100));
     telemetry.posture.latency.observe(Duration::from_micros(101));
     telemetry.posture.latency.observe(Duration::from_secs(9));
-    telemetry.blind.note(Duration::from_secs(1), Duration::from_millis(2500), label::BlindReason::AgentDown);
+    telemetry.blind.note(Duration::from_secs(1), Duration::from_millis(2500), label::BlindReason::Detached);
     telemetry.context.scan(ScanKind::Start, Duration::from_millis(2));
     let text = telemetry.render();
     for line in [
@@ -130,7 +132,7 @@ fn numbers_reach_the_page() {
         r#"kestrel_verdict_latency_seconds_bucket{le="0.00025"} 2"#,
         r#"kestrel_verdict_latency_seconds_bucket{le="1.0"} 2"#,
         r#"kestrel_verdict_latency_seconds_bucket{le="+Inf"} 3"#,
-        r#"kestrel_blind_seconds_total{reason="agent_down"} 1.5"#,
+        r#"kestrel_blind_seconds_total{reason="detached"} 1.5"#,
         r#"kestrel_scan_duration_seconds{scan="start"} 0.002"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
@@ -142,7 +144,7 @@ fn blind_intervals_are_bounded() {
     let blind = Blind::default();
     for second in 0..100 {
         let from = Duration::from_secs(second);
-        blind.note(from, from + Duration::from_secs(1), label::BlindReason::HotLoopSilent);
+        blind.note(from, from + Duration::from_secs(1), label::BlindReason::Detached);
     }
     assert_eq!(blind.total(), Duration::from_secs(100));
     let last = blind.last();

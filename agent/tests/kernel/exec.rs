@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -243,4 +244,65 @@ fn a_task_without_a_filter_has_no_bitmap() {
             true
         }
     });
+}
+
+/// An overlay with one program in its lower and one in its upper layer, unmounted at the end.
+struct Overlay {
+    merged: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Overlay {
+    fn mount() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |name: &str| folder.path().join(name);
+        for name in ["lower", "upper", "work", "merged"] {
+            std::fs::create_dir(part(name)).unwrap();
+        }
+        std::fs::copy("/bin/true", part("lower").join("of-the-image")).unwrap();
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            part("lower").display(),
+            part("upper").display(),
+            part("work").display()
+        );
+        let mounted = Command::new("mount")
+            .args(["-t", "overlay", "overlay", "-o", &options])
+            .arg(part("merged"))
+            .status();
+        assert!(mounted.unwrap().success());
+        let overlay = Self { merged: part("merged"), _folder: folder };
+        std::fs::copy("/bin/true", overlay.merged.join("dropped")).unwrap();
+        overlay
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        assert!(Command::new("umount").arg(&self.merged).status().unwrap().success());
+    }
+}
+
+#[test]
+fn a_program_in_the_writable_layer_is_told_from_one_of_the_image() {
+    let overlay = Overlay::mount();
+    let mut loaded = Loaded::new(RINGS, Streams::default());
+    for (name, layer) in [("of-the-image", 0), ("dropped", file_flag::UPPER_LAYER)] {
+        let path = overlay.merged.join(name);
+        let mut child = Command::new(&path).spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        loaded.until(|event| {
+            let Event::Exec(exec) = event else { return false };
+            exec.record.state.task.tgid == pid && {
+                let flags = exec.record.exe.flags;
+                assert_ne!(flags & file_flag::OVERLAY, 0, "{name}");
+                assert_eq!(flags & file_flag::UPPER_LAYER, layer, "{name}");
+                let mut exe = Vec::new();
+                exec.exe.write_to(&mut exe);
+                assert_eq!(exe, path.as_os_str().as_encoded_bytes());
+                true
+            }
+        });
+    }
 }

@@ -51,8 +51,9 @@ fn other_settings_replace_the_programs_and_leave_what_they_had() {
     assert_eq!(predecessors.len(), 1);
     let mut predecessor = predecessors.remove(0);
     let mut seen = false;
-    let end = predecessor.ring.produced();
-    predecessor.ring.drain(end, |bytes| {
+    let [critical, _] = &mut predecessor.rings;
+    let end = critical.produced();
+    critical.drain(end, |bytes| {
         if let Ok(Event::Exec(exec)) = kestrel_agent::decode::decode(bytes) {
             seen = seen || exec.record.state.task.tgid == before;
         }

@@ -200,9 +200,11 @@ impl Agent {
         Ok(body)
     }
 
-    /// The sum of a metric over its label sets.
+    /// The sum of a metric over its label sets. It is an error if there is none.
     pub fn metric(&self, name: &str) -> Result<f64> {
-        Ok(metric(&self.metrics()?, name))
+        let text = self.metrics()?;
+        ensure!(text.lines().any(|line| line.starts_with(name)), "there is no metric {name}");
+        Ok(metric(&text, name))
     }
 
     /// One HTTP request: status code and body.

@@ -89,6 +89,7 @@ pub fn demo(profiles: &Path) -> Result<Vec<DemoPod>> {
             spec: PodSpec::new("kube-system", "node-tuner-7h2vd")
                 .label("app", "node-tuner")
                 .label("controller-revision-hash", "6b9c5d8f7")
+                .label("pod-template-generation", "1")
                 .container(ContainerSpec::privileged("app", SLEEP)),
         },
         DemoPod {

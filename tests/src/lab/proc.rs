@@ -63,6 +63,23 @@ pub fn unified_cgroup(pid: u32) -> Result<String> {
     Ok(unified.context("no v2 hierarchy")?.pathname)
 }
 
+/// The processes in a control group of the v2 hierarchy and below it.
+pub fn in_cgroup(cgroup: &str) -> Result<Vec<u32>> {
+    let is_in = |pid: u32| {
+        let own = unified_cgroup(pid).ok()?;
+        own.strip_prefix(cgroup).filter(|rest| rest.is_empty() || rest.starts_with('/')).map(|_| pid)
+    };
+    let pids = procfs::process::all_processes()?.flatten();
+    Ok(pids.filter_map(|process| is_in(process.pid().try_into().ok()?)).collect())
+}
+
+/// The processes that a process has made and that are there.
+pub fn children(pid: u32) -> Result<Vec<u32>> {
+    let parent = i32::try_from(pid)?;
+    let stats = procfs::process::all_processes()?.flatten().filter_map(|process| process.stat().ok());
+    Ok(stats.filter(|stat| stat.ppid == parent).filter_map(|stat| stat.pid.try_into().ok()).collect())
+}
+
 /// The name of a process's program, cut to 15 bytes by the kernel.
 pub fn comm(pid: u32) -> Result<String> {
     Ok(Process::new(pid.try_into()?)?.stat()?.comm)

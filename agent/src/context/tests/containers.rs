@@ -303,3 +303,38 @@ fn the_runtimes_word_on_the_init_may_come_before_the_init_runs() {
     assert_eq!(node.get(200).origin, Origin::Born);
     assert_eq!(node.get(100).origin, Origin::Entered);
 }
+
+#[test]
+fn whoever_enters_by_namespace_alone_is_entered() {
+    let mut node = Node::new();
+    let init = node.start(100, 20, 7);
+    node.exec(init, OWN);
+    node.take();
+    // nsenter: setns in the parent, then a child in all namespaces, which execs.
+    node.fork(Task::host(50, 1));
+    node.exec(Task::host(50, 1), OWN);
+    node.credentials(Task::host(50, 1).mnt(7).state());
+    node.fork(Task::host(51, 50).mnt(7));
+    assert_eq!(node.judged(), [], "nsenter itself runs the host's file");
+    node.exec(Task::host(51, 50).mnt(7), file_flag::IN_TASK_MOUNT_NS);
+    assert_eq!(node.judged(), [(51, Origin::Entered, Why::Exec)]);
+    node.fork(Task::host(52, 51).mnt(7));
+    assert_eq!(node.judged(), [(52, Origin::Entered, Why::Fork)]);
+    assert!(!node.get(51).left_container, "its cgroup never was the container's");
+    // A service of the host with a mount namespace of its own is nobody's.
+    node.fork(Task::host(60, 1).mnt(9));
+    node.exec(Task::host(60, 1).mnt(9), file_flag::IN_TASK_MOUNT_NS);
+    assert_eq!(node.get(60).container, None);
+}
+
+#[test]
+fn a_scan_finds_who_entered_by_namespace() {
+    let mut node = Node::new();
+    node.scan(Task::host(51, 1).mnt(7), file_flag::IN_TASK_MOUNT_NS);
+    node.container(100);
+    node.scan(Task::host(20, 1).cgroup(100).mnt(7).pid_ns(3, 1), file_flag::IN_TASK_MOUNT_NS);
+    node.scan_finished();
+    let mut judged = node.judged();
+    judged.sort_unstable_by_key(|(pid, ..)| *pid);
+    assert_eq!(judged, [(20, Origin::Born, Why::Scan), (51, Origin::Entered, Why::Joined)]);
+}

@@ -168,8 +168,12 @@ impl Node {
     }
 
     fn image(&mut self, task: Task, flags: u32, source: ImageSource, header: Header) {
-        let exe = FileRef { flags, inode: u64::from(task.pid), ..FileRef::default() };
-        let record = record::Exec { header, state: task.state(), exe, ..record::Exec::default() };
+        self.image_of(task.state(), flags, source, header);
+    }
+
+    fn image_of(&mut self, state: TaskState, flags: u32, source: ImageSource, header: Header) {
+        let exe = FileRef { flags, inode: u64::from(state.task.tgid), ..FileRef::default() };
+        let record = record::Exec { header, state, exe, ..record::Exec::default() };
         let argv: &[u8] = if source == ImageSource::Exec { b"sh\0-c\0true\0" } else { b"" };
         self.apply(&Event::Exec(Exec {
             record: &record,

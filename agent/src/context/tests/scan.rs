@@ -116,6 +116,21 @@ fn a_host_process_found_in_the_cgroup_is_judged_after_the_grace() {
 }
 
 #[test]
+fn what_a_host_process_in_the_cgroup_has_made_is_entered() {
+    let mut node = Node::new();
+    node.container(50);
+    node.scan(Task::host(10, 1), ORDINARY);
+    node.scan(inside(100, 10, 1), OWN);
+    // nsenter, by a file of the host, that lies in the cgroup and waits for its child.
+    node.scan(Task::host(200, 1).cgroup(50).mnt(7), 0);
+    node.scan(inside(201, 200, 9), OWN);
+    node.take();
+    node.scan_finished();
+    let expected = [(100, Origin::Born, Why::Scan), (201, Origin::Entered, Why::Scan)];
+    assert_eq!(node.judged(), expected);
+}
+
+#[test]
 fn a_scanned_host_process_that_joins_later_is_entered() {
     let mut node = Node::new();
     node.container(50);
@@ -128,4 +143,26 @@ fn a_scanned_host_process_that_joins_later_is_entered() {
     assert_eq!(node.get(200).origin, Origin::Entered);
     node.wait(3 * SECOND);
     assert_eq!(node.judged(), [(200, Origin::Entered, Why::Lingers)]);
+}
+
+#[test]
+fn a_thread_that_differs_is_judged_by_itself() {
+    let mut node = Node::new();
+    node.container(50);
+    let leader = inside(100, 1, 1);
+    node.scan(leader, OWN);
+    let mut thread = leader.state();
+    thread.task.tid = 101;
+    let header = node.header();
+    node.image_of(thread, OWN, ImageSource::Scan, header);
+    node.scan_finished();
+    let judged: Vec<_> = node
+        .take()
+        .into_iter()
+        .filter_map(|seen| match seen {
+            Seen::Judge { tgid, tid, .. } => Some((tgid, tid)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(judged, [(100, 100), (100, 101)]);
 }

@@ -35,7 +35,7 @@ pub(super) const CONTROL: Control = Control {
             "user_ns_inum",
             "user_ns_level",
         ],
-        better_with: &[],
+        better_with: &["task_thread_status"],
     },
     check,
     explain,

@@ -19,7 +19,11 @@ pub(super) const CONTROL: Control = Control {
     severity: Severity::Medium,
     exempts_sandbox: true,
     fix: "Set securityContext.allowPrivilegeEscalation: false on the container.",
-    requires: Requirements { hooks: TASK_HOOKS, fields: &["task_atomic_flags"], better_with: &[] },
+    requires: Requirements {
+        hooks: TASK_HOOKS,
+        fields: &["task_atomic_flags"],
+        better_with: &["task_thread_status"],
+    },
     check,
     explain,
 };

@@ -29,7 +29,7 @@ pub(super) const CONTROL: Control = Control {
     requires: Requirements {
         hooks: TASK_HOOKS,
         fields: &["cred_cap_bset", "cred_cap_effective", "user_ns_inum", "user_ns_level"],
-        better_with: &[],
+        better_with: &["task_thread_status"],
     },
     check,
     explain,

@@ -26,7 +26,7 @@ pub(super) const CONTROL: Control = Control {
     requires: Requirements {
         hooks: TASK_HOOKS,
         fields: &["cred_uid", "cred_euid", "cred_suid", "cred_fsuid", "user_ns_inum", "user_ns_level"],
-        better_with: &["user_ns_uid_map_extent"],
+        better_with: &["user_ns_uid_map_extent", "task_thread_status"],
     },
     check,
     explain,

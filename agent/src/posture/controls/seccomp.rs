@@ -30,7 +30,12 @@ pub(super) const CONTROL: Control = Control {
     requires: Requirements {
         hooks: TASK_HOOKS,
         fields: &["task_seccomp_mode"],
-        better_with: &["task_seccomp_filter", "task_seccomp_filter_count", "seccomp_filter_allow"],
+        better_with: &[
+            "task_thread_status",
+            "task_seccomp_filter",
+            "task_seccomp_filter_count",
+            "seccomp_filter_allow",
+        ],
     },
     check,
     explain,

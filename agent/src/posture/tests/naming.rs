@@ -58,6 +58,27 @@ fn goes_out_pending_and_is_completed() {
 }
 
 #[test]
+fn says_why_there_is_no_name_as_of_now() {
+    let mut bench = Bench::new(Settings::default());
+    let mut container = container(1);
+    bench.exec(&container, root(1));
+    container.enrichment = Enrichment::Pending(PendingReason::RuntimeUnavailable);
+    bench.posture.named(&container, bench.now);
+    bench.pass(2);
+    assert_eq!(bench.changes[0].finding.pending, Some(PendingReason::RuntimeUnavailable));
+    assert_eq!(bench.told(), ["OPEN FAIL run-as-non-root"]);
+    container.enrichment = Enrichment::Pending(PendingReason::NotKnown);
+    bench.posture.named(&container, bench.now);
+    bench.pass(60);
+    assert_eq!(bench.changes[0].finding.pending, Some(PendingReason::NotKnown));
+    assert_eq!(bench.told(), ["UPDATED FAIL run-as-non-root quietly"]);
+    // The same answer again is no news.
+    bench.posture.named(&container, bench.now);
+    bench.pass(60);
+    assert!(bench.told().is_empty());
+}
+
+#[test]
 fn joins_the_finding_of_its_replicas() {
     let mut bench = Bench::new(Settings::default());
     bench.exec(&named(1, "web"), root(1));

@@ -1,0 +1,37 @@
+//! What the agent costs, and how fast it is.
+//!
+//! - [`overhead`]: what a system call costs with nothing attached, with empty programs on the
+//!   agent's hooks ([`condition`]) and with the agent, in interleaved rounds of the same
+//!   [`workload`]s.
+//! - [`latency`] and [`footprint`]: an agent beside many containers.
+//! - [`replay`]: records through user space, without the kernel.
+//!
+//! Numbers come with an interval ([`stats`]) and are held against [`bars`].
+
+pub mod bars;
+pub mod cli;
+pub mod condition;
+pub mod containers;
+pub mod footprint;
+pub mod histogram;
+pub mod interrupt;
+pub mod latency;
+pub mod machine;
+pub mod overhead;
+pub mod process;
+pub mod replay;
+pub mod report;
+pub mod stats;
+pub mod workload;
+
+use std::io::Write as _;
+
+/// Says on standard error how far it is: a run takes minutes.
+pub(crate) fn progress(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// An error that cannot be returned.
+pub(crate) fn complain(error: &anyhow::Error) {
+    progress(&format!("error: {error:#}"));
+}

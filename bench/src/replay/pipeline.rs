@@ -1,0 +1,104 @@
+//! The whole way through the agent's hot loop: decode, context, posture, and out.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use kestrel_agent::{
+    context::{Context, Host, Limits, cri},
+    pipeline::{CgroupQuestion, Message, Outlets, Parts, Pipeline},
+    posture::{CONTROLS, Change, Exemptions, HostFacts, Posture, Settings},
+    source::SequenceCheck,
+    telemetry::{
+        Telemetry,
+        label::{DecodeReason, Label as _, Ring, ScanKind},
+    },
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{Stage, mix, recording::CPUS};
+
+/// As the agent's.
+const QUEUE: usize = 1024;
+/// As the agent's defaults.
+const LIMITS: Limits = Limits { processes: 32_768, containers: 4096, cgroups: 16_384 };
+
+/// A pipeline whose slow side takes everything and answers nothing.
+pub(super) struct Whole {
+    pipeline: Pipeline,
+    telemetry: Arc<Telemetry>,
+    changes: mpsc::Receiver<Change>,
+    names: mpsc::Receiver<cri::Question>,
+    cgroups: mpsc::Receiver<CgroupQuestion>,
+    _messages: mpsc::Sender<Message>,
+}
+
+impl Whole {
+    /// With empty tables, after a start scan that found nothing.
+    pub(super) fn new() -> Result<Self> {
+        let slugs: Vec<_> = CONTROLS.iter().map(|control| control.slug).collect();
+        let telemetry = Arc::new(Telemetry::new(&slugs));
+        let (messages, messages_in) = mpsc::channel(QUEUE);
+        let (changes, changes_out) = mpsc::channel(QUEUE);
+        let (names, names_out) = mpsc::channel(QUEUE);
+        let (cgroups, cgroups_out) = mpsc::channel(QUEUE);
+        let (start_scan, _) = watch::channel(false);
+        let host = Host { mnt_ns: mix::HOST.mnt, pid_ns: mix::HOST.pid, hierarchy: 0 };
+        let facts = HostFacts { bounding: mix::ALL_CAPS, mnt_ns: mix::HOST.mnt, user_ns: mix::HOST.user };
+        let posture = Posture::new(Settings::default(), Exemptions::default(), facts, "bench".to_owned());
+        let mut pipeline = Pipeline::new(Parts {
+            context: Context::new(LIMITS, host),
+            posture,
+            telemetry: Arc::clone(&telemetry),
+            messages: messages_in,
+            outlets: Outlets::new(changes, names, cgroups, start_scan),
+            sequence: SequenceCheck::new(std::array::from_fn(|_| vec![0; CPUS])),
+            boot_id: "bench".to_owned(),
+            proof: None,
+        });
+        messages.try_send(Message::ScanDone(ScanKind::Start)).context("the pipeline takes no messages")?;
+        pipeline.take_answers();
+        Ok(Self {
+            pipeline,
+            telemetry,
+            changes: changes_out,
+            names: names_out,
+            cgroups: cgroups_out,
+            _messages: messages,
+        })
+    }
+}
+
+impl Stage for Whole {
+    fn name(&self) -> &'static str {
+        "decode to verdict"
+    }
+
+    fn is_whole(&self) -> bool {
+        true
+    }
+
+    fn record(&mut self, bytes: &[u8]) -> Result<()> {
+        self.pipeline.record(bytes);
+        Ok(())
+    }
+
+    fn tick(&mut self, boottime_ns: u64) {
+        self.pipeline.tick(boottime_ns);
+    }
+
+    fn rest(&mut self) {
+        while self.changes.try_recv().is_ok() {}
+        while self.names.try_recv().is_ok() {}
+        while self.cgroups.try_recv().is_ok() {}
+    }
+
+    fn check(&self) -> Result<()> {
+        let refused: u64 =
+            DecodeReason::ALL.iter().map(|&reason| self.telemetry.decode.failed.of(reason).get()).sum();
+        ensure!(refused == 0, "{refused} records were refused");
+        let missing = self.telemetry.rings.lost.of(Ring::Critical).get();
+        ensure!(missing == 0, "{missing} sequence numbers are missing");
+        ensure!(self.telemetry.posture.judged.get() > 0, "nothing was judged");
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Many pods at once, crash loops, and containers that are gone before anybody can look.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::{collections::BTreeSet, thread, time::Duration};
+
+use kestrel_tests::lab::{
+    Lab,
+    agent::Agent,
+    cri::Pod,
+    findings::{LIMIT, SLEEP, is_of, is_on, is_violation},
+    poll,
+    spec::{ContainerSpec, PodSpec, Seccomp},
+};
+use serde_json::Value;
+
+const PODS: usize = 30;
+const RESTARTS: u64 = 15;
+const NAMED: &str = r#"kestrel_cri_requests_total{result="ok"}"#;
+
+#[test]
+fn thirty_pods_at_once() {
+    let lab = Lab::start().unwrap();
+    let agent = Agent::start(Some(&lab.socket())).unwrap();
+    let pods: Vec<(Pod, BTreeSet<String>)> = thread::scope(|scope| {
+        let started = (0..PODS).map(|n| {
+            let (app, fails) = one_of_many(n);
+            let spec = PodSpec::new("many", &format!("pod-{n}")).container(app);
+            let lab = &lab;
+            scope.spawn(move || (lab.run(&spec).unwrap(), fails.into_iter().map(str::to_owned).collect()))
+        });
+        // All are started before the first is waited for.
+        let started: Vec<_> = started.collect();
+        started.into_iter().map(|pod| pod.join().unwrap()).collect()
+    });
+    let found = |pod: &Pod| agent.violations(pod).map(|found| found.into_keys().collect::<BTreeSet<_>>());
+    for (pod, fails) in &pods {
+        let what = format!("{} to be found", pod.spec.name);
+        poll::until(&what, LIMIT, || Ok(found(pod)?.is_superset(fails))).unwrap();
+    }
+    agent.catch_up(&lab).unwrap();
+    for (pod, fails) in &pods {
+        assert_eq!(found(pod).unwrap(), *fails, "{}", pod.spec.name);
+    }
+    let all = agent.findings().unwrap();
+    for (pod, fails) in &pods {
+        for control in fails {
+            let last = all.iter().rfind(|finding| is_on(finding, control) && is_of(finding, pod)).unwrap();
+            assert_eq!(last["pod"], *pod.spec.name, "{last:#}");
+            assert_eq!(last["enrichment"], "COMPLETE", "{last:#}");
+        }
+    }
+}
+
+/// Every other one is good; the rest are bad in turn.
+fn one_of_many(n: usize) -> (ContainerSpec, Vec<&'static str>) {
+    let good = ContainerSpec::restricted("app", SLEEP);
+    match n % 6 {
+        1 => (ContainerSpec { run_as_user: Some(0), ..good }, vec!["run-as-non-root"]),
+        3 => (ContainerSpec { seccomp: Seccomp::Unconfined, ..good }, vec!["seccomp"]),
+        5 => (ContainerSpec { no_new_privs: false, ..good }, vec!["no-new-privileges"]),
+        _ => (good, vec![]),
+    }
+}
+
+#[test]
+fn a_crash_loop_is_one_finding() {
+    let lab = Lab::start().unwrap();
+    let agent = Agent::start(Some(&lab.socket())).unwrap();
+    let app = ContainerSpec { run_as_user: Some(0), ..ContainerSpec::restricted("app", ["/bin/false"]) };
+    let spec = PodSpec::of_deployment("loop", "crash", "5d4f8c7b9", "x2x7k").container(app);
+    let named = agent.metric(NAMED).unwrap();
+    let mut pod = lab.run(&spec).unwrap();
+    let mut ids = BTreeSet::from([pod.containers[0].id.clone()]);
+    for restart in 1..=RESTARTS {
+        // A kubelet waits for longer. The sandbox has a name, too.
+        poll::until("the container to be named", LIMIT, || {
+            Ok(agent.metric(NAMED)? >= named + 1.0 + restart as f64)
+        })
+        .unwrap();
+        lab.restart(&mut pod, "app").unwrap();
+        ids.insert(pod.containers[0].id.clone());
+    }
+    let is_it = |finding: &Value| {
+        let id = finding["container_id"].as_str().unwrap_or_default();
+        is_on(finding, "run-as-non-root")
+            && finding["verdict"] != "EXEMPT"
+            && (finding["workload"]["namespace"] == "loop" || ids.contains(id))
+    };
+    // The last word tells all crashes; it comes once nothing has crashed for a while.
+    let over = |finding: &Value| is_it(finding) && finding["state"] == "RESOLVED";
+    let last = agent.wait_finding("the end of the loop", Duration::from_secs(90), over).unwrap();
+    assert_eq!(last["count"], RESTARTS + 1, "{last:#}");
+    assert_eq!(last["workload"]["name"], "crash", "{last:#}");
+    let all: Vec<_> = agent.findings().unwrap().into_iter().filter(is_it).collect();
+    assert!(all.iter().all(|finding| finding["id"] == last["id"]), "{all:#?}");
+    assert_eq!(all.iter().filter(|finding| finding["state"] == "OPEN").count(), 1, "{all:#?}");
+}
+
+#[test]
+fn a_container_that_lives_five_milliseconds_is_not_missed() {
+    let lab = Lab::start().unwrap();
+    let agent = Agent::start(Some(&lab.socket())).unwrap();
+    let app = ContainerSpec { run_as_user: Some(0), ..ContainerSpec::restricted("app", ["/bin/short-life"]) };
+    for n in 0..10 {
+        let pod = lab.run(&PodSpec::new("short", &format!("life-{n}")).container(app.clone())).unwrap();
+        // Removed at once it might be killed before its program has begun.
+        poll::until("its end", LIMIT, || Ok(!lab.cri().info(&pod.containers[0].id)?.running)).unwrap();
+        lab.cri().remove_pod(&pod.sandbox).unwrap();
+        let is_it = |finding: &Value| {
+            is_violation(finding) && is_on(finding, "run-as-non-root") && is_of(finding, &pod)
+        };
+        let finding = agent.wait_finding(&format!("{} to be found", pod.spec.name), LIMIT, is_it).unwrap();
+        if finding["enrichment"] == "COMPLETE" {
+            assert_eq!(finding["pod"], *pod.spec.name, "{finding:#}");
+        } else {
+            assert_eq!(finding["enrichment"], "PENDING", "{finding:#}");
+            assert!(finding["pending"].is_string(), "{finding:#}");
+        }
+    }
+}
