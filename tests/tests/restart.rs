@@ -331,7 +331,7 @@ fn a_gap_without_hooks_is_one_blind_interval() {
     assert!(blind["from"].as_str() < blind["to"].as_str(), "{blind}");
     assert!(agent.stdout().contains("BLIND     from "), "{}", agent.stdout());
     let text = agent.metrics().unwrap();
-    let seconds = metric_of(&text, "kestrel_blind_seconds_total", "reason=\"hook_detached\"").unwrap();
+    let seconds = metric_of(&text, "kestrel_blind_seconds_total", "reason=\"detached\"").unwrap();
     assert!(seconds * 1e9 >= (gap_to - gap_from) as f64 - 1e6, "{seconds}");
 
     // Told once.

@@ -183,6 +183,8 @@ labels! {
 
     /// Why the agent saw nothing for a while.
     BlindReason("reason") {
+        /// The agent before was killed with something read and not told.
+        Killed = "killed",
         /// No program was attached.
         Detached = "detached",
         /// An agent was killed between reading and telling.
