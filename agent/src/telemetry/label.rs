@@ -187,8 +187,6 @@ labels! {
         Killed = "killed",
         /// No program was attached.
         Detached = "detached",
-        /// An agent was killed between reading and telling.
-        Killed = "killed",
     }
 }
 
