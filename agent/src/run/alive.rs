@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 /// A file with boot id and boottime. Not synced: it matters within one boot only.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct AliveFile {
     path: PathBuf,
     boot_id: String,

@@ -121,6 +121,9 @@ async fn start(config: Config) -> Result<()> {
         (false, true) => Start::Attached { last_alive_ns },
     };
     let beat_ns = Arc::new(AtomicU64::new(clock::boottime_ns()));
+    // Now and at the end too: an agent may end before its first sample.
+    alive.write(clock::boottime_ns());
+    let alive_at_end = alive.clone();
     let sequence = SequenceCheck::new(programs.sequences.read()?);
     let before_ns = match how {
         Start::Adopted => Some(programs.progress.get()?.alive_ns).filter(|&alive_ns| alive_ns != 0),
@@ -262,6 +265,7 @@ async fn start(config: Config) -> Result<()> {
     drop(pipeline);
     sink.await.context("the writer panicked")?;
     store::write(&state_file, &snapshot)?;
+    alive_at_end.write(beat_ns.load(Ordering::Relaxed));
     if let Some(mut untold) = untold {
         untold.clear();
     }
