@@ -9,6 +9,7 @@ mod setup;
 mod test;
 mod toolchain;
 mod up;
+mod vm;
 mod workspace;
 
 use std::process::{Command, ExitCode};
@@ -39,6 +40,8 @@ enum Task {
     Up(up::Args),
     /// Run the tests, on a real kernel and with real containers.
     Test(test::Args),
+    /// Boot other kernels in virtual machines, and check what the agent says there.
+    VmTest(vm::Args),
     /// Measure what the agent costs.
     Bench {
         /// Arguments for the benchmark.
@@ -66,6 +69,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::BuildTriggers => test::build_triggers(&workspace)?,
         Task::Up(args) => return up::run(&workspace, &args),
         Task::Test(args) => test::run(&workspace, &args)?,
+        Task::VmTest(args) => return vm::run(&workspace, &args),
         Task::Bench { args } => {
             setup::run()?;
             bpf::build(&workspace)?;

@@ -24,6 +24,13 @@ struct Need {
     is_met: fn() -> bool,
 }
 
+/// What `vm-test` needs beyond that.
+const VM_NEEDS: [Need; 3] = [
+    Need { package: "qemu-system-x86", why: "runs other kernels", is_met: || has("qemu-system-x86_64") },
+    Need { package: "cpio", why: "packs what they boot", is_met: || has("cpio") },
+    Need { package: "busybox-static", why: "fills it", is_met: has_static_busybox },
+];
+
 const NEEDS: [Need; 4] = [
     Need {
         package: "containerd",
@@ -49,8 +56,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn install_packages(facts: &Facts) -> Result<()> {
-    let mut missing: Vec<_> =
-        NEEDS.iter().filter(|need| !(need.is_met)()).map(|need| (need.package, need.why)).collect();
+    let mut missing = unmet(&NEEDS);
     let lacks_containerd = missing.iter().any(|(package, _)| *package == "containerd");
     if Offer::gather().choose()?.is_none() {
         missing.extend(DEBIAN_PACKAGES.map(|package| (package, "compiles the kernel programs")));
@@ -77,13 +83,23 @@ pub(crate) fn install_bpf_lints() -> Result<()> {
     install(&Facts::gather()?, &[("rust-web-clippy", "lints the kernel programs")])
 }
 
+/// Installs what runs other kernels, which only `vm-test` needs.
+pub(crate) fn install_vm() -> Result<()> {
+    let missing = unmet(&VM_NEEDS);
+    if missing.is_empty() { Ok(()) } else { install(&Facts::gather()?, &missing) }
+}
+
+fn unmet(needs: &[Need]) -> Vec<(&'static str, &'static str)> {
+    needs.iter().filter(|need| !(need.is_met)()).map(|need| (need.package, need.why)).collect()
+}
+
 fn install(facts: &Facts, missing: &[(&str, &str)]) -> Result<()> {
     let packages: Vec<_> = missing.iter().map(|(package, _)| *package).collect();
     if command::find("apt-get").is_none() {
         bail!("Please install the equivalents of these Debian packages: {}.", packages.join(", "));
     }
     if facts.is_root().is_err() {
-        bail!("Installing {} needs root: run `cargo xtask setup` as root.", packages.join(", "));
+        bail!("Installing {} needs root: run this once as root.", packages.join(", "));
     }
     let reasons: Vec<_> = missing.iter().map(|(package, why)| format!("{package} ({why})")).collect();
     eprintln!("setup: installing {}", reasons.join(", "));

@@ -48,7 +48,7 @@ pub enum Body {
     Finding(Box<Finding>),
     /// Events were lost.
     Loss {
-        /// Ring or queue.
+        /// Ring, queue or hook.
         at: &'static str,
         /// How many.
         lost: u64,
@@ -129,7 +129,7 @@ impl Body {
         match self {
             Self::Finding(_) | Self::Coverage { .. } => None,
             Self::Loss { at, lost, reason, interval } => Some(format!(
-                "LOSS      {lost} records of ring {at} between {} and {}: {reason}",
+                "LOSS      {lost} at {at} between {} and {}: {reason}",
                 interval.from, interval.to
             )),
             Self::Blind { reason, interval } => {
