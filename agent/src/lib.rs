@@ -4,6 +4,7 @@
 //!
 //! Around it: [`config`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
 
+mod capability;
 pub mod cli;
 pub mod config;
 pub mod context;

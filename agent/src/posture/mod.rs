@@ -3,7 +3,6 @@
 //! [`Posture`] judges tasks by the [`CONTROLS`] and keeps one finding per (workload, container
 //! name, control). It lives on the hot loop's thread and does no input or output.
 
-mod capability;
 mod change;
 pub mod control;
 mod controls;

@@ -6,10 +6,10 @@ use agent_abi::record::TaskState;
 
 use super::{
     Cause, Change, ChangeKind, Exemptions, HostFacts, Judged, Posture, Settings,
-    capability::ALL,
     controls::testing::{HOST_MNT_NS, HOST_USER_NS, names, process, task},
 };
 use crate::{
+    capability::ALL,
     context::{Container, Enrichment, ProcessId},
     time::{Clock, SECOND},
 };

@@ -5,7 +5,10 @@
 use serde_json::Value;
 
 use super::answer::bounded;
-use crate::context::{Declared, DeclaredSeccomp};
+use crate::{
+    capability,
+    context::{Declared, DeclaredSeccomp},
+};
 
 /// Longest JSON that is read; a spec with a large seccomp profile has some 100 KiB.
 const INFO_BYTES: usize = 1 << 20;
@@ -104,54 +107,9 @@ fn filter(linux: &Value) -> Option<DeclaredSeccomp> {
     })
 }
 
-/// Names of capabilities in the order of their numbers.
-const CAPABILITIES: &[&str] = &[
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
 fn capability(name: &str) -> Option<usize> {
     let name = name.strip_prefix("CAP_").unwrap_or(name);
-    CAPABILITIES.iter().position(|known| *known == name)
+    capability::NAMES.iter().position(|known| *known == name)
 }
 
 #[cfg(test)]

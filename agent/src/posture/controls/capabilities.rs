@@ -7,12 +7,14 @@
 use agent_abi::record::UNMAPPED;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::posture::{
-    Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
+use crate::{
     capability::{NET_BIND_SERVICE, names},
-    control::{Control, PssLevel, Requirements, Severity, TASK_HOOKS},
-    controls::ControlId,
-    facts::told,
+    posture::{
+        Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
+        control::{Control, PssLevel, Requirements, Severity, TASK_HOOKS},
+        controls::ControlId,
+        facts::told,
+    },
 };
 
 pub(super) const CONTROL: Control = Control {

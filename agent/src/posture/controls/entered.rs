@@ -9,10 +9,10 @@ use agent_abi::record::TaskState;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
+    capability::names,
     context::{DeclaredSeccomp, Origin},
     posture::{
         Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
-        capability::names,
         control::{Control, Requirements, Severity, TASK_HOOKS},
         controls::ControlId,
         facts::{is_host_root, is_namespace_root},

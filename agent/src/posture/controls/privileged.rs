@@ -9,12 +9,14 @@
 use agent_abi::record::UNMAPPED;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::posture::{
-    Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
+use crate::{
     capability::names,
-    control::{Control, PssLevel, Requirements, Severity, TASK_HOOKS},
-    controls::ControlId,
-    facts::{told, told_text},
+    posture::{
+        Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
+        control::{Control, PssLevel, Requirements, Severity, TASK_HOOKS},
+        controls::ControlId,
+        facts::{told, told_text},
+    },
 };
 
 pub(super) const CONTROL: Control = Control {
@@ -116,9 +118,9 @@ fn explain(evidence: &Evidence) -> Explanation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::posture::{
+    use crate::{
         capability::ALL,
-        controls::testing::{Case, HOST_USER_NS, task},
+        posture::controls::testing::{Case, HOST_USER_NS, task},
     };
 
     #[test]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use agent_abi::record::{FileRef, TaskState};
 
 use crate::{
+    capability::ALL,
     context::{
         Container, ContainerId, ContainerKey, ContainerRole, Declared, Enrichment, Names, Origin, Owner,
         PendingReason, Process, ProcessId, Runtime, SeccompAllow, Stage,
     },
-    posture::{ControlId, Facts, HostFacts, Outcome, capability::ALL, facts::Baseline, syscall::DANGEROUS},
+    posture::{ControlId, Facts, HostFacts, Outcome, facts::Baseline, syscall::DANGEROUS},
 };
 
 pub(in crate::posture) const HOST_MNT_NS: u32 = 1;

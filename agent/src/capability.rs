@@ -1,7 +1,7 @@
 //! Names of capabilities.
 
 /// In the order of their numbers.
-const NAMES: [&str; 41] = [
+pub(crate) const NAMES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "DAC_READ_SEARCH",
@@ -46,15 +46,15 @@ const NAMES: [&str; 41] = [
 ];
 
 /// `CAP_NET_BIND_SERVICE`, the only one that the Restricted standard lets a container keep.
-pub(super) const NET_BIND_SERVICE: u64 = 1 << 10;
+pub(crate) const NET_BIND_SERVICE: u64 = 1 << 10;
 
 /// Every capability that has a name here.
 #[cfg(test)]
-pub(super) const ALL: u64 = (1 << NAMES.len()) - 1;
+pub(crate) const ALL: u64 = (1 << NAMES.len()) - 1;
 
 /// The names of a set, `none` for an empty one. A capability newer than the table goes by its
 /// number.
-pub(super) fn names(set: u64) -> String {
+pub(crate) fn names(set: u64) -> String {
     if set == 0 {
         return "none".into();
     }
