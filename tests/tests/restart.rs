@@ -462,3 +462,16 @@ fn boottime_ns() -> u64 {
     let uptime = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).unwrap();
     Duration::from(uptime).as_nanos().try_into().unwrap()
 }
+
+#[test]
+fn an_agent_whose_hooks_somebody_detaches_ends_and_the_next_names_the_gap() {
+    let _lock = KernelLock::acquire().unwrap();
+    let mut agent = Agent::start(None).unwrap();
+    detach(agent.pins());
+    let end = agent.wait_end().unwrap();
+    assert!(!end.success(), "{end:?}");
+    assert!(agent.stderr().contains("removed the pin"), "{}", agent.stderr());
+    agent.launch().unwrap();
+    let gap = |blind: &Value| blind["reason"] == "no program was attached";
+    poll::until_some("the gap", LIMIT, || Ok(agent.events("blind")?.into_iter().find(gap))).unwrap();
+}

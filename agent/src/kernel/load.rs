@@ -185,6 +185,8 @@ pub struct Programs {
     pub predecessors: Vec<Predecessor>,
     /// What the kernel counts of each.
     pub recursion: RecursionCounters,
+    /// What keeps them attached.
+    pub links: LinkPins,
 }
 
 impl Plan {
@@ -233,6 +235,7 @@ impl Plan {
             sequences: Sequences::take(&mut object)?,
             switches: Switches::take(&mut object)?,
             progress: ProgressMap::take(&mut object)?,
+            links: link_pins(&generation, &hooks),
             recursion: RecursionCounters { programs: pinned_programs(&generation, &hooks) },
             hooks,
             adopted,
@@ -274,6 +277,19 @@ fn is_denied(error: &EbpfError) -> bool {
     false
 }
 
+/// The pins that keep the hooks attached.
+pub struct LinkPins {
+    paths: Vec<(Hook, PathBuf)>,
+}
+
+impl LinkPins {
+    /// A hook whose pin somebody has removed, and with it the hook.
+    #[must_use]
+    pub fn removed(&self) -> Option<Hook> {
+        self.paths.iter().find(|(_, path)| !path.exists()).map(|&(hook, _)| hook)
+    }
+}
+
 /// Runs that the kernel refused because the same program was already running on that CPU.
 pub struct RecursionCounters {
     programs: Vec<(Hook, OwnedFd)>,
@@ -285,6 +301,12 @@ impl RecursionCounters {
     pub fn read(&self) -> Vec<(Hook, u64)> {
         self.programs.iter().filter_map(|(hook, program)| Some((*hook, recursion_misses(program)?))).collect()
     }
+}
+
+fn link_pins(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> LinkPins {
+    let is_attached = |hook: Hook| hooks.iter().any(|(known, result)| *known == hook && result.is_ok());
+    let linked = ATTACHED.iter().map(|attached| attached.hook).filter(|&hook| is_attached(hook));
+    LinkPins { paths: linked.map(|hook| (hook, generation.link(hook))).collect() }
 }
 
 fn fill_rings(object: &mut Ebpf, critical: &Map, bulk: &Map) -> Result<(), LoadError> {

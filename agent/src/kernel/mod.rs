@@ -11,7 +11,7 @@ pub mod prove;
 
 pub use cgroup::{CgroupError, Hierarchy, Mounted};
 pub use interest::Streams;
-pub use load::{LoadError, Plan, Predecessor, Programs, RecursionCounters, TaskScan, detach};
+pub use load::{LinkPins, LoadError, Plan, Predecessor, Programs, RecursionCounters, TaskScan, detach};
 pub use maps::{Counters, MapsError, ProgressMap, Sequences, Switches};
 pub use offsets::{Layout, OffsetError};
 pub use pins::PinError;

@@ -39,7 +39,7 @@ use crate::{
     config::{Config, Listen},
     context::{Context, Limits},
     http::{Health, Pages, Server, ServerLimits},
-    kernel::{self, Layout, Mounted, Plan, Predecessor, Streams, prove},
+    kernel::{self, Layout, LinkPins, Mounted, Plan, Predecessor, Streams, prove},
     output::{
         event::{Body, Origin},
         jsonl::JsonLines,
@@ -221,7 +221,7 @@ async fn start(config: Config) -> Result<()> {
     };
     let every = config.scan.interval;
     let mut scanning = spawn_thread("scan", move || scanner.run(every))?;
-    tasks.spawn(sample(losses, alive, notices.clone(), Arc::clone(&beat_ns)));
+    tasks.spawn(sample(losses, alive, programs.links, notices.clone(), Arc::clone(&beat_ns)));
     let sink = Sink {
         origin: Origin { node: config.node_name.clone(), boot_id: boot.id.clone() },
         state: state_file.clone(),
@@ -242,7 +242,7 @@ async fn start(config: Config) -> Result<()> {
             _ = &mut sink => break Err("the writer ended"),
             _ = &mut scanning => break Err("the scanner ended"),
             _ = &mut finding => break Err("the search for cgroups ended"),
-            Some(_) = tasks.join_next() => break Err("a part of the agent ended"),
+            Some(_) = tasks.join_next() => break Err("a part of the agent ended: see the log"),
             Ok(()) = start_scan_done.changed() => {
                 health.start_scan_done();
                 tell(&notices, ready(&telemetry)).await;
@@ -373,6 +373,7 @@ fn spawn_thread<T: Send + 'static>(
 async fn sample(
     mut losses: Losses,
     alive: AliveFile,
+    links: LinkPins,
     notices: mpsc::Sender<Notice>,
     beat_ns: Arc<AtomicU64>,
 ) {
@@ -380,6 +381,12 @@ async fn sample(
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         due.tick().await;
+        if let Some(hook) = links.removed() {
+            // Nothing comes any more. Whoever starts the agent again gets a new hook, and is told
+            // since when there was none.
+            tracing::error!(hook = hook.name(), "somebody has removed the pin that keeps a hook attached");
+            return;
+        }
         if let Err(error) = losses_told(&mut losses, &notices).await {
             tracing::error!(%error, "cannot read the hooks' counters");
         }
