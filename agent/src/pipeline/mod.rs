@@ -24,7 +24,7 @@ pub use self::{
 };
 use crate::{
     context::{Context, Effect, PendingReason, Process, ProcessId, SeccompAllow, Why, cgroupfs, cri, proc},
-    decode::{Event, ImageSource, decode},
+    decode::{DecodeError, Event, ImageSource, decode},
     kernel::prove::Observed,
     posture::{Cause, Change, Judged, Posture, Snapshot},
     source::{AlignedRecord, SequenceCheck},
@@ -185,9 +185,13 @@ impl Pipeline {
         }
     }
 
-    fn refuse(&self, error: crate::decode::DecodeError) {
-        self.telemetry.decode.failed.of(error.into()).add(1);
-        tracing::debug!(%error, "record refused");
+    fn refuse(&self, error: DecodeError) {
+        let count = self.telemetry.decode.failed.of(error.into());
+        count.add(1);
+        // Said once for each reason; the metric counts.
+        if count.get() == 1 {
+            tracing::warn!(%error, "a record is refused, and counted");
+        }
     }
 
     /// Takes an event through context and posture.

@@ -102,3 +102,34 @@ impl Stage for Whole {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Mix, Size},
+        *,
+    };
+
+    #[test]
+    fn a_damaged_record_is_counted_and_those_after_it_are_judged() {
+        let mut whole = Whole::new().unwrap();
+        let recording = Mix::record(Size { containers: 1, processes: 2, short_lived: 1, lax_every: 0 });
+        let good = recording.records().next().unwrap();
+        let damaged = |at: usize, value: u8| {
+            let mut bytes = good.to_vec();
+            bytes[at] = value;
+            bytes
+        };
+        whole.record(&damaged(0, 99)).unwrap();
+        whole.record(&damaged(2, 200)).unwrap();
+        whole.record(&good[..good.len() - 8]).unwrap();
+        for reason in [DecodeReason::Version, DecodeReason::Kind, DecodeReason::Length] {
+            assert_eq!(whole.telemetry.decode.failed.of(reason).get(), 1, "{reason:?}");
+        }
+        for record in recording.records() {
+            whole.record(record).unwrap();
+        }
+        whole.tick(recording.now());
+        assert!(whole.telemetry.posture.judged.get() > 0);
+    }
+}
