@@ -464,14 +464,23 @@ fn boottime_ns() -> u64 {
 }
 
 #[test]
-fn an_agent_whose_hooks_somebody_detaches_ends_and_the_next_names_the_gap() {
+fn an_agent_whose_hooks_somebody_detaches_is_not_healthy_and_the_next_names_the_gap() {
     let _lock = KernelLock::acquire().unwrap();
     let mut agent = Agent::start(None).unwrap();
+    assert_eq!(agent.get("/healthz").unwrap().0, 200);
     detach(agent.pins());
-    let end = agent.wait_end().unwrap();
-    assert!(!end.success(), "{end:?}");
-    assert!(agent.stderr().contains("removed the pin"), "{}", agent.stderr());
+    let gap_from = boottime_ns();
+    poll::until("bad health", LIMIT, || {
+        let (code, text) = agent.get("/healthz")?;
+        Ok(code == 503 && text.contains("was detached"))
+    })
+    .unwrap();
+    assert!(agent.stop().unwrap().success());
+    let gap_to = boottime_ns();
     agent.launch().unwrap();
     let gap = |blind: &Value| blind["reason"] == "no program was attached";
-    poll::until_some("the gap", LIMIT, || Ok(agent.events("blind")?.into_iter().find(gap))).unwrap();
+    let blind =
+        poll::until_some("the gap", LIMIT, || Ok(agent.events("blind")?.into_iter().find(gap))).unwrap();
+    assert!(blind["from_boottime_ns"].as_u64().unwrap() <= gap_from, "{blind}");
+    assert!(blind["to_boottime_ns"].as_u64().unwrap() >= gap_to, "{blind}");
 }

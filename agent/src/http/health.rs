@@ -23,6 +23,8 @@ pub struct Health {
     /// Milliseconds from `started` to the last beat, plus one; 0 before the first.
     beat: AtomicU64,
     start_scan_done: AtomicBool,
+    /// One more than the discriminant of a hook that was taken away; 0: none was.
+    detached: AtomicU64,
     coverage: RwLock<Option<Arc<CoverageReport>>>,
 }
 
@@ -35,6 +37,7 @@ impl Health {
             max_silence,
             beat: AtomicU64::new(0),
             start_scan_done: AtomicBool::new(false),
+            detached: AtomicU64::new(0),
             coverage: RwLock::new(None),
         }
     }
@@ -46,6 +49,18 @@ impl Health {
 
     pub(super) fn beat_at(&self, now: Instant) {
         self.beat.store(self.millis(now) + 1, Relaxed);
+    }
+
+    /// Somebody has taken a hook away from the running agent. It does not come back by itself: a
+    /// new start attaches it.
+    pub fn hook_detached(&self, hook: Hook) {
+        self.detached.store(hook as u64 + 1, Relaxed);
+    }
+
+    /// Whether a hook was taken away.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.detached.load(Relaxed) != 0
     }
 
     /// Every task that ran before the agent is known.
@@ -77,6 +92,9 @@ impl Health {
     }
 
     pub(super) fn unhealthy_at(&self, now: Instant) -> Option<String> {
+        if let Some(hook) = Hook::ALL.iter().find(|&&hook| self.detached.load(Relaxed) == hook as u64 + 1) {
+            return Some(format!("hook {} was detached: its pin is gone", hook.name()));
+        }
         let Some(beat) = self.beat.load(Relaxed).checked_sub(1) else {
             return Some("hot loop has not started".to_owned());
         };

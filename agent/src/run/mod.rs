@@ -221,7 +221,14 @@ async fn start(config: Config) -> Result<()> {
     };
     let every = config.scan.interval;
     let mut scanning = spawn_thread("scan", move || scanner.run(every))?;
-    tasks.spawn(sample(losses, alive, programs.links, notices.clone(), Arc::clone(&beat_ns)));
+    tasks.spawn(sample(
+        losses,
+        alive,
+        programs.links,
+        Arc::clone(&health),
+        notices.clone(),
+        Arc::clone(&beat_ns),
+    ));
     let sink = Sink {
         origin: Origin { node: config.node_name.clone(), boot_id: boot.id.clone() },
         state: state_file.clone(),
@@ -242,7 +249,7 @@ async fn start(config: Config) -> Result<()> {
             _ = &mut sink => break Err("the writer ended"),
             _ = &mut scanning => break Err("the scanner ended"),
             _ = &mut finding => break Err("the search for cgroups ended"),
-            Some(_) = tasks.join_next() => break Err("a part of the agent ended: see the log"),
+            Some(_) = tasks.join_next() => break Err("a part of the agent ended"),
             Ok(()) = start_scan_done.changed() => {
                 health.start_scan_done();
                 tell(&notices, ready(&telemetry)).await;
@@ -265,7 +272,9 @@ async fn start(config: Config) -> Result<()> {
     drop(pipeline);
     sink.await.context("the writer panicked")?;
     store::write(&state_file, &snapshot)?;
-    alive_at_end.write(beat_ns.load(Ordering::Relaxed));
+    if !health.is_detached() {
+        alive_at_end.write(beat_ns.load(Ordering::Relaxed));
+    }
     if let Some(mut untold) = untold {
         untold.clear();
     }
@@ -374,6 +383,7 @@ async fn sample(
     mut losses: Losses,
     alive: AliveFile,
     links: LinkPins,
+    health: Arc<Health>,
     notices: mpsc::Sender<Notice>,
     beat_ns: Arc<AtomicU64>,
 ) {
@@ -381,16 +391,20 @@ async fn sample(
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         due.tick().await;
-        if let Some(hook) = links.removed() {
-            // Nothing comes any more. Whoever starts the agent again gets a new hook, and is told
-            // since when there was none.
+        if let Some(hook) = links.removed()
+            && !health.is_detached()
+        {
+            // Whoever watches the agent's health starts it again: that attaches a new hook, and
+            // tells since when there was none.
             tracing::error!(hook = hook.name(), "somebody has removed the pin that keeps a hook attached");
-            return;
+            health.hook_detached(hook);
         }
         if let Err(error) = losses_told(&mut losses, &notices).await {
             tracing::error!(%error, "cannot read the hooks' counters");
         }
-        alive.write(beat_ns.load(Ordering::Relaxed));
+        if !health.is_detached() {
+            alive.write(beat_ns.load(Ordering::Relaxed));
+        }
     }
 }
 
