@@ -215,15 +215,7 @@ impl Context {
     fn exec(&mut self, exec: &Exec<'_>, effects: &mut impl FnMut(Effect<'_>)) {
         let state = &exec.record.state;
         let now = exec.record.header.boottime_ns;
-        let id = ProcessId::of(&state.task);
-        let slot = match self.processes.find(id) {
-            Some(slot) if self.processes[slot].life != Life::Live => {
-                self.processes.counts.late += 1;
-                return;
-            }
-            Some(slot) => slot,
-            None => self.adopt(state, now, effects),
-        };
+        let Some(slot) = self.live(state, now, effects) else { return };
         let known = &mut self.processes[slot];
         if now < known.image_ns {
             // A scan saw this very image before its record came, but not its arguments.
@@ -312,15 +304,7 @@ impl Context {
         let record = credentials.record;
         let state = &record.state;
         let now = record.header.boottime_ns;
-        let id = ProcessId::of(&state.task);
-        let slot = match self.processes.find(id) {
-            Some(slot) if self.processes[slot].life != Life::Live => {
-                self.processes.counts.late += 1;
-                return;
-            }
-            Some(slot) => slot,
-            None => self.adopt(state, now, effects),
-        };
+        let Some(slot) = self.live(state, now, effects) else { return };
         let known = &self.processes[slot];
         if state.exec_id < known.process.state.exec_id {
             // Of an image that is gone.
@@ -386,6 +370,19 @@ impl Context {
                 process.updated_ns = process.updated_ns.max(now);
                 self.place_in(slot, cgroup.path, now, effects);
             }
+        }
+    }
+
+    /// The live process of a task, made known if it was not seen to be made; `None` where it has
+    /// ended and this comes late.
+    fn live(&mut self, state: &TaskState, now: u64, effects: &mut impl FnMut(Effect<'_>)) -> Option<u32> {
+        match self.processes.find(ProcessId::of(&state.task)) {
+            Some(slot) if self.processes[slot].life != Life::Live => {
+                self.processes.counts.late += 1;
+                None
+            }
+            Some(slot) => Some(slot),
+            None => Some(self.adopt(state, now, effects)),
         }
     }
 
