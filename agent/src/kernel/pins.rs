@@ -112,9 +112,23 @@ impl Pins {
         Ok(Self { root: root.to_path_buf() })
     }
 
-    /// Removes all of it.
+    /// Removes every version's pins, and the directory if nothing else is in it.
     pub(super) fn remove(&self) -> Result<(), PinError> {
-        remove_tree(&self.root)
+        for version in self.versions()? {
+            remove_tree(&version)?;
+        }
+        // What others keep here, or a mount point, stays.
+        match fs::remove_dir(&self.root) {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy
+                ) =>
+            {
+                Err(PinError::File { what: "remove", path: self.root.clone(), source: error })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The generation of `fingerprint`.
@@ -133,8 +147,17 @@ impl Pins {
     /// Directories of other ABI versions, whose records this agent cannot read.
     pub(super) fn other_versions(&self) -> Result<Vec<Generation>, PinError> {
         let current = version_dir(&self.root);
-        let versions = children(&self.root)?.into_iter().filter(|dir| *dir != current);
-        Ok(versions.map(|dir| Generation { dir }).collect())
+        let others = self.versions()?.into_iter().filter(|dir| *dir != current);
+        Ok(others.map(|dir| Generation { dir }).collect())
+    }
+
+    /// `v<number>` alone: the directory may be one that others pin in too.
+    fn versions(&self) -> Result<Vec<PathBuf>, PinError> {
+        let is_version = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_prefix('v')).is_some_and(|number| number.parse::<u16>().is_ok())
+        };
+        Ok(children(&self.root)?.into_iter().filter(is_version).collect())
     }
 }
 

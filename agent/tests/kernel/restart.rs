@@ -82,3 +82,21 @@ fn a_start_that_was_cut_off_does_not_hinder_the_next() {
     let pid = run_true();
     assert_sees_exec_of(&mut loaded, pid);
 }
+
+#[test]
+fn what_others_keep_in_the_pin_directory_stays() {
+    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let theirs = loaded.pin_dir.join("theirs");
+    let older = loaded.pin_dir.join("v0");
+    std::fs::create_dir(&theirs).unwrap();
+    std::fs::create_dir(&older).unwrap();
+    loaded.restart();
+    assert!(theirs.is_dir());
+    assert!(!older.exists(), "another version of ours goes");
+    kestrel_agent::kernel::detach(&loaded.pin_dir).unwrap();
+    assert_eq!(std::fs::read_dir(&loaded.pin_dir).unwrap().count(), 1);
+    assert!(theirs.is_dir());
+    std::fs::remove_dir(&theirs).unwrap();
+    kestrel_agent::kernel::detach(&loaded.pin_dir).unwrap();
+    assert!(!loaded.pin_dir.exists());
+}
