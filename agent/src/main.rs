@@ -34,7 +34,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             drop((out, err));
             let (file, overrides) = args.into_parts();
             let config = Config::load(file, overrides)?;
-            cli::init_log(&config.log);
+            settings::log::init(&config.log);
             run::run(config)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -4,7 +4,6 @@
 mod check_config;
 mod client;
 mod detach;
-mod log;
 mod status;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -16,7 +15,6 @@ use crate::config::{CriSocket, Listen, LogLevel, Overrides, value};
 pub use check_config::check_config;
 pub use client::ClientError;
 pub use detach::detach;
-pub use log::init_log;
 pub use status::status;
 
 /// Watches the containers of this node and reports what they may do and do.

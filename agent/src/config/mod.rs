@@ -4,11 +4,8 @@
 //! the agent runs with. Every default is in [`Config::defaults`] and nowhere else.
 
 mod check;
-mod error;
-mod near;
 mod raw;
-mod unit;
-mod yaml;
+pub mod value;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -19,9 +16,13 @@ use crate::{
     time::Date,
 };
 
-pub use error::{ConfigError, Mistake, Problem};
 pub use raw::RawConfig;
-pub use unit::{parse_bytes, parse_duration};
+pub use settings::{
+    ConfigError, Mistake, Problem,
+    log::{Log, LogFormat, LogLevel},
+    unit::{parse_bytes, parse_duration},
+};
+use settings::{unit, yaml};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "/etc/kestrel/agent.yaml";
@@ -137,51 +138,6 @@ pub struct Limits {
     pub cgroups: usize,
     /// Findings.
     pub findings: usize,
-}
-
-/// The agent's own log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// Least severe level that is written.
-    pub level: LogLevel,
-    /// Form of a line.
-    pub format: LogFormat,
-}
-
-/// Least severe level that is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogLevel {
-    /// Only what stops the agent's work.
-    Error,
-    /// And what degrades it.
-    Warn,
-    /// And what an operator wants to know.
-    Info,
-    /// And what a developer wants to know.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl From<LogLevel> for tracing::Level {
-    fn from(level: LogLevel) -> Self {
-        match level {
-            LogLevel::Error => Self::ERROR,
-            LogLevel::Warn => Self::WARN,
-            LogLevel::Info => Self::INFO,
-            LogLevel::Debug => Self::DEBUG,
-            LogLevel::Trace => Self::TRACE,
-        }
-    }
-}
-
-/// Form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
 }
 
 /// A value and its place.
@@ -342,14 +298,6 @@ fn node_name() -> String {
             unit::parse_node_name(name.trim_end()).ok()
         })
         .unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// Parsers of single values, for flags.
-pub mod value {
-    pub use super::unit::{
-        parse_cri_socket as cri_socket, parse_listen as listen, parse_node_name as node_name,
-        parse_path as path,
-    };
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! The file as written. Each value keeps its place, so that a value out of range is named with it.
 
 use serde::Deserialize;
-use serde_saphyr::Spanned;
-
-type Key<T> = Option<Spanned<T>>;
+use settings::{Key, Spanned, sections};
 
 /// The file. `E` is one entry of `exemptions`.
 #[derive(Debug, Deserialize)]
@@ -42,16 +40,6 @@ impl<E> Default for RawConfig<E> {
             exemptions: None,
         }
     }
-}
-
-macro_rules! sections {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),+ })+) => { $(
-        $(#[$doc])*
-        #[derive(Debug, Default, Deserialize)]
-        #[serde(deny_unknown_fields, expecting = "a mapping of configuration keys")]
-        #[allow(missing_docs, reason = "the keys are those of Config")]
-        pub struct $name { $(pub $field: Key<$type>),+ }
-    )+ };
 }
 
 sections! {

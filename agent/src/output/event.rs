@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
+use inert::{inert, inert_comm, is_hostile};
 use serde::Serialize;
 
-use super::text::{inert, inert_comm, is_hostile};
 use crate::{
     context::PendingReason,
     posture::{Change, ChangeKind, FindingReport, InstanceReport, PssLevel, Severity, Subject, Verdict},

@@ -3,4 +3,3 @@
 pub mod event;
 pub mod jsonl;
 pub mod terminal;
-pub mod text;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::text::{columns_of, fit, inert, push_inert};
 use crate::posture::{Change, ChangeKind, FindingReport, Subject, Verdict};
+use inert::{columns_of, fit, inert, push_inert};
 
 /// Columns of the line; place and evidence share what is left.
 const TIME: usize = 8;
@@ -167,8 +167,8 @@ fn evidence(change: &Change) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::text::is_hostile;
     use crate::posture::testing::{hostile_change, plain_change};
+    use inert::is_hostile;
 
     const PLAIN: Look = Look { color: false, columns: None };
 

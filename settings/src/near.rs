@@ -1,7 +1,7 @@
 //! Which known key a mistyped one may have meant.
 
 /// Keys within two edits of `typed`, closest first.
-pub(super) fn near(typed: &str, known: &[&'static str]) -> Vec<&'static str> {
+pub(crate) fn near(typed: &str, known: &[&'static str]) -> Vec<&'static str> {
     let mut close: Vec<_> = known
         .iter()
         .map(|&key| (strsim::osa_distance(typed, key), key))

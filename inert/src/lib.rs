@@ -1,5 +1,7 @@
 //! Hostile text made inert: what a workload chose is shown, and does nothing.
 
+#![forbid(unsafe_code)]
+
 use std::fmt::Write as _;
 
 /// Whether a character moves the cursor, reorders the line, stacks on its neighbour or cannot be

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use thiserror::Error;
 
-/// A configuration that the agent will not start with.
+/// A configuration that a daemon will not start with.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file cannot be read.

@@ -1,17 +1,20 @@
-//! From a file to [`RawConfig`], within limits, and from the parser's errors to ours.
+//! From a file to what is written in it, within limits, and from the parser's errors to ours.
 
 use std::{fs::File, io::Read, path::Path};
 
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, MergeKeyPolicy, Options, UserMessageFormatter};
 
-use super::{ConfigError, Mistake, Problem, near::near, raw::RawConfig};
+use super::{ConfigError, Mistake, Problem, near::near};
 
 /// Longest file that is read. Thousands of exemptions fit.
 const FILE_BYTES: u64 = 1 << 20;
 
 /// The file's text; `None` where it is not there and need not be.
-pub(super) fn read(path: &Path, must_exist: bool) -> Result<Option<String>, ConfigError> {
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read(path: &Path, must_exist: bool) -> Result<Option<String>, ConfigError> {
     let failed = |source| ConfigError::Read { file: path.to_owned(), source };
     let file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return Ok(None),
@@ -25,8 +28,11 @@ pub(super) fn read(path: &Path, must_exist: bool) -> Result<Option<String>, Conf
     Ok(Some(text))
 }
 
-/// Deserialises `text`. An empty document is an empty configuration.
-pub(super) fn parse<E: DeserializeOwned>(path: &Path, text: &str) -> Result<RawConfig<E>, ConfigError> {
+/// Deserialises `text`. An empty document is an empty configuration. `path` is only named in errors.
+///
+/// # Errors
+/// The first thing that is wrong in it.
+pub fn parse<C: DeserializeOwned + Default>(path: &Path, text: &str) -> Result<C, ConfigError> {
     let mut key = String::new();
     serde_saphyr::with_deserializer_from_str_with_options(text, options(), |deserializer| {
         let mut track = serde_path_to_error::Track::new();
@@ -37,7 +43,7 @@ pub(super) fn parse<E: DeserializeOwned>(path: &Path, text: &str) -> Result<RawC
         }
         parsed
     })
-    .map(Option::unwrap_or_default)
+    .map(Option::<C>::unwrap_or_default)
     .map_err(|error| explain(path, &key, error))
 }
 
@@ -100,10 +106,8 @@ fn explain(path: &Path, tracked: &str, error: Error) -> ConfigError {
 /// and without the field in which [`serde_saphyr::Spanned`] holds a value.
 fn key_path(tracked: &str) -> String {
     let path = tracked.trim_end_matches('?').trim_end_matches('.');
-    if path.starts_with("exemptions[") {
-        return path.replacen("].value", "]", 1);
-    }
-    path.strip_suffix(".value").unwrap_or(path).to_owned()
+    let path = path.replace("].value", "]");
+    path.strip_suffix(".value").unwrap_or(&path).to_owned()
 }
 
 /// The parser's names of types, in words.

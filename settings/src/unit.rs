@@ -1,8 +1,6 @@
 //! Values as people write them.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
-
-use super::{CriSocket, Listen};
+use std::{path::PathBuf, time::Duration};
 
 /// A duration: a whole number and one of `ms`, `s`, `m`, `h`.
 ///
@@ -44,34 +42,6 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit.trim_start_matches(' ')))
 }
 
-/// `auto` or an absolute path.
-///
-/// # Errors
-/// A sentence that says what was expected.
-pub fn parse_cri_socket(text: &str) -> Result<CriSocket, String> {
-    if text == "auto" {
-        return Ok(CriSocket::Auto);
-    }
-    // crictl and kubelet write the scheme.
-    let path = text.strip_prefix("unix://").unwrap_or(text);
-    parse_path(path)
-        .map(CriSocket::Path)
-        .map_err(|_| format!("expected auto or an absolute path, got {text:?}"))
-}
-
-/// `off` or an address and port.
-///
-/// # Errors
-/// A sentence that says what was expected.
-pub fn parse_listen(text: &str) -> Result<Listen, String> {
-    if text == "off" {
-        return Ok(Listen::Off);
-    }
-    text.parse::<SocketAddr>()
-        .map(Listen::At)
-        .map_err(|_| format!("expected off or an address with a port such as 127.0.0.1:9470, got {text:?}"))
-}
-
 /// An absolute path.
 ///
 /// # Errors
@@ -98,7 +68,8 @@ pub fn parse_node_name(text: &str) -> Result<String, String> {
 }
 
 /// `duration` as [`parse_duration`] reads it.
-pub(super) fn show_duration(duration: Duration) -> String {
+#[must_use]
+pub fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (unit, name) in [(3_600_000, "h"), (60_000, "m"), (1000, "s")] {
         if millis != 0 && millis.is_multiple_of(unit) {
@@ -109,7 +80,8 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 /// `bytes` as [`parse_bytes`] reads it.
-pub(super) fn show_bytes(bytes: u64) -> String {
+#[must_use]
+pub fn show_bytes(bytes: u64) -> String {
     for (shift, name) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
         if bytes != 0 && bytes.is_multiple_of(1 << shift) {
             return format!("{}{name}", bytes >> shift);
