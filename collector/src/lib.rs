@@ -1,0 +1,3 @@
+//! Takes the events of all nodes, keeps them, shows them, alerts.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! mTLS between agents, collector and clients.
+
+#![forbid(unsafe_code)]
