@@ -30,6 +30,7 @@ pub mod artifact;
 pub mod containerd;
 pub mod cri;
 pub mod findings;
+pub mod forgetful;
 pub mod identity;
 pub mod image;
 pub mod ledger;
