@@ -19,8 +19,8 @@ use fuser::{
     WriteFlags,
 };
 
-use self::disk::{Body, Disk, File, Folder, Node};
 pub use self::disk::PowerLoss;
+use self::disk::{Body, Disk, File, Folder, Node};
 
 /// Nobody but the kernel changes anything, so it may keep what it knows.
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -41,7 +41,8 @@ impl Forgetful {
     /// When there is no `/dev/fuse`, or no right to mount.
     pub fn mount(at: &Path) -> Result<Self> {
         std::fs::create_dir_all(at)?;
-        let mut forgetful = Self { at: at.to_owned(), disk: Arc::new(Mutex::new(Disk::new())), session: None };
+        let mut forgetful =
+            Self { at: at.to_owned(), disk: Arc::new(Mutex::new(Disk::new())), session: None };
         forgetful.start()?;
         Ok(forgetful)
     }
@@ -188,15 +189,7 @@ impl Filesystem for Files {
         reply.attr(&FOREVER, &attributes(number.0, node));
     }
 
-    fn mkdir(
-        &self,
-        _: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        umask: u32,
-        reply: ReplyEntry,
-    ) {
+    fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, reply: ReplyEntry) {
         let mut disk = self.disk();
         let body = Body::Folder(Folder::default());
         let number = disk.add(parent.0, name, permissions(mode, umask), body);
@@ -327,14 +320,7 @@ impl Filesystem for Files {
         reply.ok();
     }
 
-    fn readdir(
-        &self,
-        _: &Request,
-        number: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        mut reply: ReplyDirectory,
-    ) {
+    fn readdir(&self, _: &Request, number: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
         let disk = self.disk();
         let Some(folder) = disk.folder(number.0) else { return reply.error(Errno::ENOTDIR) };
         let dots = [(OsStr::new("."), number.0), (OsStr::new(".."), number.0)];
