@@ -3,6 +3,8 @@
 //!
 //! `KESTREL_FAULT_ROUNDS` says how many faults (20; 200 at night), `KESTREL_FAULT_SEED` which.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::{env, thread, time::Duration};
 
 use kestrel_tests::lab::{

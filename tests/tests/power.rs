@@ -1,5 +1,7 @@
 //! The power fails under the agent, and under the collector: what was acknowledged, or told, is there.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::{collections::BTreeSet, time::Duration};
 
 use kestrel_proto::v1::{EventKind, Filter, record::Event};

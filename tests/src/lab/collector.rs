@@ -26,6 +26,8 @@ const STOP: Duration = Duration::from_secs(15);
 pub struct Options {
     /// Where it keeps data; a folder of its own otherwise.
     pub data_dir: Option<PathBuf>,
+    /// On a disk, rather than in memory: what is measured has to pay for its syncs.
+    pub on_disk: bool,
     /// Words in front of the program.
     pub wrapper: Vec<OsString>,
     /// Where it is reached; loopback otherwise.
@@ -47,7 +49,11 @@ pub struct Collector {
 impl Collector {
     /// Starts one and waits until it is ready.
     pub fn start(options: &Options) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("kestrel-collector-").tempdir_in("/run")?;
+        let dir = tempfile::Builder::new().prefix("kestrel-collector-").tempdir_in(if options.on_disk {
+            "/var/tmp"
+        } else {
+            "/run"
+        })?;
         let address = options.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let (grpc, http) = match options.address {
             None => (free(address)?, free(address)?),

@@ -32,6 +32,7 @@ pub mod containerd;
 pub mod cri;
 pub mod delivery;
 pub mod findings;
+pub mod fleet;
 pub mod forgetful;
 pub mod http;
 pub mod identity;

@@ -118,6 +118,13 @@ impl Counted {
         self.executed.len()
     }
 
+    /// Per second, from the first to the last; `None` for fewer than two.
+    pub fn per_second(&self) -> Option<f64> {
+        let (first, last) = (self.executed.first_key_value()?.1, self.executed.last_key_value()?.1);
+        let seconds = Duration::from_nanos(last.end().checked_sub(*first.start())?).as_secs_f64();
+        (self.len() > 1).then(|| self.len() as f64 / seconds)
+    }
+
     /// Whether nothing was executed.
     pub fn is_empty(&self) -> bool {
         self.executed.is_empty()
