@@ -4,4 +4,4 @@ mod records;
 mod wire;
 
 pub use records::Busy;
-pub use wire::{Connection, Ended, Frame, Heard};
+pub use wire::{Connection, Down, Ended, Frame, Heard, Up};

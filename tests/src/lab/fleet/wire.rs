@@ -48,7 +48,17 @@ impl Frame {
 /// A connection of an agent to a collector.
 #[derive(Debug)]
 pub struct Connection {
-    send: SendStream<Bytes>,
+    up: Up,
+    down: Down,
+}
+
+/// What goes to the collector.
+#[derive(Debug)]
+pub struct Up(SendStream<Bytes>);
+
+/// What comes from it. Dropping it ends the connection.
+#[derive(Debug)]
+pub struct Down {
     response: Option<ResponseFuture>,
     receive: Option<RecvStream>,
     received: BytesMut,
@@ -89,22 +99,43 @@ impl Connection {
             .header("grpc-accept-encoding", "identity")
             .body(())?;
         let (response, send) = client.send_request(request, false)?;
-        Ok(Self { send, response: Some(response), receive: None, received: BytesMut::new(), driver })
+        let down = Down { response: Some(response), receive: None, received: BytesMut::new(), driver };
+        Ok(Self { up: Up(send), down })
     }
 
+    /// Both ways apart.
+    #[must_use]
+    pub fn split(self) -> (Up, Down) {
+        (self.up, self.down)
+    }
+
+    /// As [`Up::send`].
+    pub async fn send(&mut self, frame: &Frame) -> Result<()> {
+        self.up.send(frame).await
+    }
+
+    /// As [`Down::hear`].
+    pub async fn hear(&mut self) -> Result<Heard> {
+        self.down.hear().await
+    }
+}
+
+impl Up {
     /// Sends a message, waiting for room as HTTP/2 wants it.
     pub async fn send(&mut self, frame: &Frame) -> Result<()> {
         let mut rest = frame.0.clone();
         while !rest.is_empty() {
-            self.send.reserve_capacity(rest.len());
-            let capacity = std::future::poll_fn(|context| self.send.poll_capacity(context)).await;
+            self.0.reserve_capacity(rest.len());
+            let capacity = std::future::poll_fn(|context| self.0.poll_capacity(context)).await;
             let capacity = capacity.context("the stream has ended")??;
             let part = rest.split_to(capacity.min(rest.len()));
-            self.send.send_data(part, false)?;
+            self.0.send_data(part, false)?;
         }
         Ok(())
     }
+}
 
+impl Down {
     /// The next message, or the end.
     pub async fn hear(&mut self) -> Result<Heard> {
         tokio::time::timeout(LIMIT, self.next()).await.context("the collector says nothing")?
@@ -138,7 +169,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for Down {
     fn drop(&mut self) {
         self.driver.abort();
     }
