@@ -130,8 +130,7 @@ impl Queue {
 
     /// What lies before `floor` is not here any more.
     pub(super) fn begin_at(&mut self, floor: u64) {
-        self.assigned = floor - 1;
-        self.next = floor;
+        (self.acked, self.assigned, self.next) = (floor - 1, floor - 1, floor);
     }
 
     /// Adds the newest.

@@ -39,13 +39,14 @@ pub(super) fn recover(dir: &Path, store: &Store, marked: &[MarkedEpoch]) -> Resu
             // What lies before was acknowledged or told as a gap.
             let floor = mark.and_then(|mark| mark.lane(lane)).map_or(1, |mark| mark.floor.max(1));
             epoch.queues[lane.index()].begin_at(floor);
-            let mut next = floor;
+            let mut next = 1;
             for head in store.heads(epoch.id.epoch, lane)? {
-                // Of numbers that overlap or do not make sense, the first count.
-                if head.first < next || head.count == 0 || head.first.checked_add(head.count).is_none() {
+                let end = head.first.saturating_add(head.count);
+                // Of numbers that overlap, the first count.
+                if !is_sane(&head) || head.first < next || end <= floor {
                     continue;
                 }
-                next = head.first + head.count;
+                next = end;
                 let gaps =
                     if head.is_gaps { read_gaps(&reader, epoch.id.epoch, lane, head)? } else { Vec::new() };
                 epoch.queues[lane.index()].push(chunk(head, None, gaps));
@@ -55,6 +56,11 @@ pub(super) fn recover(dir: &Path, store: &Store, marked: &[MarkedEpoch]) -> Resu
     }
     recovered.gaps.extend(missing(&recovered.epochs, marked, Reason::NotOnDisk));
     Ok(recovered)
+}
+
+// A file may hold anything.
+fn is_sane(head: &Head) -> bool {
+    head.first < 1 << 60 && (1..1 << 20).contains(&head.count) && head.cost < 1 << 40
 }
 
 /// What was given a number and is not on disk, as far as the marks tell.

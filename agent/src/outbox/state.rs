@@ -384,16 +384,22 @@ impl State {
         let Some(old) = queue.take_on_disk(first, last) else { return };
         let mut next = old.first;
         let mut missing = Vec::new();
-        for chunk in &chunks {
+        let mut whole = Vec::new();
+        for chunk in chunks {
+            // Of numbers that overlap, the first count.
+            if chunk.first < next || chunk.last() > last {
+                continue;
+            }
             if chunk.first > next {
                 missing.push((next, chunk.first - 1));
             }
             next = chunk.last() + 1;
+            whole.push(chunk);
         }
         if next <= last {
             missing.push((next, last));
         }
-        queue.put(chunks);
+        queue.put(whole);
         for (from, to) in missing {
             let (from_ns, to_ns) = (old.from_ns, old.to_ns);
             let lost = Chunk {

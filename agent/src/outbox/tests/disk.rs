@@ -75,8 +75,8 @@ fn a_file_of_a_newer_version_is_set_aside_whole() {
     let problem = opened.problem.unwrap();
     assert!(problem.contains("it has version 7, this agent reads 1"), "{problem}");
     assert!(append(&second, Lane::Findings, 1..=1).on_disk);
-    let batches = drain(&second);
-    let [gap] = gaps(&batches[0])[..] else { panic!("one gap") };
+    let gaps: Vec<_> = drain(&second).iter().flat_map(gaps).collect();
+    let [gap] = gaps[..] else { panic!("one gap") };
     assert_eq!((gap.from_sequence, gap.to_sequence, gap.reason), (1, 5, v1::GapReason::Corrupt as i32));
     let aside = Connection::open(folder.path().join("outbox.sqlite.newer")).unwrap();
     let rows: i64 = aside.query_row("SELECT sum(count) FROM chunk", [], |row| row.get(0)).unwrap();
@@ -110,12 +110,12 @@ fn a_chunk_that_cannot_be_read_back_is_a_gap_and_costs_no_other() {
     let batches = drain(&second);
     let sent: Vec<_> =
         batches.iter().filter(|batch| batch.lane == Lane::Detections).flat_map(numbers).collect();
-    assert_eq!(sent, [1, 2, 3, 5, 6, 9]);
+    assert_eq!(sent, [1, 2, 3, 5, 6, 8, 9]);
     let gaps: Vec<_> = batches.iter().flat_map(gaps).collect();
     let ranges: Vec<_> = gaps.iter().map(|gap| (gap.from_sequence, gap.to_sequence, gap.reason)).collect();
     let corrupt = v1::GapReason::Corrupt as i32;
-    assert_eq!(ranges, [(4, 4, corrupt), (7, 8, corrupt)]);
-    assert_eq!(second.status().lanes[1].evicted, 3);
+    assert_eq!(ranges, [(4, 4, corrupt), (7, 7, corrupt)]);
+    assert_eq!(second.status().lanes[1].evicted, 2);
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn run(steps: Vec<Step>) {
                 let first = appended.last[lane.index()] + 1;
                 let items = (first..first + count).map(|number| {
                     model.next_boottime += 1;
-                    let exec = v1::Exec { process: None, filename: vec![b'x'; padding] };
+                    let exec = v1::Exec { process: None, filename: vec![b'x'; padding].into() };
                     let record = v1::Record {
                         boottime_ns: model.next_boottime,
                         wall_unix_ns: (number % 1_000) as i64,
