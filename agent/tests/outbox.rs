@@ -215,6 +215,7 @@ fn what_a_full_disk_did_not_take_is_named_after_a_kill() {
     // As full as it gets, to the last page.
     let mut file = fs::File::create(&ballast).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
+    drop(file);
     while append().on_disk {}
     append();
     let (epoch, kept) = (opened.epoch, outbox.status().lanes[1].events);
@@ -227,7 +228,8 @@ fn what_a_full_disk_did_not_take_is_named_after_a_kill() {
     outbox.append(&mut vec![item(Lane::Findings, 1, 10)]);
     drop(outbox);
     fs::remove_file(&ballast).unwrap();
-    let (outbox, _) = Outbox::open(&disk.path(), Options::new("boot"));
+    let (outbox, last) = Outbox::open(&disk.path(), Options::new("boot"));
+    assert_eq!(last.problem, None);
     assert!(outbox.sync());
     let batches = drain(&outbox);
     // So is the one in between, which never had the disk.

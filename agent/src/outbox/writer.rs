@@ -276,7 +276,8 @@ impl Writer {
                 tracing::error!(error = why, "events are kept in memory only");
             }
             state.memory_only = Some(format!("events are kept in memory only: {why}"));
-            state.is_disk_unused()
+            // Before it was looked at, nothing is known of what is in it.
+            self.is_recovered && state.is_disk_unused()
         };
         match error {
             StoreError::Damaged(_) => {
