@@ -12,8 +12,6 @@ mod inventory;
 mod notice;
 mod process;
 pub mod redact;
-#[cfg(test)]
-mod testing;
 
 use kestrel_proto::v1;
 use prost::Message as _;

@@ -13,7 +13,7 @@ mod reader;
 mod untold;
 
 use std::{
-    sync::{Arc, mpsc::SyncSender},
+    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     time::Duration,
 };
 
@@ -25,6 +25,7 @@ use self::{
     canary::CanarySeen,
     clock::Clocks,
     lifecycle::{Activity, LifecycleSender, Lost},
+    untold::Amount,
 };
 pub use self::{
     outgoing::{ContainerSnapshot, InventorySnapshot, Outgoing},
@@ -43,7 +44,7 @@ use crate::{
     source::{AlignedRecord, SequenceCheck},
     telemetry::{
         Telemetry,
-        label::{EventKind, Ring, ScanKind, Table},
+        label::{EventKind, Queue, QueueDrop, Ring, ScanKind, Table},
     },
     time::Clock,
 };
@@ -163,7 +164,7 @@ impl Pipeline {
         }
     }
 
-    /// Leaves word in this file of what is read and not told.
+    /// Leaves word here of what is read and not told.
     pub fn leave_word(&mut self, untold: Untold) {
         self.untold = Some(untold);
     }
@@ -180,14 +181,34 @@ impl Pipeline {
         }
     }
 
-    fn after_reading(&mut self) {
-        let Some(untold) = &mut self.untold else { return };
-        let is_told = self.posture.is_told() && self.context.counts().waiting == 0 && self.outlets.are_told();
-        match (is_told, untold.is_set()) {
-            (true, true) => untold.clear(),
-            (false, false) => untold.reading(clock::boottime_ns()),
-            _ => {}
+    /// The records of a round are taken: what they made goes out, and it is looked what of it is
+    /// told.
+    pub fn end_round(&mut self) {
+        let lost = self.lifecycle.end_round();
+        self.tell_lost(lost);
+        let Self { context, posture, outlets, lifecycle, untold, .. } = self;
+        let Some(untold) = untold else { return };
+        // Before that, what the start has to tell is not told.
+        if !outlets.told.ready.load(Ordering::Acquire) {
+            return;
         }
+        if outlets.has_dropped() {
+            untold.forget_markers();
+        }
+        let (changes, changes_told) = outlets.progress();
+        let now_ns = clock::boottime_ns();
+        if untold.wants_marker(now_ns) {
+            let sent = Amount { changes, lifecycle: lifecycle.buffers() };
+            let held = [
+                posture.untold_since(),
+                context.waits_since(),
+                outlets.lost_since(),
+                lifecycle.lost_since(),
+            ];
+            untold.mark(sent, held.into_iter().flatten().min(), now_ns);
+        }
+        let lifecycle_told = outlets.told.lifecycle.load(Ordering::Acquire);
+        untold.told(Amount { changes: changes_told, lifecycle: lifecycle_told });
     }
 
     /// Tells what is held back; nothing follows.
@@ -196,12 +217,6 @@ impl Pipeline {
         self.posture.finish(now, &mut self.changes);
         self.send_changes();
         let lost = self.lifecycle.finish();
-        self.tell_lost(lost);
-    }
-
-    /// The records of a round are taken: what they made goes out.
-    pub fn end_round(&mut self) {
-        let lost = self.lifecycle.end_round();
         self.tell_lost(lost);
     }
 
@@ -475,6 +490,9 @@ impl Pipeline {
         refused.of(Table::Processes).set(posture.tasks_refused);
         refused.of(Table::Findings).set(posture.findings_refused);
         self.telemetry.posture.judged.set(posture.judged);
+        let queues = &self.telemetry.queues;
+        queues.depth.of(Queue::Lifecycle).set(self.lifecycle.depth());
+        queues.dropped.of(Queue::Lifecycle, QueueDrop::Full).set(self.lifecycle.lost_ever());
         outlet::measure_verdicts(&self.posture, &self.telemetry);
     }
 }

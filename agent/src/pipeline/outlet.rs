@@ -51,6 +51,7 @@ pub struct Outlets {
     sent: u64,
     /// Left the backlog without being sent.
     dropped: u64,
+    dropped_before: u64,
     backlog: VecDeque<Outgoing>,
     lost: Option<Lost>,
     /// Containers whose question found no room.
@@ -74,6 +75,7 @@ impl Outlets {
             told: Arc::default(),
             sent: 0,
             dropped: 0,
+            dropped_before: 0,
             lost: None,
             backlog: VecDeque::new(),
             refused: Vec::new(),
@@ -160,9 +162,16 @@ impl Outlets {
         (given, self.told.changes.load(Ordering::Acquire) + self.dropped)
     }
 
-    /// Whether something waits that was dropped and is not told as lost yet.
-    pub(super) const fn has_lost(&self) -> bool {
-        self.lost.is_some()
+    /// Whether something was dropped since this was last asked.
+    pub(super) const fn has_dropped(&mut self) -> bool {
+        let before = self.dropped_before;
+        self.dropped_before = self.dropped;
+        self.dropped > before
+    }
+
+    /// Since when something is lost that is not told as lost yet.
+    pub(super) fn lost_since(&self) -> Option<u64> {
+        self.lost.map(|lost| lost.from.boottime_ns)
     }
 
     /// Asks, unless the queue is full: then context has to ask again soon.

@@ -4,6 +4,8 @@
 //! nor waits. A buffer is handed over at the end of a round if the other side has none left to
 //! read, else when it is full: a slow reader gets few full buffers instead of many empty ones. With
 //! no free buffer an event is counted, and the count is told as a [`Lost`] when there is room again.
+//! Only at start, before anybody reads, more buffers are made: the rings may be full of what
+//! happened while no agent ran.
 
 mod entry;
 mod outlet;
@@ -24,14 +26,16 @@ pub use self::{
     outlet::{LifecycleSender, Lost, Processes},
 };
 
-/// Buffers in all.
+/// Buffers that stay.
 const BATCHES: usize = 16;
+/// Buffers until somebody reads.
+const START_BATCHES: usize = 96;
 /// Entries of a buffer.
 const ENTRIES: usize = 512;
 /// Bytes of a buffer for texts. A few entries with the longest texts fill it early.
 const BYTES: usize = 128 * 1024;
 
-/// Events that all buffers together hold.
+/// Events that all buffers that stay hold together.
 pub const CAPACITY: usize = BATCHES * ENTRIES;
 
 struct Shared {
@@ -40,31 +44,29 @@ struct Shared {
     /// A buffer was handed over, or the sender is gone.
     changed: Notify,
     closed: AtomicBool,
+    /// Somebody reads.
+    is_read: AtomicBool,
 }
 
 /// Makes the buffers.
 #[must_use]
 pub fn channel(processes: Processes) -> (LifecycleSender, LifecycleReceiver) {
-    with_room(processes, BATCHES, ENTRIES, BYTES)
-}
-
-fn with_room(
-    processes: Processes,
-    batches: usize,
-    entries: usize,
-    bytes: usize,
-) -> (LifecycleSender, LifecycleReceiver) {
     let shared = Arc::new(Shared {
-        free: ArrayQueue::new(batches),
-        filled: ArrayQueue::new(batches),
+        free: ArrayQueue::new(BATCHES),
+        filled: ArrayQueue::new(START_BATCHES),
         changed: Notify::new(),
         closed: AtomicBool::new(false),
+        is_read: AtomicBool::new(false),
     });
-    for _ in 0..batches {
+    for _ in 0..BATCHES {
         // There is room for all of them.
-        let _ = shared.free.push(Box::new(LifecycleBatch::with_room(entries, bytes)));
+        let _ = shared.free.push(new_batch());
     }
     (LifecycleSender::new(Arc::clone(&shared), processes), LifecycleReceiver { shared })
+}
+
+fn new_batch() -> Box<LifecycleBatch> {
+    Box::new(LifecycleBatch::with_room(ENTRIES, BYTES))
 }
 
 /// The reading end.
@@ -90,6 +92,7 @@ impl LifecycleReceiver {
 
     /// The next buffer, if there is one.
     pub fn try_recv(&mut self) -> Option<Filled> {
+        self.shared.is_read.store(true, Ordering::Relaxed);
         let batch = self.shared.filled.pop()?;
         Some(Filled { batch: Some(batch), shared: Arc::clone(&self.shared) })
     }
@@ -114,6 +117,7 @@ impl Drop for Filled {
         if let Some(mut batch) = self.batch.take() {
             // Here, so that names that nobody else holds are freed here and not in the hot loop.
             batch.clear();
+            // One of those that were made at start goes.
             let _ = self.shared.free.push(batch);
         }
     }

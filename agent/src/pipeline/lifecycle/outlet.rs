@@ -12,6 +12,7 @@ use super::{Activity, ContainerEntry, Entry, LifecycleBatch, ProcessEntry, Share
 use crate::{
     context::{ARGV_BYTES, Container, Context, EXE_PATH_BYTES, NANOS_PER_TICK, Origin, Process, ProcessId, Stage},
     decode::{Credentials, Exec},
+    output::event::Body,
     pipeline::clock::Clocks,
     time::Clock,
 };
@@ -50,6 +51,12 @@ impl Lost {
         lost.lost += 1;
         lost.from = lost.from.min(when);
         lost.to = lost.to.max(when);
+    }
+}
+
+impl From<Lost> for Body {
+    fn from(lost: Lost) -> Self {
+        Self::loss(lost.at, lost.lost, lost.reason, lost.from, lost.to)
     }
 }
 
@@ -118,6 +125,11 @@ impl LifecycleSender {
         self.lost_ever
     }
 
+    /// Since when something is lost that is not told as lost yet.
+    pub(in crate::pipeline) fn lost_since(&self) -> Option<u64> {
+        self.lost.map(|lost| lost.from.boottime_ns)
+    }
+
     /// The end of a round: gives the reader something if it has nothing. Returns what was lost,
     /// once there is room again.
     pub(in crate::pipeline) fn end_round(&mut self) -> Option<Lost> {
@@ -150,13 +162,19 @@ impl LifecycleSender {
             self.hand_over();
         }
         if self.current.is_none() {
-            self.current = self.shared.free.pop();
+            self.current = self.shared.free.pop().or_else(|| self.more_at_start());
         }
         if self.current.is_none() {
             self.lost_ever += 1;
             Lost::add(&mut self.lost, "queue lifecycle", "queue full", at);
         }
         self.current.as_deref_mut()
+    }
+
+    fn more_at_start(&mut self) -> Option<Box<LifecycleBatch>> {
+        let is_start = !self.shared.is_read.load(Ordering::Relaxed);
+        // The last place is for this one.
+        (is_start && self.shared.filled.len() < super::START_BATCHES).then(super::new_batch)
     }
 
     /// Whose event goes out: with its container, or without one where the host's are wanted.
