@@ -12,6 +12,8 @@ mod inventory;
 mod notice;
 mod process;
 pub mod redact;
+#[cfg(test)]
+mod tests;
 
 use kestrel_proto::v1;
 use prost::Message as _;
@@ -75,11 +77,7 @@ impl Exporter {
 }
 
 fn item(lane: Lane, at: Clock, event: v1::record::Event, refers: Vec<Definition>) -> Item {
-    let record = v1::Record {
-        boottime_ns: at.boottime_ns,
-        wall_unix_ns: wall(at),
-        event: Some(event),
-    };
+    let record = v1::Record { boottime_ns: at.boottime_ns, wall_unix_ns: wall(at), event: Some(event) };
     Item { lane, at, record: record.encode_to_vec().into(), refers }
 }
 

@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use agent_abi::map;
 use anyhow::{Context as _, Result, bail};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -39,7 +40,7 @@ use crate::{
     config::{Config, Listen},
     context::{Context, Limits},
     http::{Health, Pages, Server, ServerLimits},
-    kernel::{self, Layout, LinkPins, Mounted, Plan, Predecessor, Streams, UntoldMap, prove},
+    kernel::{self, Layout, LinkPins, Mounted, Plan, Predecessor, Streams, UntoldMap, UntoldWords, prove},
     output::{
         event::{Body, Origin},
         jsonl::JsonLines,
@@ -135,7 +136,8 @@ async fn start(config: Config) -> Result<()> {
     let words: Arc<UntoldMap> = Arc::new(programs.untold);
     let left = programs.predecessors.iter().map(|predecessor| predecessor.untold);
     // What follows is to be told, and a start can be killed like any agent.
-    let (untold, untold_before) = Untold::start(words, left, before_ns, clock::boottime_ns());
+    let (untold, untold_before) =
+        Untold::start(Arc::clone(&words) as _, left, before_ns, clock::boottime_ns());
     let (losses, told) = Losses::start(
         how,
         programs.counters,
@@ -233,6 +235,7 @@ async fn start(config: Config) -> Result<()> {
         Arc::clone(&health),
         notices.clone(),
         Arc::clone(&beat_ns),
+        words,
     ));
     let sink = Sink {
         origin: Origin { node: config.node_name.clone(), boot_id: boot.id.clone() },
@@ -392,6 +395,7 @@ async fn sample(
     health: Arc<Health>,
     notices: mpsc::Sender<Notice>,
     beat_ns: Arc<AtomicU64>,
+    words: Arc<UntoldMap>,
 ) {
     let mut due = tokio::time::interval(SAMPLE);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -409,7 +413,10 @@ async fn sample(
             tracing::error!(%error, "cannot read the hooks' counters");
         }
         if !health.is_detached() {
-            alive.write(beat_ns.load(Ordering::Relaxed));
+            // Where the pins go with the agent, so does the word on what is untold.
+            let map::Untold { told_ns, read_ns } = UntoldWords::get((*words).as_ref());
+            let beat_ns = beat_ns.load(Ordering::Relaxed);
+            alive.write(if told_ns < read_ns { told_ns.min(beat_ns) } else { beat_ns });
         }
     }
 }

@@ -106,6 +106,9 @@ impl Sink {
                 _ = renew.tick() => self.store().await,
             }
         }
+        while lifecycle.recv().await.is_some() {
+            self.told.lifecycle.fetch_add(1, Ordering::Release);
+        }
         while let Some(notice) = notices.recv().await {
             self.tell(notice);
         }

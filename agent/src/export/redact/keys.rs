@@ -8,7 +8,9 @@ use super::{Found, text::end_of};
 /// the rest.
 pub(super) fn find(text: &[u8], is_script: bool, found: &mut Found) {
     let mut at = 0;
-    while let Some(place) = text.get(at..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'=' | b':'))) {
+    while let Some(place) =
+        text.get(at..).and_then(|rest| rest.iter().position(|byte| matches!(byte, b'=' | b':')))
+    {
         let separator = at + place;
         at = separator + 1;
         if let Some(end) = value(text, separator, is_script, found) {
@@ -42,8 +44,8 @@ fn value(text: &[u8], separator: usize, is_script: bool, found: &mut Found) -> O
     if is_colon || has_space {
         start = end_of(text, start, |byte| matches!(byte, b' ' | b'\t'));
     }
-    // A volume, as containers have them.
-    if is_colon && text.get(start) == Some(&b'/') {
+    // A volume, as containers have them: `token:/run/token`.
+    if is_colon && text.get(separator + 1) == Some(&b'/') {
         return None;
     }
     let key = Key { at: key_start, end: key_end, name: key, before, is_colon, is_script };
@@ -143,9 +145,27 @@ const ENDS: [&[u8]; 25] = [
 
 /// Last words of such keys.
 const WORDS: [&[u8]; 21] = [
-    b"pass", b"pwd", b"pw", b"psk", b"jwt", b"creds", b"bearer", b"otp", b"passin", b"passout", b"storepass",
-    b"keypass", b"userpass", b"dbpass", b"rootpass", b"adminpass", b"proxypass", b"requirepass", b"masterauth",
-    b"sig", b"auth",
+    b"pass",
+    b"pwd",
+    b"pw",
+    b"psk",
+    b"jwt",
+    b"creds",
+    b"bearer",
+    b"otp",
+    b"passin",
+    b"passout",
+    b"storepass",
+    b"keypass",
+    b"userpass",
+    b"dbpass",
+    b"rootpass",
+    b"adminpass",
+    b"proxypass",
+    b"requirepass",
+    b"masterauth",
+    b"sig",
+    b"auth",
 ];
 
 /// Whether the value of this key is secret. A key that says more of a secret (`password-file`,
@@ -155,7 +175,8 @@ pub(super) fn is_secret(key: &[u8]) -> bool {
     if matches!(key, b"PWD" | b"OLDPWD") {
         return false;
     }
-    let joined: Vec<u8> = key.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
+    let joined: Vec<u8> =
+        key.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
     if ENDS.iter().any(|end| joined.ends_with(end)) {
         return true;
     }

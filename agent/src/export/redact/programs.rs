@@ -50,7 +50,10 @@ const PROGRAMS: [(&[&str], &[Flag]); 11] = [
         &["curl"],
         &[behind(b"-u", b':'), behind(b"-U", b':'), behind(b"--user", b':'), behind(b"--proxy-user", b':')],
     ),
-    (&["ctr", "crictl", "http", "https"], &[behind(b"-u", b':'), behind(b"--user", b':'), behind(b"-a", b':')]),
+    (
+        &["ctr", "crictl", "http", "https"],
+        &[behind(b"-u", b':'), behind(b"--user", b':'), behind(b"-a", b':')],
+    ),
     (&["smbclient", "rpcclient"], &[behind(b"-U", b'%')]),
     (LOGIN, &[]),
     (&["svn"], &[]),
@@ -174,7 +177,9 @@ impl Programs {
         if name == "login" && self.flags.iter().any(|flags| flags.is_empty()) {
             self.has_login = true;
         }
-        if name.eq_ignore_ascii_case("auth") && self.flags.iter().flat_map(|flags| flags.iter()).any(|flag| flag.name == b"-a") {
+        if name.eq_ignore_ascii_case("auth")
+            && self.flags.iter().flat_map(|flags| flags.iter()).any(|flag| flag.name == b"-a")
+        {
             self.next = Some(Next::Secret);
         }
         for (names, flags) in PROGRAMS {

@@ -117,9 +117,12 @@ fn private_keys(text: &[u8], found: &mut Found) {
 fn bearers(text: &[u8], found: &mut Found) {
     const LEAST: usize = 8;
     for at in 0..text.len().saturating_sub(7) {
-        if text[at..at + 7].eq_ignore_ascii_case(b"bearer ") && (at == 0 || !text[at - 1].is_ascii_alphanumeric()) {
+        if text[at..at + 7].eq_ignore_ascii_case(b"bearer ")
+            && (at == 0 || !text[at - 1].is_ascii_alphanumeric())
+        {
             let start = end_of(text, at + 7, |byte| byte == b' ');
-            let end = end_of(text, start, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\''));
+            let end =
+                end_of(text, start, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\''));
             if end - start >= LEAST {
                 found.add(start..end);
             }

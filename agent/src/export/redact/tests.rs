@@ -57,6 +57,7 @@ const SECRET: &[&str] = &[
     "curl|-H|Authorization: Bearer §|https://example.org",
     "curl|-H|authorization: Basic § §|https://example.org",
     "curl|-H|X-Api-Key: §|https://example.org",
+    "sh|-c|curl -H 'X-Api-Key: /§' https://example.org",
     "curl|-HPRIVATE-TOKEN: §|https://example.org",
     "curl|-H|Cookie: a=b; session=§|https://example.org",
     "curl|--header=Authorization: Bearer §",
@@ -143,7 +144,9 @@ fn no_secret_stays() {
 #[test]
 fn known_shapes_go_wherever_they_stand() {
     for secret in SHAPED {
-        for line in [format!("{secret}"), format!("--x={secret}"), format!("a {secret} b"), format!("'{secret}'")] {
+        for line in
+            [format!("{secret}"), format!("--x={secret}"), format!("a {secret} b"), format!("'{secret}'")]
+        {
             let secret = secret.rsplit("services/").next().unwrap();
             let shown = shown(&["app", &line]);
             assert!(!shown[1].contains(secret), "{line}\n{shown:?}");
@@ -261,7 +264,6 @@ proptest! {
     fn nor_one_within_a_text(secret in "[A-Za-z0-9!#$%*+,.:;=@^_~/-]{6,40}", way in 0..8_usize) {
         // As a URL has it: a slash would end the host.
         let secret = if way == 0 { secret.replace(['/', '@', '#'], "_") } else { secret };
-        prop_assume!(way != 4 || !secret.contains('#'));
         let argv = word(&secret, way);
         let redacted = arguments(argv.iter().map(String::as_bytes), false);
         prop_assert!(!holds(&redacted, secret.as_bytes()), "{:?}", redacted);

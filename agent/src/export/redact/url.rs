@@ -41,7 +41,8 @@ const fn is_end(byte: u8) -> bool {
 
 fn in_authority(text: &[u8], start: usize, is_cut: bool, found: &mut Found) {
     let word_end = end_of(text, start, |byte| !is_end(byte));
-    let authority_end = end_of(text, start, |byte| !is_end(byte) && !matches!(byte, b'/' | b'?' | b'#')).min(word_end);
+    let authority_end =
+        end_of(text, start, |byte| !is_end(byte) && !matches!(byte, b'/' | b'?' | b'#')).min(word_end);
     let authority = &text[start..authority_end];
     let colon = |part: &[u8]| part.iter().position(|&byte| byte == b':').map(|at| start + at + 1);
     if let Some(at) = authority.iter().rposition(|&byte| byte == b'@') {

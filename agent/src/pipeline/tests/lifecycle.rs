@@ -71,7 +71,8 @@ fn off_tells_of_containers_only_and_all_of_the_host_too() {
     all.exec(TaskState { exec_id: 1, ..state(50, 1, HOST_MNT, 1) }, 0, b"sshd\0");
     all.exit(50, 0);
     all.exit(51, 0);
-    let told = ["started", "exec 100 1", "exec 100 2", "call 105 100", "exec 100 3", "exec 50 1", "exit 50 0"];
+    let told =
+        ["started", "exec 100 1", "exec 100 2", "call 105 100", "exec 100 3", "exec 50 1", "exit 50 0"];
     assert_eq!(all.told(), told);
 }
 

@@ -104,10 +104,11 @@ fn what_does_not_fit_the_backlog_is_told_as_lost() {
     for _ in 0..5000 {
         node.say(Message::Inventory);
     }
-    let dropped = node.telemetry.queues.dropped.of(
-        crate::telemetry::label::Queue::Findings,
-        crate::telemetry::label::QueueDrop::Full,
-    );
+    let dropped = node
+        .telemetry
+        .queues
+        .dropped
+        .of(crate::telemetry::label::Queue::Findings, crate::telemetry::label::QueueDrop::Full);
     assert!(dropped.get() > 0);
     // The changes of the start were among what was dropped.
     let mut lost = 0;
