@@ -145,7 +145,7 @@ fn no_secret_stays() {
 fn known_shapes_go_wherever_they_stand() {
     for secret in SHAPED {
         for line in
-            [format!("{secret}"), format!("--x={secret}"), format!("a {secret} b"), format!("'{secret}'")]
+            [secret.to_string(), format!("--x={secret}"), format!("a {secret} b"), format!("'{secret}'")]
         {
             let secret = secret.rsplit("services/").next().unwrap();
             let shown = shown(&["app", &line]);

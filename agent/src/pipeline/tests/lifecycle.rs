@@ -123,7 +123,7 @@ fn the_agents_own_children_are_no_events_but_canaries_are_seen() {
         node.credentials(child);
         node.exit(500, 0);
         // Nobody else's canary counts.
-        node.exec(TaskState { exec_id: 1, ..state(501, 1, HOST_MNT, 1) }, 0, b"x\0canary\01\0");
+        node.exec(TaskState { exec_id: 1, ..state(501, 1, HOST_MNT, 1) }, 0, b"x\0canary\x001\0");
         assert!(node.canaries.try_recv().is_err());
         assert!(node.told().iter().all(|told| !told.contains(" 500")), "{processes:?}");
     }
