@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     log::{Condition, Content, FrameBody, Prepared, Source},
-    telemetry::{EventKind, MessageKind, PressureLabel},
+    telemetry::{MessageKind, PressureLabel},
 };
 use answers::Answers;
 use backlog::{Backlog, Progress, Settled};
@@ -280,9 +280,9 @@ impl<'a> Session<'a> {
                 batch.records.drain(..known);
                 batch.first_sequence += known as u64;
             }
-            for record in &batch.records {
-                let Some(event) = &record.event else { continue };
-                telemetry.event(EventKind::of(event));
+            let events = || batch.records.iter().filter_map(|record| record.event.as_ref());
+            telemetry.count(events());
+            for event in events() {
                 if let Event::Gap(gap) = event {
                     telemetry.gaps.inc_by(gap.to_sequence - gap.from_sequence + 1);
                 }
