@@ -22,7 +22,7 @@ use tokio::{
 use tonic::{Status, Streaming};
 
 use super::{
-    Ingest, MAX_MESSAGE_BYTES, Refusal,
+    Connected, Ingest, MAX_MESSAGE_BYTES, Refusal,
     dedup::{Offer, Watermarks},
     definitions::Definitions,
     nodes::Lease,
@@ -103,9 +103,6 @@ async fn serve(
         Err(refusal) => Err(refusal),
     };
     session.end().await;
-    if !matches!(ended, Err(Refusal::Replaced)) {
-        ingest.registry.disconnected(&session.source);
-    }
     ended.map_err(named)
 }
 
@@ -138,6 +135,8 @@ struct Session<'a> {
     stalled: bool,
     /// The quota is used up until then.
     resume: Option<time::Instant>,
+    /// Dropped with the connection.
+    _connected: Connected,
 }
 
 impl<'a> Session<'a> {
@@ -158,6 +157,7 @@ impl<'a> Session<'a> {
         Self {
             ingest,
             accepted: watermarks.clone(),
+            _connected: ingest.registry.connected(&source),
             lease,
             source,
             epochs,
@@ -182,7 +182,6 @@ impl<'a> Session<'a> {
             version = %hello.agent_version.escape_debug(),
             "agent connected"
         );
-        self.ingest.registry.connected(&self.source, &hello);
         self.append(self.source.clone(), Content::Hello(hello), None)?;
         self.until_ended(answers.welcome(welcome)).await?
     }
