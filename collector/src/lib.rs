@@ -1,3 +1,5 @@
 //! Takes the events of all nodes, keeps them, shows them, alerts.
 
 #![forbid(unsafe_code)]
+
+pub mod log;
