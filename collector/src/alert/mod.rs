@@ -36,11 +36,9 @@ use self::{
     config::ChannelConfig,
     journal::{Journal, Opened},
     post::{Poster, PosterError},
+    queue::{Entry, Policy, Queue},
 };
-use crate::state::{
-    Standing,
-    transition::{Change, Transition},
-};
+use crate::state::{Standing, Transition};
 
 /// Most transitions that wait for one channel's journal; then the log's followers wait.
 const QUEUED: usize = 1024;
@@ -122,45 +120,26 @@ impl Alerts {
         self.channels.iter().map(|channel| channel.status()).collect()
     }
 
-    /// Compares what was told with what is so, and tells the difference: what a damaged journal, or a
-    /// time without this channel, left out. Call it at the start, when the state has read the whole
-    /// log and before new frames come; `next_frame` is the one that it reads next.
+    /// Takes what a start left to be taken: the transitions of a replay, then the difference between
+    /// what was told and what is so (what a damaged journal, or a time without this channel, left
+    /// out). Call it when the state has read the whole log and before new frames come; `next_frame` is
+    /// the one that it reads next.
     ///
     /// # Errors
     /// That the task which writes the journal panicked.
-    pub async fn heal(&self, standing: Standing, next_frame: u64, now_unix_ns: i64) -> Result<(), AlertError> {
-        let standing = Arc::new(standing);
+    pub async fn heal(
+        &self,
+        replayed: Vec<Transition>,
+        standing: Standing,
+        next_frame: u64,
+        now_unix_ns: i64,
+    ) -> Result<(), AlertError> {
+        let inputs = Arc::new((replayed, standing));
         for channel in &self.channels {
-            let (standing, policy) = (Arc::clone(&standing), channel.policy());
+            let (inputs, policy) = (Arc::clone(&inputs), channel.policy());
             let damaged = self.damaged.contains(&channel.name);
             channel
-                .commit(move |queue| {
-                    let mut entries = Vec::new();
-                    for change in standing.differences(queue.open()) {
-                        let (cluster, node, change) = change;
-                        let index = u32::MAX;
-                        let frame = next_frame.saturating_sub(1);
-                        let at_unix_ns = now_unix_ns;
-                        let transition = Transition { frame, index, at_unix_ns, cluster, node, change };
-                        let mut entry = queue.entry(&transition, policy);
-                        if let Some(notice) = &mut entry.add {
-                            notice.repeat = damaged;
-                        }
-                        // All of what the state knows is taken by now.
-                        entry.taken = Some(Place { frame, index });
-                        queue.apply(entry.clone());
-                        entries.push(entry);
-                    }
-                    let entry = queue::Entry {
-                        taken: next_frame.checked_sub(1).map(|frame| Place { frame, index: u32::MAX }),
-                        ..queue::Entry::default()
-                    };
-                    if entry.taken > queue.taken() {
-                        queue.apply(entry.clone());
-                        entries.push(entry);
-                    }
-                    entries
-                })
+                .commit(move |queue| heal(queue, policy, &inputs, damaged, (next_frame, now_unix_ns)))
                 .await?;
         }
         Ok(())
@@ -185,18 +164,22 @@ impl Alerts {
             let (channel, poster, stop) = (Arc::clone(channel), self.poster.clone(), stop.clone());
             tasks.spawn(async move { channel.deliver(&poster, &stop).await });
         }
-        while let Some(transition) = transitions.recv().await {
+        loop {
+            let transition = tokio::select! {
+                transition = transitions.recv() => transition,
+                Some(ended) = tasks.join_next(), if !stop.is_cancelled() => {
+                    ended??;
+                    continue;
+                }
+            };
+            let Some(transition) = transition else { break };
             for outlet in &outlets {
-                // A task that is gone is found below.
+                // A task that is gone ends this one, in the next round or below.
                 let _ = outlet.send(transition.clone()).await;
-            }
-            if let Some(ended) = tasks.try_join_next()
-                && !stop.is_cancelled()
-            {
-                ended??;
             }
         }
         drop(outlets);
+        stop.cancelled().await;
         while let Some(ended) = tasks.join_next().await {
             ended??;
         }
@@ -204,10 +187,38 @@ impl Alerts {
     }
 }
 
-/// Whether a transition is one that a channel may tell.
-#[must_use]
-pub fn may_tell(change: &Change) -> bool {
-    match change {
-        Change::Opened(_) | Change::Updated(_) | Change::Resolved(_) | Change::Node(_) => true,
+fn heal(
+    queue: &mut Queue,
+    policy: Policy,
+    (replayed, standing): &(Vec<Transition>, Standing),
+    damaged: bool,
+    (next_frame, at_unix_ns): (u64, i64),
+) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut take = |queue: &mut Queue, entry: Entry| {
+        queue.apply(entry.clone());
+        entries.push(entry);
+    };
+    for transition in replayed {
+        if let Some(entry) = queue.decide(transition, policy) {
+            take(queue, entry);
+        }
     }
+    // All that the state knows is taken with this.
+    let place = Place { frame: next_frame.saturating_sub(1), index: u32::MAX };
+    for (cluster, node, change) in standing.differences(queue.open()) {
+        let Place { frame, index } = place;
+        let transition = Transition { frame, index, at_unix_ns, cluster, node, change };
+        let mut entry = queue.entry(&transition, policy);
+        if let Some(notice) = &mut entry.add {
+            notice.repeat = damaged;
+        }
+        if entry != Entry::default() {
+            take(queue, entry);
+        }
+    }
+    if Some(place) > queue.taken() {
+        take(queue, Entry { taken: Some(place), ..Entry::default() });
+    }
+    entries
 }
