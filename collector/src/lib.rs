@@ -2,4 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ingest;
 pub mod log;
+pub mod telemetry;
