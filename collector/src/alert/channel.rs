@@ -378,7 +378,8 @@ fn reason(outcome: &Outcome) -> &str {
     }
 }
 
-pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
+/// An error and its sources, in one line.
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut inner = error.source();
     while let Some(source) = inner {

@@ -1,7 +1,6 @@
 //! One request to somebody else's HTTP server, and what became of it.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -80,8 +79,8 @@ impl Poster {
         }
         if let Some(file) = ca_file {
             let failed = |source| PosterError::CaFile { file: file.to_owned(), source };
-            let pem = fs::read(file).map_err(|error| failed(error.into()))?;
-            let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+            let certificates: Result<Vec<_>, _> =
+                CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
             roots.add_parsable_certificates(certificates.map_err(failed)?);
         }
         if roots.is_empty() {

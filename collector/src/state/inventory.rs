@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use kestrel_proto::v1::{self, Container, ContainerPosture, Inventory, Watermark};
+use kestrel_proto::v1::{Container, ContainerPosture, Inventory, Watermark};
 use prost::Message;
 
 /// Most parts of an inventory.
@@ -237,7 +237,7 @@ pub struct StoredContainers {
 #[derive(Clone, PartialEq, Message)]
 struct StoredContainer {
     #[prost(message, optional, tag = "1")]
-    posture: Option<v1::ContainerPosture>,
+    posture: Option<ContainerPosture>,
     #[prost(uint64, tag = "2")]
     since: u64,
 }
