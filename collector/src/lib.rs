@@ -5,3 +5,7 @@
 pub mod ingest;
 pub mod log;
 pub mod telemetry;
+pub mod alert;
+pub mod api;
+pub mod live;
+pub mod state;
