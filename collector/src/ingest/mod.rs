@@ -146,5 +146,3 @@ impl std::fmt::Debug for Ingest {
     }
 }
 
-#[cfg(test)]
-mod tests;

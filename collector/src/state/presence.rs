@@ -93,7 +93,8 @@ impl Presences {
         }
     }
 
-    pub(super) fn touch(&self, key: &NodeKey) {
+    /// It is there, though it said nothing.
+    pub fn touch(&self, key: &NodeKey) {
         if let Some(presence) = self.lock().of.get_mut(key) {
             presence.touch(Instant::now());
         }
