@@ -61,9 +61,8 @@ impl Collector {
             Some(_) => (SocketAddr::new(address, 9480), SocketAddr::new(address, 9481)),
         };
         let data = options.data_dir.clone().unwrap_or_else(|| dir.path().join("data"));
-        let insecure = if address.is_loopback() { "" } else { "  insecure: true\n" };
         let config = format!(
-            "data_dir: {}\ngrpc:\n  listen: {grpc}\nhttp:\n  listen: {http}\ntls:\n  mode: off\n{insecure}{}",
+            "data_dir: {}\ngrpc:\n  listen: {grpc}\n  tls: off\nhttp:\n  listen: {http}\n{}",
             data.display(),
             options.config
         );
