@@ -12,6 +12,7 @@ pub mod coverage;
 pub mod decode;
 pub mod http;
 pub mod kernel;
+pub mod outbox;
 pub mod output;
 pub mod pipeline;
 pub mod posture;

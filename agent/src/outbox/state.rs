@@ -1,0 +1,327 @@
+//! What is known of everything that is kept: looked at by both threads, under a lock that nobody
+//! holds while it waits for a disk.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    EpochId, Lane, LaneStatus, Options, OutboxStatus, OutgoingBatch, PerLane, Watermark,
+    chunk::Body,
+    gap::{GapRange, Gaps, Reason},
+    queue::{Chunk, Queue},
+};
+
+/// One epoch.
+#[derive(Debug)]
+pub(super) struct Epoch {
+    pub(super) id: EpochId,
+    pub(super) queues: PerLane<Queue>,
+}
+
+impl Epoch {
+    pub(super) fn new(id: EpochId) -> Self {
+        Self { id, queues: Default::default() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queues.iter().all(Queue::is_empty)
+    }
+}
+
+/// Numbers since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) appended: PerLane<u64>,
+    pub(super) acked: PerLane<u64>,
+    pub(super) evicted: PerLane<u64>,
+    pub(super) too_large: u64,
+}
+
+/// What a batch needs next.
+pub(super) enum Next {
+    /// A batch.
+    Batch(OutgoingBatch),
+    /// These numbers are to be read from disk first.
+    Read(Wanted),
+    /// All is sent.
+    Nothing,
+}
+
+/// A chunk that is on disk alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) epoch: u64,
+    pub(super) lane: Lane,
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+/// The state.
+#[derive(Debug)]
+pub(super) struct State {
+    /// The oldest first; the last is the current one.
+    pub(super) epochs: VecDeque<Epoch>,
+    pub(super) gaps: Gaps,
+    /// The uplink has nothing else to send than gaps.
+    pub(super) gaps_wanted: bool,
+    pub(super) counts: Counts,
+    pub(super) memory_only: Option<String>,
+    pub(super) options: Options,
+}
+
+impl State {
+    pub(super) fn new(current: EpochId, options: Options) -> Self {
+        Self {
+            epochs: VecDeque::from([Epoch::new(current)]),
+            gaps: Gaps::default(),
+            gaps_wanted: false,
+            counts: Counts::default(),
+            memory_only: None,
+            options,
+        }
+    }
+
+    /// The queue of an epoch that is kept.
+    pub(super) fn queue(&mut self, epoch: u64, lane: Lane) -> Option<&mut Queue> {
+        let epoch = self.epochs.iter_mut().find(|each| each.id.epoch == epoch)?;
+        Some(&mut epoch.queues[lane.index()])
+    }
+
+    /// Adds the newest chunk of the current epoch.
+    pub(super) fn push(&mut self, lane: Lane, chunk: Chunk) {
+        self.counts.appended[lane.index()] += chunk.count;
+        if let Some(current) = self.epochs.back_mut() {
+            current.queues[lane.index()].push(chunk);
+        }
+        self.bound_memory(lane);
+    }
+
+    fn memory(&self, lane: Lane) -> u64 {
+        self.epochs.iter().map(|epoch| epoch.queues[lane.index()].totals().memory).sum()
+    }
+
+    /// What a lane takes on disk.
+    pub(super) fn disk(&self, lane: Lane) -> u64 {
+        self.epochs.iter().map(|epoch| epoch.queues[lane.index()].totals().disk).sum()
+    }
+
+    /// Brings a lane back under its bound: what is on disk is dropped from memory, the newest
+    /// first; what is not leaves, the oldest first, and is told.
+    pub(super) fn bound_memory(&mut self, lane: Lane) {
+        let bound = self.options.memory_bytes[lane.index()];
+        for place in (0..self.epochs.len()).rev() {
+            let over = self.memory(lane).saturating_sub(bound);
+            if over > 0 {
+                self.epochs[place].queues[lane.index()].spill(over);
+            }
+        }
+        while self.memory(lane) > bound {
+            let epochs = self.epochs.iter_mut();
+            let evicted = epochs.filter_map(|epoch| {
+                let chunk = epoch.queues[lane.index()].pop_unstored()?;
+                Some((epoch.id.epoch, chunk))
+            });
+            let Some((epoch, chunk)) = { evicted }.next() else { break };
+            self.lose(epoch, lane, chunk, Reason::Full);
+        }
+    }
+
+    /// Takes the oldest stored chunk of a lane out, and tells.
+    pub(super) fn evict_stored(&mut self, lane: Lane) -> bool {
+        let oldest = self.epochs.iter_mut().find_map(|epoch| {
+            let queue = &mut epoch.queues[lane.index()];
+            let is_stored = queue.chunks().front().is_some_and(|chunk| chunk.stored);
+            if is_stored { queue.pop().map(|chunk| (epoch.id.epoch, chunk)) } else { None }
+        });
+        let Some((epoch, chunk)) = oldest else { return false };
+        self.lose(epoch, lane, chunk, Reason::Full);
+        true
+    }
+
+    /// A chunk is gone. What its own records said of gaps is to be told again.
+    pub(super) fn lose(&mut self, epoch: u64, lane: Lane, chunk: Chunk, reason: Reason) {
+        let acked = self.queue(epoch, lane).map_or(0, |queue| queue.acked());
+        let from = chunk.first.max(acked + 1);
+        let to = chunk.last();
+        if from > to {
+            return;
+        }
+        self.counts.evicted[lane.index()] += to + 1 - from;
+        let gap = GapRange { epoch, lane, from, to, reason, from_ns: chunk.from_ns, to_ns: chunk.to_ns };
+        self.gaps.add(gap);
+        for gap in chunk.gaps {
+            self.gaps.add(gap);
+        }
+    }
+
+    /// Drops epochs of which nothing is left.
+    pub(super) fn forget_empty(&mut self) {
+        while self.epochs.len() > 1
+            && let Some(place) = (0..self.epochs.len() - 1).find(|place| self.epochs[*place].is_empty())
+        {
+            self.epochs.remove(place);
+        }
+    }
+
+    /// See [`super::Outbox::ack`].
+    pub(super) fn ack(&mut self, watermark: Watermark) {
+        let Watermark { epoch, lane, sequence } = watermark;
+        if let Some(queue) = self.queue(epoch, lane) {
+            let acked = queue.ack(sequence);
+            self.counts.acked[lane.index()] += acked;
+            self.forget_empty();
+        }
+    }
+
+    /// Everything that is kept is to be sent again.
+    pub(super) fn rewind(&mut self) {
+        for queue in self.epochs.iter_mut().flat_map(|epoch| &mut epoch.queues) {
+            queue.rewind();
+        }
+    }
+
+    /// Whether a findings lane has something to send.
+    pub(super) fn has_unsent_findings(&self) -> bool {
+        self.epochs.iter().any(|epoch| epoch.queues[Lane::Findings.index()].has_unsent())
+    }
+
+    /// The next batch, of `max_bytes` or one record.
+    pub(super) fn next(&mut self, max_bytes: usize) -> Next {
+        for lane in Lane::ALL {
+            for place in 0..self.epochs.len() {
+                let epoch = &mut self.epochs[place];
+                let queue = &mut epoch.queues[lane.index()];
+                let Some((chunk, first)) = queue.to_send() else { continue };
+                if chunk.body.is_none() {
+                    let (first, last) = (chunk.first, chunk.last());
+                    return Next::Read(Wanted { epoch: epoch.id.epoch, lane, first, last });
+                }
+                let batch = collect(queue, epoch.id.epoch, lane, first, max_bytes);
+                queue.sent_before(batch.last_sequence() + 1);
+                self.bound_memory(lane);
+                return Next::Batch(batch);
+            }
+        }
+        Next::Nothing
+    }
+
+    /// What was read from disk for `wanted`, if that is still kept.
+    pub(super) fn loaded(&mut self, wanted: Wanted, chunks: Vec<Chunk>) {
+        let Wanted { epoch, lane, first, last } = wanted;
+        let Some(queue) = self.queue(epoch, lane) else { return };
+        let Some(old) = queue.take_on_disk(first, last) else { return };
+        let mut next = old.first;
+        let mut missing = Vec::new();
+        for chunk in &chunks {
+            if chunk.first > next {
+                missing.push((next, chunk.first - 1));
+            }
+            next = chunk.last() + 1;
+        }
+        if next <= last {
+            missing.push((next, last));
+        }
+        queue.put(chunks);
+        for (from, to) in missing {
+            let (from_ns, to_ns) = (old.from_ns, old.to_ns);
+            let lost = Chunk {
+                first: from,
+                count: to + 1 - from,
+                cost: 0,
+                from_ns,
+                to_ns,
+                stored: true,
+                body: None,
+                gaps: Vec::new(),
+            };
+            self.lose(epoch, lane, lost, Reason::Corrupt);
+        }
+    }
+
+    pub(super) fn status(&self) -> OutboxStatus {
+        let boot_id = self.epochs.back().map(|current| &current.id.boot_id);
+        let lanes = Lane::ALL.map(|lane| {
+            let index = lane.index();
+            let queues = || self.epochs.iter().map(|epoch| &epoch.queues[index]);
+            let this_boot = self.epochs.iter().filter(|epoch| Some(&epoch.id.boot_id) == boot_id);
+            let oldest = this_boot.filter_map(|epoch| epoch.queues[index].chunks().front());
+            LaneStatus {
+                lane,
+                events: queues().map(Queue::events).sum(),
+                bytes: queues().map(|queue| queue.totals().cost).sum(),
+                capacity_bytes: self.capacity(lane),
+                memory_bytes: self.memory(lane),
+                oldest_boottime_ns: oldest.map(|chunk| chunk.from_ns).min(),
+                appended: self.counts.appended[index],
+                acked: self.counts.acked[index],
+                evicted: self.counts.evicted[index],
+            }
+        });
+        let queues = self.epochs.iter().flat_map(|epoch| &epoch.queues);
+        OutboxStatus {
+            lanes,
+            memory_only: self.memory_only.clone(),
+            unsent: queues.map(Queue::unsent).sum(),
+            too_large: self.counts.too_large,
+            epochs: self.epochs.len(),
+        }
+    }
+
+    fn capacity(&self, lane: Lane) -> u64 {
+        let Options { memory_bytes, disk_bytes, .. } = &self.options;
+        let is_on_disk = lane.is_durable() && self.memory_only.is_none();
+        if is_on_disk { disk_bytes[lane.index()] } else { memory_bytes[lane.index()] }
+    }
+}
+
+// Records with numbers in a row from `first` on, as far as they are in memory.
+fn collect(queue: &Queue, epoch: u64, lane: Lane, first: u64, max_bytes: usize) -> OutgoingBatch {
+    let mut batch = OutgoingBatch {
+        epoch,
+        lane,
+        first_sequence: first,
+        records: Vec::new(),
+        refers: Vec::new(),
+        bytes: 0,
+    };
+    let mut known = hashbrown::HashSet::new();
+    let mut next = first;
+    let begin = queue.chunks().partition_point(|chunk| chunk.last() < first);
+    for chunk in queue.chunks().range(begin..) {
+        let Some(body) = &chunk.body else { break };
+        // A hole: numbers in a batch are in a row.
+        if chunk.first > next {
+            break;
+        }
+        if !take(&mut batch, &mut known, body, (next - chunk.first) as usize, max_bytes) {
+            break;
+        }
+        next = chunk.last() + 1;
+    }
+    batch
+}
+
+// Whether all of the chunk's records from `from` on found room.
+fn take(
+    batch: &mut OutgoingBatch,
+    known: &mut hashbrown::HashSet<super::DefinitionKey>,
+    body: &Arc<Body>,
+    from: usize,
+    max_bytes: usize,
+) -> bool {
+    for index in from..body.records.len() {
+        let record = &body.records[index];
+        let new: Vec<_> = body.refers(index).filter(|definition| !known.contains(&definition.key)).collect();
+        let size = record.len() + new.iter().map(|definition| definition.body.len()).sum::<usize>();
+        if batch.bytes + size > max_bytes && !batch.records.is_empty() {
+            return false;
+        }
+        batch.bytes += size;
+        batch.records.push(record.clone());
+        for definition in new {
+            if known.insert(definition.key) {
+                batch.refers.push(definition.clone());
+            }
+        }
+    }
+    true
+}
