@@ -10,6 +10,7 @@ pub mod config;
 pub mod context;
 pub mod coverage;
 pub mod decode;
+pub mod export;
 pub mod http;
 pub mod kernel;
 pub mod outbox;

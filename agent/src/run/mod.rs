@@ -39,12 +39,15 @@ use crate::{
     config::{Config, Listen},
     context::{Context, Limits},
     http::{Health, Pages, Server, ServerLimits},
-    kernel::{self, Layout, LinkPins, Mounted, Plan, Predecessor, Streams, prove},
+    kernel::{self, Layout, LinkPins, Mounted, Plan, Predecessor, Streams, UntoldMap, prove},
     output::{
         event::{Body, Origin},
         jsonl::JsonLines,
     },
-    pipeline::{Outlets, Parts, Pipeline, Reader, Untold, clock},
+    pipeline::{
+        Outgoing, Outlets, Parts, Pipeline, Reader, Untold, clock,
+        lifecycle::{self, LifecycleReceiver, Processes},
+    },
     posture::{self, CONTROLS, Posture, store},
     source::SequenceCheck,
     telemetry::{
@@ -129,12 +132,10 @@ async fn start(config: Config) -> Result<()> {
         Start::Adopted => Some(programs.progress.get()?.alive_ns).filter(|&alive_ns| alive_ns != 0),
         Start::Attached { last_alive_ns } => last_alive_ns,
     };
-    let read_to_ns = before_ns.unwrap_or_else(clock::boottime_ns);
-    let (mut untold, untold_before) = Untold::open(&state.file("untold"), &boot.id, read_to_ns);
-    if before_ns.is_some() {
-        // What follows is to be told, and a start can be killed like any agent.
-        untold.reading(clock::boottime_ns());
-    }
+    let words: Arc<UntoldMap> = Arc::new(programs.untold);
+    let left = programs.predecessors.iter().map(|predecessor| predecessor.untold);
+    // What follows is to be told, and a start can be killed like any agent.
+    let (untold, untold_before) = Untold::start(words, left, before_ns, clock::boottime_ns());
     let (losses, told) = Losses::start(
         how,
         programs.counters,
@@ -178,6 +179,8 @@ async fn start(config: Config) -> Result<()> {
         telemetry.context.capacity.of(table).set(capacity as u64);
     }
     let outlets = Outlets::new(changes, names, cgroups, start_scan);
+    let (lifecycle, lifecycle_out) = lifecycle::channel(Processes::Containers);
+    telemetry.queues.capacity.of(Queue::Lifecycle).set(lifecycle::CAPACITY as u64);
     let told = Arc::clone(&outlets.told);
     let mut pipeline = Pipeline::new(Parts {
         context: Context::new(limits, host.context),
@@ -185,9 +188,11 @@ async fn start(config: Config) -> Result<()> {
         telemetry: Arc::clone(&telemetry),
         messages: messages_in,
         outlets,
+        lifecycle,
         sequence,
         boot_id: boot.id.clone(),
         proof: Some(proof),
+        canary: None,
     });
     pipeline.leave_word(untold);
 
@@ -239,7 +244,7 @@ async fn start(config: Config) -> Result<()> {
         state_failing: false,
     };
     drop(messages);
-    let mut sink = spawn_sink(sink, changes_out, notices_out)?;
+    let mut sink = spawn_sink(sink, changes_out, lifecycle_out, notices_out)?;
 
     // Whoever ends before it is told to takes the agent down: half an agent is a blind one.
     let reason = loop {
@@ -361,11 +366,12 @@ fn spawn_hot(
 /// A thread of its own: files and the terminal may block, and nobody else may wait for them.
 fn spawn_sink(
     sink: Sink,
-    changes: mpsc::Receiver<posture::Change>,
+    changes: mpsc::Receiver<Outgoing>,
+    lifecycle: LifecycleReceiver,
     notices: mpsc::Receiver<Notice>,
 ) -> Result<oneshot::Receiver<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    spawn_thread("sink", move || runtime.block_on(sink.run(changes, notices)))
+    spawn_thread("sink", move || runtime.block_on(sink.run(changes, lifecycle, notices)))
 }
 
 /// The receiver has the thread's result, or an error when it panicked.

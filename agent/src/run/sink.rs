@@ -20,7 +20,7 @@ use crate::{
         jsonl::{Dropped, JsonLines},
         terminal::{self, Look},
     },
-    pipeline::{Message, Told},
+    pipeline::{Message, Outgoing, Told, lifecycle::LifecycleReceiver},
     posture::{Change, Snapshot, store},
     telemetry::{Telemetry, label::OutputDrop},
     time::Clock,
@@ -67,7 +67,8 @@ impl Sink {
     /// Writes until both channels are closed.
     pub(super) async fn run(
         mut self,
-        mut changes: mpsc::Receiver<Change>,
+        mut changes: mpsc::Receiver<Outgoing>,
+        mut lifecycle: LifecycleReceiver,
         mut notices: mpsc::Receiver<Notice>,
     ) {
         let look = Look::of_environment(io::stdout().is_terminal(), columns());
@@ -76,6 +77,7 @@ impl Sink {
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         let mut notices_open = true;
+        let mut lifecycle_open = true;
         loop {
             tokio::select! {
                 received = changes.recv_many(&mut batch, BATCH) => {
@@ -84,16 +86,19 @@ impl Sink {
                     }
                     self.store().await;
                     let count = batch.len() as u64;
-                    for change in batch.drain(..) {
-                        // What is exempt or cannot be told is listed in the event file.
-                        if change.alert {
-                            show(&terminal::line(&change, look));
+                    for outgoing in batch.drain(..) {
+                        match outgoing {
+                            Outgoing::Change(change) => self.change(&change, look),
+                            Outgoing::Lost(lost) => self.tell(Notice::Tell { at: lost.to, body: lost.into() }),
+                            Outgoing::Inventory(_) => {}
                         }
-                        let event = Event::of_change(&self.origin, &change);
-                        append(&mut self.events, &self.telemetry, &event);
                     }
                     self.told.changes.fetch_add(count, Ordering::Release);
                 }
+                filled = lifecycle.recv(), if lifecycle_open => match filled {
+                    Some(_) => drop(self.told.lifecycle.fetch_add(1, Ordering::Release)),
+                    None => lifecycle_open = false,
+                },
                 notice = notices.recv(), if notices_open => match notice {
                     Some(notice) => self.tell(notice),
                     None => notices_open = false,
@@ -104,6 +109,15 @@ impl Sink {
         while let Some(notice) = notices.recv().await {
             self.tell(notice);
         }
+    }
+
+    fn change(&mut self, change: &Change, look: Look) {
+        // What is exempt or cannot be told is listed in the event file.
+        if change.alert {
+            show(&terminal::line(change, look));
+        }
+        let event = Event::of_change(&self.origin, change);
+        append(&mut self.events, &self.telemetry, &event);
     }
 
     fn tell(&mut self, notice: Notice) {

@@ -130,6 +130,8 @@ labels! {
         CgroupRequests = "cgroup_requests",
         /// Findings on their way out.
         Findings = "findings",
+        /// What processes and containers do, on its way out. Counted in events.
+        Lifecycle = "lifecycle",
     }
 
     /// Why something in a queue was dropped.
