@@ -41,8 +41,7 @@ impl Exporter {
             }
             Activity::Started { container, found } => {
                 let refers = vec![self.containers.define(container, at)];
-                let started =
-                    v1::ContainerStarted { container_id: container.id.to_string(), found: *found };
+                let started = v1::ContainerStarted { container_id: container.id.to_string(), found: *found };
                 (Event::ContainerStarted(started), refers)
             }
             Activity::Named { container } => {

@@ -5,11 +5,9 @@ use bytes::Bytes;
 use kestrel_proto::v1;
 
 use super::{container, process, wall};
-use crate::{
-    posture::{
-        Change, ChangeKind, ControlId, Exemption, FindingReport, InstanceReport, PssLevel, Resolution,
-        Severity, Subject, Verdict,
-    },
+use crate::posture::{
+    Change, ChangeKind, ControlId, Exemption, FindingReport, InstanceReport, PssLevel, Resolution, Severity,
+    Subject, Verdict,
 };
 
 pub(super) fn of_change(change: &Change) -> v1::Finding {

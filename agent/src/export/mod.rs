@@ -75,11 +75,7 @@ impl Exporter {
 }
 
 fn item(lane: Lane, at: Clock, event: v1::record::Event, refers: Vec<Definition>) -> Item {
-    let record = v1::Record {
-        boottime_ns: at.boottime_ns,
-        wall_unix_ns: wall(at),
-        event: Some(event),
-    };
+    let record = v1::Record { boottime_ns: at.boottime_ns, wall_unix_ns: wall(at), event: Some(event) };
     Item { lane, at, record: record.encode_to_vec().into(), refers }
 }
 

@@ -35,7 +35,10 @@ impl UntoldWords {
     /// Both words.
     #[must_use]
     pub fn get(&self) -> Untold {
-        Untold { told_ns: self.told_ns.load(Ordering::Acquire), read_ns: self.read_ns.load(Ordering::Acquire) }
+        Untold {
+            told_ns: self.told_ns.load(Ordering::Acquire),
+            read_ns: self.read_ns.load(Ordering::Acquire),
+        }
     }
 
     /// What was read of before this is told.
@@ -79,15 +82,14 @@ impl UntoldMap {
 
     /// That of another generation.
     pub(super) fn from_pin(path: &Path) -> Result<Self, MapsError> {
-        let data = MapData::from_pin(path).map_err(|source| MapsError::Kernel { name: map::UNTOLD, source })?;
+        let data =
+            MapData::from_pin(path).map_err(|source| MapsError::Kernel { name: map::UNTOLD, source })?;
         Self::map(&data)
     }
 
     fn map(data: &MapData) -> Result<Self, MapsError> {
-        let failed = |error: io::Error| MapsError::Kernel {
-            name: map::UNTOLD,
-            source: MapError::IoError(error),
-        };
+        let failed =
+            |error: io::Error| MapsError::Kernel { name: map::UNTOLD, source: MapError::IoError(error) };
         let page = sysconf(SysconfVar::PAGE_SIZE).map_err(|errno| failed(errno.into()))?;
         // The kernel rounds the map's size up to whole pages (kernel/bpf/arraymap.c).
         let len = page

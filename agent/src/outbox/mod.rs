@@ -8,6 +8,7 @@ mod gap;
 mod item;
 mod lane;
 mod queue;
+mod refuse;
 mod state;
 mod status;
 

@@ -33,7 +33,9 @@ mod tests {
     fn only_a_canary_has_a_nonce() {
         assert_eq!(nonce_of(b"/proc/self/exe\0canary\x0000ff\0"), Some(255));
         assert_eq!(nonce_of(b"x\0canary\0ffffffffffffffff\0"), Some(u64::MAX));
-        for other in [&b"x\0canary\0"[..], b"x\0canary\0\0", b"x\0canary\0g\0", b"canary\x001\0", b"", b"x\0y\x001"] {
+        for other in
+            [&b"x\0canary\0"[..], b"x\0canary\0\0", b"x\0canary\0g\0", b"canary\x001\0", b"", b"x\0y\x001"]
+        {
             assert_eq!(nonce_of(other), None, "{other:?}");
         }
     }

@@ -35,8 +35,8 @@ pub use self::{
 };
 use crate::{
     context::{
-        Container, Context, Effect, Enrichment, PendingReason, Process, ProcessId, SeccompAllow, Why, cgroupfs,
-        cri, proc,
+        Container, Context, Effect, Enrichment, PendingReason, Process, ProcessId, SeccompAllow, Why,
+        cgroupfs, cri, proc,
     },
     decode::{DecodeError, Event, Exec, ImageSource, decode},
     kernel::prove::Observed,
@@ -199,12 +199,8 @@ impl Pipeline {
         let now_ns = clock::boottime_ns();
         if untold.wants_marker(now_ns) {
             let sent = Amount { changes, lifecycle: lifecycle.buffers() };
-            let held = [
-                posture.untold_since(),
-                context.waits_since(),
-                outlets.lost_since(),
-                lifecycle.lost_since(),
-            ];
+            let held =
+                [posture.untold_since(), context.waits_since(), outlets.lost_since(), lifecycle.lost_since()];
             untold.mark(sent, held.into_iter().flatten().min(), now_ns);
         }
         let lifecycle_told = outlets.told.lifecycle.load(Ordering::Acquire);
@@ -434,9 +430,8 @@ impl Pipeline {
     fn inventory(&self, now: Clock) -> InventorySnapshot {
         let mut judged: HashMap<_, _> =
             self.posture.inventory().into_iter().map(|posture| (posture.key, posture.controls)).collect();
-        let is_there = |container: &&Container| {
-            !container.gone || self.context.members(container.key).next().is_some()
-        };
+        let is_there =
+            |container: &&Container| !container.gone || self.context.members(container.key).next().is_some();
         let mut containers: Vec<_> = self
             .context
             .containers()
@@ -542,10 +537,8 @@ impl Stage<'_> {
             }
             Effect::ContainerSeen { container } => {
                 let found = self.seen == Seen::Found;
-                self.lifecycle.container(container, self.now, |container| Activity::Started {
-                    container,
-                    found,
-                });
+                self.lifecycle
+                    .container(container, self.now, |container| Activity::Started { container, found });
             }
             Effect::ContainerGone { container } => {
                 self.posture.container_gone(container.key, self.now, self.changes);

@@ -14,7 +14,8 @@ use prometheus_client::{
 };
 
 use super::{
-    Canary, Context, Cri, Decode, Hooks, Outbox, Output, Posture, Queues, Rings, SupportGauges, Telemetry, Uplink,
+    Canary, Context, Cri, Decode, Hooks, Outbox, Output, Posture, Queues, Rings, SupportGauges, Telemetry,
+    Uplink,
     cell::{Cell, Cells, Grid, Latency, Named},
     label::Label,
 };
@@ -50,7 +51,21 @@ struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn telemetry(&mut self, all: &Telemetry) -> fmt::Result {
-        let Telemetry { hooks, rings, decode, context, cri, posture, queues, output, outbox, uplink, canary, blind, support } = all;
+        let Telemetry {
+            hooks,
+            rings,
+            decode,
+            context,
+            cri,
+            posture,
+            queues,
+            output,
+            outbox,
+            uplink,
+            canary,
+            blind,
+            support,
+        } = all;
         self.build()?;
         self.hooks(hooks)?;
         self.rings(rings)?;
@@ -73,7 +88,8 @@ impl Page<'_> {
     }
 
     fn outbox(&mut self, outbox: &Outbox) -> fmt::Result {
-        let Outbox { events, bytes, capacity, appended, acked, evicted, too_large, memory_only, refused } = outbox;
+        let Outbox { events, bytes, capacity, appended, acked, evicted, too_large, memory_only, refused } =
+            outbox;
         self.gauge("kestrel_outbox_events", "Events that wait for the collector's ack", events)?;
         self.gauge("kestrel_outbox_used_bytes", "Bytes that they take", bytes)?;
         self.gauge("kestrel_outbox_capacity_bytes", "Most bytes of the lane", capacity)?;
@@ -98,7 +114,8 @@ impl Page<'_> {
     }
 
     fn uplink(&mut self, uplink: &Uplink) -> fmt::Result {
-        let Uplink { connected, opened, ended, batches, events, bytes, in_flight, pressure, ack_latency } = uplink;
+        let Uplink { connected, opened, ended, batches, events, bytes, in_flight, pressure, ack_latency } =
+            uplink;
         self.single_gauge("kestrel_uplink_connected", "1 while the collector takes events", connected)?;
         self.single("kestrel_uplink_opened_connections", "Times the collector was reached", opened)?;
         self.counter(

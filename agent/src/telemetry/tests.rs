@@ -94,8 +94,19 @@ fn names_and_labels_follow_the_rule() {
     let text = Arc::new(Telemetry::new(&CONTROLS)).render();
     let name = regex::Regex::new(r"^kestrel(_[a-z]+)+$").unwrap();
     let units = [
-        "runs", "records", "calls", "bytes", "events", "entries", "requests", "items", "lines", "seconds",
-        "connections", "batches", "messages",
+        "runs",
+        "records",
+        "calls",
+        "bytes",
+        "events",
+        "entries",
+        "requests",
+        "items",
+        "lines",
+        "seconds",
+        "connections",
+        "batches",
+        "messages",
     ];
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("# TYPE ") else { continue };

@@ -6,7 +6,7 @@ use kestrel_proto::{SCHEMA, v1};
 use kestrel_tls::{ClientTls, Connector};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -72,7 +72,11 @@ impl Dialer {
     }
 
     /// Connects, says hello, waits for the welcome.
-    pub(super) async fn dial(&mut self, settings: &Settings, epochs: Vec<EpochId>) -> Result<Connection, End> {
+    pub(super) async fn dial(
+        &mut self,
+        settings: &Settings,
+        epochs: Vec<EpochId>,
+    ) -> Result<Connection, End> {
         let channel = self.channel().await?;
         // One message: what is behind it waits here, where it can still change.
         let (outbound, messages) = mpsc::channel(1);
@@ -105,7 +109,8 @@ impl Dialer {
     }
 
     async fn channel(&mut self) -> Result<Channel, End> {
-        let unreachable = |error: &(dyn std::error::Error + 'static)| End::Unreachable(kestrel_tls::reason(error));
+        let unreachable =
+            |error: &(dyn std::error::Error + 'static)| End::Unreachable(kestrel_tls::reason(error));
         let config::Uplink { endpoint, tls, drain_timeout: _ } = &self.uplink;
         if let (None, Some(tls)) = (&self.tls, tls) {
             let opened = ClientTls::open(tls.material.clone()).map_err(|error| unreachable(&error))?;
@@ -115,14 +120,13 @@ impl Dialer {
         let connector = Connector::new(endpoint.clone(), self.tls.clone(), server_name, self.connect_time)
             .map_err(|error| unreachable(&error))?;
         let deadline = Instant::now() + self.connect_time * 2;
-        let connecting = Endpoint::from_shared(endpoint.uri())
+        let target = Endpoint::from_shared(endpoint.uri())
             .map_err(|error| unreachable(&error))?
             // A peer that is gone without a word is noticed, also while there is nothing to say.
             .http2_keep_alive_interval(self.ping)
             .keep_alive_timeout(self.ping * 2)
-            .keep_alive_while_idle(true)
-            .connect_with_connector(connector);
-        match tokio::time::timeout_at(deadline, connecting).await {
+            .keep_alive_while_idle(true);
+        match timeout_at(deadline, target.connect_with_connector(connector)).await {
             Ok(connected) => connected.map_err(|error| unreachable(&error)),
             Err(_elapsed) => Err(End::Unreachable(format!("{endpoint} did not answer in time"))),
         }

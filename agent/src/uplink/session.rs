@@ -1,10 +1,6 @@
 //! One connection: batches up, acks down, until it ends.
 
-use std::{
-    collections::VecDeque,
-    convert::Infallible,
-    time::Duration,
-};
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use kestrel_proto::v1::{self, collector_message::Message};
 use tokio::{
@@ -125,6 +121,7 @@ impl<'a> Session<'a> {
                 self.lent.inventories.ask();
             }
             let wants = is_open && self.wants_to_send(now);
+            let next_look = self.next_look(now);
             tokio::select! {
                 biased;
                 message = inbound.message() => self.take(message?.ok_or(End::Closed)?)?,
@@ -139,7 +136,7 @@ impl<'a> Session<'a> {
                 },
                 () = self.lent.outbox.changed(), if !self.has_more => self.has_more = true,
                 parts = self.lent.inventories.next() => self.parts = parts.into(),
-                () = sleep_until(self.next_look(now)) => {}
+                () = sleep_until(next_look) => {}
             }
         }
     }

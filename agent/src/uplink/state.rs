@@ -76,7 +76,7 @@ impl UplinkState {
     }
 
     /// Waits for the collector to take something.
-    pub(super) fn next_ack(&self) -> impl Future<Output = ()> {
+    pub(super) fn next_ack(&self) -> tokio::sync::futures::Notified<'_> {
         self.acked.notified()
     }
 

@@ -10,7 +10,9 @@ use zerocopy::IntoBytes as _;
 
 use super::{Activity, ContainerEntry, Entry, LifecycleBatch, ProcessEntry, Shared};
 use crate::{
-    context::{ARGV_BYTES, Container, Context, EXE_PATH_BYTES, NANOS_PER_TICK, Origin, Process, ProcessId, Stage},
+    context::{
+        ARGV_BYTES, Container, Context, EXE_PATH_BYTES, NANOS_PER_TICK, Origin, Process, ProcessId, Stage,
+    },
     decode::{Credentials, Exec},
     output::event::Body,
     pipeline::clock::Clocks,
@@ -46,7 +48,12 @@ pub struct Lost {
 
 impl Lost {
     /// Adds one to what is not told yet.
-    pub(in crate::pipeline) fn add(lost: &mut Option<Self>, at: &'static str, reason: &'static str, when: Clock) {
+    pub(in crate::pipeline) fn add(
+        lost: &mut Option<Self>,
+        at: &'static str,
+        reason: &'static str,
+        when: Clock,
+    ) {
         let lost = lost.get_or_insert(Self { at, lost: 0, reason, from: when, to: when });
         lost.lost += 1;
         lost.from = lost.from.min(when);
