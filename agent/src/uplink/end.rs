@@ -88,7 +88,7 @@ mod tests {
         let end = End::from(Status::permission_denied("node \"b\" \u{1b}[31m is not yours"));
         assert_eq!(
             end.reason(),
-            "the collector does not let this node in: node \"b\" \\u{1b}[31m is not yours"
+            "the collector does not let this node in: node \"b\" \\x1b[31m is not yours"
         );
         assert_eq!(end.label(), UplinkEnd::Unauthenticated);
         let long = End::Unreachable("x".repeat(10_000));

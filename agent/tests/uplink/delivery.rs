@@ -72,6 +72,10 @@ async fn higher_lanes_go_first() {
     })
     .await;
     rig.append(Lane::Findings, 1..11);
+    eventually("so is the highest", || {
+        collector.look(|store| store.batches.iter().any(|batch| batch.lane == v1::Lane::Findings))
+    })
+    .await;
     collector.behave(|manners| manners.is_forgetful = false);
     eventually("all is acknowledged", || rig.waiting() == 0).await;
     // On the connection that was made anew.

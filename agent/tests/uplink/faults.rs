@@ -48,12 +48,14 @@ async fn a_collector_that_hangs_up_and_one_that_comes_back_get_the_rest() {
     collector.behave(|manners| manners.hangs_up_after = Some(1));
     let served = collector.serve(Security::Plain).await;
     let address = served.address;
-    let rig = Rig::start(plain(address), settings());
+    let proxy = Proxy::start(address).await;
+    let rig = Rig::start(plain(proxy.address), settings());
     for round in 0..5 {
         rig.append(Lane::Detections, round * 100 + 1000..round * 100 + 1100);
         eventually("it arrives", || count(&collector, v1::Lane::Detections) as u64 >= round * 100 + 1).await;
     }
     drop(served);
+    proxy.cut();
     eventually("the connection is gone", || matches!(rig.state.link(), Link::Down { .. })).await;
     rig.append(Lane::Detections, 1500..2000);
     let _served = collector.serve_at(address, Security::Plain).await;

@@ -2,6 +2,7 @@
 //! in its order, whatever happens to the connection.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+#![allow(unreachable_pub, reason = "nobody uses a test")]
 
 mod collector;
 mod delivery;
