@@ -116,7 +116,7 @@ async fn heartbeats_and_inventories_come_beside() {
 #[tokio::test]
 async fn a_stopping_agent_waits_until_the_collector_has_all() {
     let collector = Collector::default();
-    collector.behave(|manners| manners.is_mute = true);
+    collector.behave(|manners| manners.is_forgetful = true);
     let served = collector.serve(Security::Plain).await;
     let mut rig = Rig::start(plain(served.address), settings());
     rig.append(Lane::Findings, 1..11);
@@ -125,7 +125,7 @@ async fn a_stopping_agent_waits_until_the_collector_has_all() {
     // Unacknowledged, it goes on; also over another connection.
     eventually("it connects again", || collector.look(|store| store.hellos.len() > 1)).await;
     assert!(!rig.task.is_finished());
-    collector.behave(|manners| manners.is_mute = false);
+    collector.behave(|manners| manners.is_forgetful = false);
     rig.append(Lane::Findings, 11..12);
     (&mut rig.task).await.unwrap();
     assert_eq!(rig.waiting(), 0);
