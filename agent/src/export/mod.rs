@@ -12,6 +12,8 @@ mod inventory;
 mod notice;
 mod process;
 pub mod redact;
+#[cfg(test)]
+mod tests;
 
 use kestrel_proto::v1;
 use prost::Message as _;

@@ -1,7 +1,5 @@
 //! Records with numbers in a row, and what they refer to: the unit in memory and on disk.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use hashbrown::HashMap;
 use prost::Message;
@@ -76,15 +74,6 @@ impl Body {
             return Err(BodyError::Links);
         }
         Ok(Self { records, ends, links, refers })
-    }
-
-    /// The records of `range` alone.
-    pub(super) fn slice(&self, range: Range<usize>) -> Self {
-        let mut builder = Builder::default();
-        for index in range {
-            builder.push(self.records[index].clone(), self.refers(index).cloned());
-        }
-        builder.finish()
     }
 }
 
@@ -220,9 +209,7 @@ mod tests {
         assert_eq!(again, body);
         assert_eq!(again.refers(0).cloned().collect::<Vec<_>>(), [process(1), container()]);
         assert_eq!(again.refers(1).count(), 0);
-        let last = again.slice(2..3);
-        assert_eq!(last.records, [Bytes::from_static(b"three")]);
-        assert_eq!(last.refers, [container(), process(2)]);
+        assert_eq!(again.refers(2).cloned().collect::<Vec<_>>(), [container(), process(2)]);
     }
 
     #[test]

@@ -71,31 +71,42 @@ impl Reason {
 
 /// Gaps that have no number yet. Adjacent ones are one.
 #[derive(Debug, Default)]
-pub(super) struct Gaps(Vec<GapRange>);
+pub(super) struct Gaps {
+    ranges: Vec<GapRange>,
+    // Goes up with each change.
+    version: u64,
+}
 
 /// More are joined over what lies between them.
 const MAX_GAPS: usize = 1024;
 
 impl Gaps {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub(super) const fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Another one after each change.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
     }
 
     pub(super) fn ranges(&self) -> &[GapRange] {
-        &self.0
+        &self.ranges
     }
 
     pub(super) fn take(&mut self) -> Vec<GapRange> {
-        std::mem::take(&mut self.0)
+        self.version += 1;
+        std::mem::take(&mut self.ranges)
     }
 
     pub(super) fn add(&mut self, mut gap: GapRange) {
+        self.version += 1;
         // Joining one may close the distance to another.
-        while let Some(place) = self.0.iter().position(|other| touches(other, &gap)) {
-            gap = join(self.0.swap_remove(place), gap);
+        while let Some(place) = self.ranges.iter().position(|other| touches(other, &gap)) {
+            gap = join(self.ranges.swap_remove(place), gap);
         }
-        self.0.push(gap);
-        if self.0.len() > MAX_GAPS {
+        self.ranges.push(gap);
+        if self.ranges.len() > MAX_GAPS {
             self.squeeze();
         }
     }
@@ -103,13 +114,13 @@ impl Gaps {
     // Joins the two nearest of a kind: a gap that names numbers which arrived is harmless, for the
     // collector knows what it has; one that is not told is not.
     fn squeeze(&mut self) {
-        self.0.sort_by_key(|gap| (gap.epoch, gap.lane, gap.reason as u8, gap.from));
-        let nearest = (1..self.0.len())
-            .filter(|place| is_same_kind(&self.0[place - 1], &self.0[*place]))
-            .min_by_key(|place| self.0[*place].from - self.0[place - 1].to);
+        self.ranges.sort_by_key(|gap| (gap.epoch, gap.lane, gap.reason as u8, gap.from));
+        let nearest = (1..self.ranges.len())
+            .filter(|place| is_same_kind(&self.ranges[place - 1], &self.ranges[*place]))
+            .min_by_key(|place| self.ranges[*place].from - self.ranges[place - 1].to);
         if let Some(place) = nearest {
-            let gap = self.0.remove(place);
-            self.0[place - 1] = join(self.0[place - 1], gap);
+            let gap = self.ranges.remove(place);
+            self.ranges[place - 1] = join(self.ranges[place - 1], gap);
         }
     }
 }

@@ -7,34 +7,42 @@ mod chunk;
 mod gap;
 mod item;
 mod lane;
+mod mark;
 mod queue;
+mod recover;
 mod refuse;
 mod state;
 mod status;
+mod store;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kestrel_proto::v1;
-use prost::Message;
 use tokio::sync::Notify;
 
-use self::{
-    chunk::Builder,
-    queue::Chunk,
-    state::{Next, State},
-};
 pub use self::{
     item::{Appended, Definition, DefinitionKey, EpochId, Item, OutgoingBatch, Watermark},
     lane::{Lane, PerLane},
     status::{LaneStatus, OutboxStatus},
 };
-use crate::pipeline::clock;
+use self::{
+    queue::Chunk,
+    state::{Next, State, Wanted},
+    store::Reader,
+    writer::Writer,
+};
 
 /// A record with what it refers to may not be larger; such a one is counted and dropped.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
+
+/// A part of the disk that cannot be read is given up after that many tries.
+const READ_TRIES: u32 = 5;
 
 /// How much is kept.
 #[derive(Clone, Debug)]
@@ -78,32 +86,49 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct Shared {
-    // Lock order: writer, then state.
+    // Lock order: writer, reader, state. The state is never locked while a disk is waited for.
     writer: Mutex<Writer>,
+    reader: Mutex<ReadSide>,
     state: Mutex<State>,
     changed: Notify,
+    dir: PathBuf,
 }
 
-// Gives numbers.
-#[derive(Debug)]
-struct Writer {
-    last: PerLane<u64>,
+// The end that reads back.
+#[derive(Debug, Default)]
+struct ReadSide {
+    reader: Option<Reader>,
+    failures: u32,
 }
 
 impl Outbox {
-    /// Opens or makes the queue in the folder `dir`. It never fails: where the disk cannot be used,
-    /// events are kept in memory, and [`Opened::problem`] says why.
+    /// Opens or makes the queue in the folder `dir`, which nobody else may use. It never fails: where
+    /// the disk cannot be used, events are kept in memory, and [`Opened::problem`] says why.
     #[must_use]
     pub fn open(dir: &Path, options: Options) -> (Self, Opened) {
-        let _ = dir;
         let epoch = random();
         let id = EpochId { epoch, boot_id: options.boot_id.clone() };
-        let shared = Shared {
-            writer: Mutex::new(Writer { last: PerLane::default() }),
-            state: Mutex::new(State::new(id, options)),
+        let (writer, gaps) = Writer::new(dir, id.clone());
+        let mut state = State::new(id, options);
+        for gap in gaps {
+            state.gaps.add(gap);
+        }
+        let shared = Arc::new(Shared {
+            writer: Mutex::new(writer),
+            reader: Mutex::default(),
+            state: Mutex::new(state),
             changed: Notify::new(),
-        };
-        (Self { shared: Arc::new(shared) }, Opened { epoch, left: PerLane::default(), problem: None })
+            dir: dir.to_owned(),
+        });
+        let mut writer = lock(&shared.writer);
+        writer.commit(&shared, Vec::new());
+        let problem = writer.problem.take();
+        drop(writer);
+        let state = lock(&shared.state);
+        let left = state.status().lanes.map(|lane| lane.events);
+        let problem = state.memory_only.clone().or(problem);
+        drop(state);
+        (Self { shared }, Opened { epoch, left, problem })
     }
 
     /// Numbers events and keeps them; `items` is empty afterwards. What belongs on disk is in the
@@ -111,46 +136,34 @@ impl Outbox {
     /// that may wait.
     pub fn append(&self, items: &mut Vec<Item>) -> Appended {
         let mut writer = lock(&self.shared.writer);
-        let mut appended = Appended::default();
-        let mut builders: PerLane<Vec<(Builder, u64, u64)>> = PerLane::default();
-        for item in items.drain(..) {
-            if chunk::size(&item) > MAX_RECORD_BYTES {
-                appended.too_large += 1;
-                continue;
-            }
-            appended.events += 1;
-            let Item { lane, at, record, refers } = item;
-            let chunks = &mut builders[lane.index()];
-            if chunks.last().is_none_or(|(builder, ..)| builder.is_full()) {
-                chunks.push((Builder::default(), at.boottime_ns, at.boottime_ns));
-            }
-            if let Some((builder, _, to_ns)) = chunks.last_mut() {
-                builder.push(record, refers);
-                *to_ns = at.boottime_ns;
-            }
-        }
-        let mut state = lock(&self.shared.state);
-        state.counts.too_large += appended.too_large;
-        for (lane, chunks) in Lane::ALL.into_iter().zip(builders) {
-            for (builder, from_ns, to_ns) in chunks {
-                let chunk = writer.number(lane, builder, (from_ns, to_ns), Vec::new());
-                state.push(lane, chunk);
-            }
-        }
-        if state.gaps_wanted {
-            writer.tell_gaps(&mut state);
-        }
-        drop(state);
-        appended.last = writer.last;
+        let count = items.len() as u64;
+        let (chunks, too_large) = writer.number(items.drain(..), MAX_RECORD_BYTES);
+        lock(&self.shared.state).counts.too_large += too_large;
+        let on_disk = writer.commit(&self.shared, chunks);
+        let last = writer.last();
+        drop(writer);
         self.shared.changed.notify_one();
-        appended
+        Appended { events: count - too_large, too_large, last, on_disk }
     }
 
     /// Makes what was appended outlive power loss. Call it at least once a second, also when nothing
     /// was appended: it removes from disk what was acknowledged. `false`: events are kept in memory
     /// only. Blocks on the disk.
     pub fn sync(&self) -> bool {
-        false
+        let mut writer = lock(&self.shared.writer);
+        let is_needed = lock(&self.shared.state).needs_commit();
+        if is_needed {
+            writer.commit(&self.shared, Vec::new());
+        }
+        let is_synced = writer.sync(&self.shared);
+        if lock(&self.shared.state).gaps_wanted {
+            writer.commit(&self.shared, Vec::new());
+        }
+        drop(writer);
+        if lock(&self.shared.state).has_unsent() {
+            self.shared.changed.notify_one();
+        }
+        is_synced
     }
 
     /// Every outbox of which something is here, the current one last.
@@ -173,18 +186,32 @@ impl Outbox {
     /// [`Outbox::changed`] says otherwise. May read from disk.
     #[must_use]
     pub fn next_batch(&self, max_bytes: usize) -> Option<OutgoingBatch> {
-        let mut state = lock(&self.shared.state);
-        if !state.gaps.is_empty() && !state.has_unsent_findings() {
-            drop(state);
-            match self.shared.writer.try_lock() {
-                Ok(mut writer) => writer.tell_gaps(&mut lock(&self.shared.state)),
-                Err(_) => lock(&self.shared.state).gaps_wanted = true,
+        self.tell_gaps();
+        loop {
+            // A statement of its own: the lock ends with it.
+            let next = lock(&self.shared.state).next(max_bytes);
+            match next {
+                Next::Batch(batch) => return Some(batch),
+                Next::Nothing => return None,
+                Next::Read(wanted) => {
+                    let chunks = self.shared.read(wanted)?;
+                    lock(&self.shared.state).loaded(wanted, chunks);
+                }
             }
-            state = lock(&self.shared.state);
         }
-        match state.next(max_bytes) {
-            Next::Batch(batch) => Some(batch),
-            Next::Read(_) | Next::Nothing => None,
+    }
+
+    // When there is nothing else to send in the findings lane, gaps get their numbers.
+    fn tell_gaps(&self) {
+        let mut state = lock(&self.shared.state);
+        if state.gaps.is_empty() || state.has_unsent_findings() {
+            return;
+        }
+        state.gaps_wanted = true;
+        drop(state);
+        // Else the thread that has it does it.
+        if let Ok(mut writer) = self.shared.writer.try_lock() {
+            writer.commit(&self.shared, Vec::new());
         }
     }
 
@@ -206,41 +233,31 @@ impl Outbox {
     }
 }
 
-impl Writer {
-    fn number(
-        &mut self,
-        lane: Lane,
-        builder: Builder,
-        (from_ns, to_ns): (u64, u64),
-        gaps: Vec<gap::GapRange>,
-    ) -> Chunk {
-        let body = builder.finish();
-        let first = self.last[lane.index()] + 1;
-        let count = body.records.len() as u64;
-        self.last[lane.index()] += count;
-        let cost = body.cost();
-        Chunk { first, count, cost, from_ns, to_ns, stored: false, body: Some(Arc::new(body)), gaps }
-    }
-
-    // Gaps get numbers of their own, as late as can be, so that adjacent ones are told as one.
-    fn tell_gaps(&mut self, state: &mut State) {
-        state.gaps_wanted = false;
-        let gaps = state.gaps.take();
-        if gaps.is_empty() {
-            return;
+impl Shared {
+    // Reads chunks back from disk; `None`: not now.
+    fn read(&self, wanted: Wanted) -> Option<Vec<Chunk>> {
+        let Wanted { epoch, lane, first, last } = wanted;
+        let mut side = lock(&self.reader);
+        let read = match side.reader.take().map_or_else(|| Reader::open(&self.dir), Ok) {
+            Ok(reader) => reader.chunks(epoch, lane, (first, last)).map(|chunks| (reader, chunks)),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok((reader, chunks)) => {
+                *side = ReadSide { reader: Some(reader), failures: 0 };
+                let chunks = chunks.into_iter().map(|(head, body)| {
+                    let gaps = if head.is_gaps { recover::gaps(&body) } else { Vec::new() };
+                    recover::chunk(head, Some(body), gaps)
+                });
+                Some(chunks.collect())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a part of the outbox cannot be read back");
+                side.failures += 1;
+                // What stays unreadable may not hold up the rest.
+                (side.failures > READ_TRIES).then(Vec::new)
+            }
         }
-        let now = clock::now();
-        let mut builder = Builder::default();
-        for gap in &gaps {
-            let record = v1::Record {
-                boottime_ns: now.boottime_ns,
-                wall_unix_ns: now.wall_ns as i64,
-                event: Some(v1::record::Event::Gap(gap.to_proto())),
-            };
-            builder.push(record.encode_to_vec().into(), []);
-        }
-        let chunk = self.number(Lane::Findings, builder, (now.boottime_ns, now.boottime_ns), gaps);
-        state.push(Lane::Findings, chunk);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The chunks of one epoch and lane, from the oldest that is not acknowledged to the newest.
 
-use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{chunk::Body, gap::GapRange};
 
@@ -30,10 +30,6 @@ impl Chunk {
         self.first + self.count - 1
     }
 
-    pub(super) const fn numbers(&self) -> RangeInclusive<u64> {
-        self.first..=self.last()
-    }
-
     const fn is_on_disk_only(&self) -> bool {
         self.stored && self.body.is_none() && self.gaps.is_empty()
     }
@@ -58,12 +54,21 @@ pub(super) struct Queue {
     acked: u64,
     /// The last that ever was here.
     assigned: u64,
+    /// What lies before that number is removed from disk.
+    trimmed: u64,
     totals: Totals,
 }
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { chunks: VecDeque::new(), next: 1, acked: 0, assigned: 0, totals: Totals::default() }
+        Self {
+            chunks: VecDeque::new(),
+            next: 1,
+            acked: 0,
+            assigned: 0,
+            trimmed: 1,
+            totals: Totals::default(),
+        }
     }
 }
 
@@ -89,6 +94,17 @@ impl Queue {
         self.chunks.front().map(|chunk| chunk.first.max(self.acked + 1))
     }
 
+    /// Numbers that are on disk and not here any more, first and last.
+    pub(super) fn to_trim(&self) -> Option<(u64, u64)> {
+        let front = self.chunks.front().map_or(self.assigned + 1, |chunk| chunk.first);
+        (front > self.trimmed).then(|| (self.trimmed, front - 1))
+    }
+
+    /// Everything up to `to` is removed from disk.
+    pub(super) fn trimmed_to(&mut self, to: u64) {
+        self.trimmed = self.trimmed.max(to + 1);
+    }
+
     /// The newest number that is here.
     pub(super) fn last(&self) -> Option<u64> {
         self.chunks.back().map(Chunk::last)
@@ -110,6 +126,11 @@ impl Queue {
     /// Whether some were not sent since the last rewind.
     pub(super) fn has_unsent(&self) -> bool {
         self.last().is_some_and(|last| last >= self.next)
+    }
+
+    /// What lies before `floor` is not here any more.
+    pub(super) fn begin_at(&mut self, floor: u64) {
+        (self.acked, self.assigned, self.next) = (floor - 1, floor - 1, floor);
     }
 
     /// Adds the newest.
@@ -204,21 +225,21 @@ impl Queue {
         }
     }
 
-    /// Marks chunks as written.
-    pub(super) fn stored(&mut self, first: u64) {
-        if let Some(place) = self.place_of(first) {
-            let chunk = &mut self.chunks[place];
-            if !chunk.stored {
-                chunk.stored = true;
-                self.totals.disk += chunk.cost;
-            }
+    /// The chunk that begins with `first` is on disk now. `false`: it is not here any more.
+    pub(super) fn stored(&mut self, first: u64) -> bool {
+        let Some(chunk) = self.place_of(first).map(|place| &mut self.chunks[place]) else { return false };
+        if !chunk.stored {
+            chunk.stored = true;
+            self.totals.disk += chunk.cost;
         }
+        true
     }
 
     /// Nothing is on disk any more. Gives what was there alone.
     pub(super) fn unstore(&mut self) -> Vec<Chunk> {
         let (kept, lost): (Vec<_>, Vec<_>) = self.chunks.drain(..).partition(|chunk| chunk.body.is_some());
         self.totals = Totals::default();
+        self.trimmed = 1;
         for mut chunk in kept {
             chunk.stored = false;
             self.totals.add(&chunk);

@@ -10,6 +10,8 @@ pub mod lifecycle;
 mod outgoing;
 mod outlet;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod untold;
 
 use std::{
@@ -275,26 +277,32 @@ impl Pipeline {
         }
         let now = self.clocks.at(event.header().boottime_ns);
         // Of an exit that comes twice, the first counts.
-        let ends = match event {
-            Event::Exit(exit) if self.lifecycle.wants_processes() => self.context.is_live(&exit.task),
+        let host_ends = match event {
+            Event::Exit(exit) => self.lifecycle.wants_host() && self.context.is_live(&exit.task),
             _ => false,
         };
-        let execs = match event {
+        let by = match event {
             Event::Exec(exec) if exec.source == ImageSource::Exec => {
-                Some(ProcessId::of(&exec.record.state.task))
+                By::Exec(ProcessId::of(&exec.record.state.task))
             }
-            _ => None,
+            Event::Exit(exit) => By::Exit { status: exit.status },
+            _ => By::Other,
         };
         let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, .. } = self;
-        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, execs };
+        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, by };
         context.apply(event, &mut |effect| stage.follow(&effect));
-        if lifecycle.wants_processes() {
-            match event {
-                Event::Exec(exec) if execs.is_some() => lifecycle.exec(exec, context, now),
-                Event::Exit(exit) if ends => lifecycle.exit(exit, context, now),
-                Event::Credentials(credentials) => lifecycle.credentials(credentials, context, now),
-                _ => {}
+        match event {
+            Event::Exec(exec) if exec.source == ImageSource::Exec => lifecycle.exec(exec, context, now),
+            Event::Credentials(credentials) => lifecycle.credentials(credentials, context, now),
+            // Those in containers end before their container does.
+            Event::Exit(exit) if host_ends => {
+                if let Some(process) =
+                    context.process(&exit.task).filter(|process| process.container.is_none())
+                {
+                    lifecycle.exit(process, None, exit.status, now);
+                }
             }
+            _ => {}
         }
         self.refuse_names();
         self.send_changes();
@@ -447,8 +455,8 @@ impl Pipeline {
 
     fn with_stage(&mut self, now: Clock, seen: Seen, body: impl FnOnce(&mut Context, &mut Stage<'_>)) {
         let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, .. } = self;
-        let execs = None;
-        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, execs };
+        let by = By::Other;
+        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, by };
         body(context, &mut stage);
     }
 
@@ -511,8 +519,21 @@ struct Stage<'a> {
     changes: &'a mut Vec<Change>,
     now: Clock,
     seen: Seen,
-    /// Whose exec this is.
-    execs: Option<ProcessId>,
+    by: By,
+}
+
+/// What the effects come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// The exec of this process.
+    Exec(ProcessId),
+    /// The end of a process.
+    Exit {
+        /// As `wait` encodes it.
+        status: u32,
+    },
+    /// Something else.
+    Other,
 }
 
 impl Stage<'_> {
@@ -523,7 +544,7 @@ impl Stage<'_> {
                 self.posture.judge(judged, cause(why), self.now, self.changes);
                 match why {
                     Why::Exec => self.observe_latency(process),
-                    Why::Joined | Why::Lingers if self.execs != Some(process.id) => {
+                    Why::Joined | Why::Lingers if self.by != By::Exec(process.id) => {
                         self.lifecycle.joined(process, container, self.clocks);
                     }
                     _ => {}
@@ -532,7 +553,13 @@ impl Stage<'_> {
             Effect::ImageReplaced { process, .. } => {
                 self.posture.image_replaced(process.id, self.now, self.changes);
             }
-            Effect::ExitedProcess { process, .. } | Effect::ForgottenProcess { process, .. } => {
+            Effect::ExitedProcess { process, container } => {
+                self.posture.process_gone(process.id, self.now, self.changes);
+                if let By::Exit { status } = self.by {
+                    self.lifecycle.exit(process, Some(container), status, self.now);
+                }
+            }
+            Effect::ForgottenProcess { process, .. } => {
                 self.posture.process_gone(process.id, self.now, self.changes);
             }
             Effect::ContainerSeen { container } => {

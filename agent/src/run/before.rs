@@ -39,6 +39,8 @@ pub(super) struct Sources {
 pub(super) struct Before {
     pub(super) losses: Losses,
     pub(super) untold: Untold,
+    /// What it moves.
+    pub(super) words: Arc<UntoldMap>,
     /// Boottime at which the hot loop last turned.
     pub(super) beat_ns: Arc<AtomicU64>,
 }
@@ -64,7 +66,8 @@ pub(super) async fn tell_of(
     let words: Arc<UntoldMap> = Arc::new(programs.untold);
     let left = programs.predecessors.iter().map(|predecessor| predecessor.untold);
     // What follows is to be told, and a start can be killed like any agent.
-    let (untold, untold_before) = Untold::start(words, left, before_ns, clock::boottime_ns());
+    let (untold, untold_before) =
+        Untold::start(Arc::clone(&words) as _, left, before_ns, clock::boottime_ns());
     let (losses, told) = Losses::start(
         how,
         programs.counters,
@@ -88,7 +91,7 @@ pub(super) async fn tell_of(
         host,
         alive,
     };
-    Ok((sources, Before { losses, untold, beat_ns }))
+    Ok((sources, Before { losses, untold, words, beat_ns }))
 }
 
 /// What the rings of other programs lost that nobody told.

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use agent_abi::map;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{MissedTickBehavior, interval},
@@ -16,7 +17,7 @@ use tokio::{
 use super::{alive::AliveFile, losses::Losses, sink::Notice, tell};
 use crate::{
     http::Health,
-    kernel::{self, LinkPins},
+    kernel::{self, LinkPins, UntoldMap, UntoldWords},
     outbox::Outbox,
     telemetry::Telemetry,
 };
@@ -34,6 +35,7 @@ pub(super) struct Sampler {
     pub(super) outbox: Option<Outbox>,
     pub(super) notices: mpsc::Sender<Notice>,
     pub(super) beat_ns: Arc<AtomicU64>,
+    pub(super) words: Arc<UntoldMap>,
 }
 
 impl Sampler {
@@ -61,7 +63,10 @@ impl Sampler {
                 self.telemetry.outbox.sample(&outbox.status());
             }
             if !self.health.is_detached() {
-                self.alive.write(self.beat_ns.load(Ordering::Relaxed));
+                // Where the pins go with the agent, so does the word on what is untold.
+                let map::Untold { told_ns, read_ns } = UntoldWords::get((*self.words).as_ref());
+                let beat_ns = self.beat_ns.load(Ordering::Relaxed);
+                self.alive.write(if told_ns < read_ns { told_ns.min(beat_ns) } else { beat_ns });
             }
         }
     }

@@ -56,7 +56,7 @@ pub(super) async fn spawn(
     notices_out: mpsc::Receiver<Notice>,
 ) -> Result<Running> {
     let Sources { critical, bulk, switches, predecessors, sequence, scan, links, host, alive } = sources;
-    let Before { losses, untold, beat_ns } = before;
+    let Before { losses, untold, words, beat_ns } = before;
     let state_file = ground.state.file("findings.json");
     let exemptions = ground.exemptions.clone();
     let Ground { config, telemetry, health, mounted, boot, delivery, .. } = &ground;
@@ -137,6 +137,7 @@ pub(super) async fn spawn(
         outbox: delivery.as_ref().map(|delivery| delivery.outbox.clone()),
         notices: notices.clone(),
         beat_ns: Arc::clone(&beat_ns),
+        words,
     };
     let sink = Sink {
         origin: Origin { node: config.node_name.clone(), boot_id: boot.id.clone() },

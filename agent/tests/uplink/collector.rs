@@ -47,9 +47,7 @@ pub struct Arrived {
     pub connection: usize,
     pub lane: v1::Lane,
     pub first: u64,
-    pub records: usize,
     pub processes: usize,
-    pub containers: usize,
 }
 
 /// What it has.
@@ -227,7 +225,7 @@ impl Collector {
         is_forgetful: bool,
     ) -> Result<v1::Watermark, Status> {
         let mut store = self.store.lock().unwrap();
-        let v1::Batch { epoch, lane, first_sequence, processes, containers, forget, records } = batch;
+        let v1::Batch { epoch, lane, first_sequence, processes, containers: _, forget, records } = batch;
         if records.iter().any(|record| record.boottime_ns == POISON) {
             return Err(Status::invalid_argument("poison"));
         }
@@ -252,9 +250,7 @@ impl Collector {
             connection,
             lane: v1::Lane::try_from(lane).unwrap(),
             first: first_sequence,
-            records: records.len(),
             processes: processes.len(),
-            containers: containers.len(),
         });
         let mut sequence = first_sequence + records.len() as u64 - 1;
         if !is_forgetful {

@@ -22,7 +22,7 @@ pub struct LifecycleBatch {
 }
 
 impl LifecycleBatch {
-    pub(super) fn with_room(entries: usize, bytes: usize) -> Self {
+    pub(crate) fn with_room(entries: usize, bytes: usize) -> Self {
         Self { entries: Vec::with_capacity(entries), bytes: Vec::with_capacity(bytes) }
     }
 
@@ -52,13 +52,13 @@ impl LifecycleBatch {
         self.entries.len()
     }
 
-    pub(super) fn add(&mut self, bytes: &[u8]) -> Piece {
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Piece {
         let piece = Piece { offset: number(self.bytes.len()), len: number(bytes.len()) };
         self.bytes.extend_from_slice(bytes);
         piece
     }
 
-    pub(super) fn push(&mut self, entry: Entry) {
+    pub(crate) fn push(&mut self, entry: Entry) {
         self.entries.push(entry);
     }
 

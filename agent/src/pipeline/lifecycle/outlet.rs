@@ -110,9 +110,9 @@ impl LifecycleSender {
         }
     }
 
-    /// Whether events of processes are wanted at all.
-    pub(in crate::pipeline) const fn wants_processes(&self) -> bool {
-        !matches!(self.processes, Processes::Off)
+    /// Whether events of the host's processes are wanted.
+    pub(in crate::pipeline) const fn wants_host(&self) -> bool {
+        matches!(self.processes, Processes::All)
     }
 
     /// Buffers handed over once all that was taken so far is.
@@ -184,8 +184,22 @@ impl LifecycleSender {
         (is_start && self.shared.filled.len() < super::START_BATCHES).then(super::new_batch)
     }
 
+    /// The process of a task, if its events go out, and the container that they name.
+    fn known<'a>(
+        &self,
+        task: &record::TaskRef,
+        context: &'a Context,
+    ) -> Option<(&'a Process, Option<ContainerEntry>)> {
+        if self.processes == Processes::Off {
+            return None;
+        }
+        let process = context.process(task)?;
+        let container = process.container.and_then(|key| context.container(key));
+        Some((process, self.wanted(process, container)?))
+    }
+
     /// Whose event goes out: with its container, or without one where the host's are wanted.
-    fn wanted(&self, process: &Process, context: &Context) -> Option<Option<ContainerEntry>> {
+    fn wanted(&self, process: &Process, container: Option<&Container>) -> Option<Option<ContainerEntry>> {
         let is_own = |tgid: u32| tgid == self.own_tgid;
         let is_ours = process.parent.is_some_and(|parent| is_own(parent.tgid))
             || is_own(process.state.parent.tgid)
@@ -193,8 +207,7 @@ impl LifecycleSender {
         if is_ours || process.state.flags & task_flag::KERNEL_THREAD != 0 {
             return None;
         }
-        let container = process.container.filter(|_| process.stage == Stage::Workload);
-        let container = container.and_then(|key| context.container(key)).map(ContainerEntry::from);
+        let container = container.filter(|_| process.stage == Stage::Workload).map(ContainerEntry::from);
         match self.processes {
             Processes::Off => None,
             Processes::Containers => container.map(Some),
@@ -205,8 +218,7 @@ impl LifecycleSender {
     /// A process replaced its image; `context` has taken the record in.
     pub(in crate::pipeline) fn exec(&mut self, exec: &Exec<'_>, context: &Context, at: Clock) {
         let state = &exec.record.state;
-        let Some(process) = context.process(&state.task) else { return };
-        let Some(container) = self.wanted(process, context) else { return };
+        let Some((process, container)) = self.known(&state.task, context) else { return };
         let mut path = std::mem::take(&mut self.path);
         if let Some(batch) = self.room(at) {
             exec.exe.write_to(&mut path);
@@ -250,13 +262,18 @@ impl LifecycleSender {
         }
     }
 
-    /// A process that was live until now has ended; `context` has taken the record in.
-    pub(in crate::pipeline) fn exit(&mut self, exit: &record::Exit, context: &Context, at: Clock) {
-        let Some(process) = context.process(&exit.task) else { return };
-        let Some(container) = self.wanted(process, context) else { return };
+    /// A process that was live until now has ended.
+    pub(in crate::pipeline) fn exit(
+        &mut self,
+        process: &Process,
+        container: Option<&Container>,
+        status: u32,
+        at: Clock,
+    ) {
+        let Some(container) = self.wanted(process, container) else { return };
         if let Some(batch) = self.room(at) {
             let process = kept(process, &process.state, container, batch);
-            batch.push(Entry { at, activity: Activity::Exit { process, status: exit.status } });
+            batch.push(Entry { at, activity: Activity::Exit { process, status } });
         }
     }
 
@@ -268,8 +285,7 @@ impl LifecycleSender {
         at: Clock,
     ) {
         let record = credentials.record;
-        let Some(process) = context.process(&record.state.task) else { return };
-        let Some(container) = self.wanted(process, context) else { return };
+        let Some((process, container)) = self.known(&record.state.task, context) else { return };
         if let Some(batch) = self.room(at) {
             let process = kept(process, &record.state, container, batch);
             let state = batch.add(record.state.as_bytes());
