@@ -21,3 +21,4 @@ pub mod run;
 pub mod source;
 pub mod telemetry;
 pub mod time;
+pub mod uplink;

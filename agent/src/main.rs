@@ -11,11 +11,15 @@ use kestrel_agent::{
     config::Config,
     kernel::prove,
     run,
+    uplink::canary,
 };
 
 fn main() -> ExitCode {
     if let Some(argument) = prove::subject_argument() {
         return prove::be_subject(argument.as_deref());
+    }
+    if let Some(code) = canary::be_canary() {
+        return code;
     }
     match execute(Cli::parse().command) {
         Ok(code) => code,

@@ -49,6 +49,7 @@ pub(super) enum Reason {
     Full,
     Corrupt,
     NotOnDisk,
+    Refused,
 }
 
 impl Reason {
@@ -57,11 +58,14 @@ impl Reason {
             Self::Full => v1::GapReason::OutboxFull,
             Self::Corrupt => v1::GapReason::Corrupt,
             Self::NotOnDisk => v1::GapReason::NotOnDisk,
+            Self::Refused => v1::GapReason::Refused,
         }
     }
 
     pub(super) fn from_proto(reason: i32) -> Option<Self> {
-        [Self::Full, Self::Corrupt, Self::NotOnDisk].into_iter().find(|each| each.to_proto() as i32 == reason)
+        [Self::Full, Self::Corrupt, Self::NotOnDisk, Self::Refused]
+            .into_iter()
+            .find(|each| each.to_proto() as i32 == reason)
     }
 }
 

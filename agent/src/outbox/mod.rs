@@ -10,6 +10,7 @@ mod lane;
 mod mark;
 mod queue;
 mod recover;
+mod refuse;
 mod state;
 mod status;
 mod store;
