@@ -28,7 +28,11 @@ pub(super) const VERSION: i64 = 1;
 /// "KSTL": that the file is ours.
 const APPLICATION: i64 = 0x4b53_544c;
 
+/// Free pages are given back when there are more than these, that many at a time.
+const FREE_PAGES: i64 = 2048;
+
 const SETTINGS: &str = "
+    PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA synchronous = NORMAL;
     PRAGMA wal_autocheckpoint = 1000;
     PRAGMA journal_size_limit = 8388608;
@@ -269,6 +273,17 @@ impl Store {
     /// When the disk does not.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.log.sync_data()
+    }
+
+    /// Gives back a part of the disk that is not used any more.
+    pub(super) fn shrink(&self) -> Result<(), StoreError> {
+        let free = pragma(&self.connection, "freelist_count")?;
+        if free > FREE_PAGES && free > pragma(&self.connection, "page_count")? / 2 {
+            let mut vacuum = self.connection.prepare_cached("PRAGMA incremental_vacuum(1024)")?;
+            let mut rows = vacuum.query([])?;
+            while rows.next()?.is_some() {}
+        }
+        Ok(())
     }
 
     /// Every epoch, the oldest first.

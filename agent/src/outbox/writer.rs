@@ -195,10 +195,10 @@ impl Writer {
             }
             return false;
         };
-        match store.sync() {
+        let io = |source| StoreError::Io { step: "sync", path: self.dir.clone(), source };
+        match store.sync().map_err(io).and_then(|()| store.shrink()) {
             Ok(()) => true,
-            Err(source) => {
-                let error = StoreError::Io { step: "sync", path: self.dir.clone(), source };
+            Err(error) => {
                 self.failed(shared, &error);
                 false
             }
