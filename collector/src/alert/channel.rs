@@ -220,8 +220,10 @@ impl Channel {
             let attempt = self.begin().await?;
             let Some(outcome) = self.send(poster, &url, &attempt, &mut last, stop).await else { break };
             if let Some(result) = end(&outcome, attempt.uncertain) {
-                self.commit(move |queue| apply(queue, Entry { result: Some(result.into()), ..Entry::default() }))
-                    .await?;
+                self.commit(move |queue| {
+                    apply(queue, Entry { result: Some(result.into()), ..Entry::default() })
+                })
+                .await?;
             }
             if outcome == Outcome::Delivered {
                 if failures > 0 {
@@ -296,13 +298,18 @@ impl Channel {
             };
             match (&outcome, form) {
                 (Outcome::Refused(reason), Form::Full) => {
-                    warn!(channel = self.name, reason, "the message was refused, a plain one is sent instead");
+                    warn!(
+                        channel = self.name,
+                        reason, "the message was refused, a plain one is sent instead"
+                    );
                     form = Form::Plain;
                     sleep(self.pace.interval).await;
                 }
                 (Outcome::Refused(reason), Form::Plain) => {
                     error!(
-                        channel = self.name, reason, lost = notices.len(),
+                        channel = self.name,
+                        reason,
+                        lost = notices.len(),
                         "alerts were refused in every form and are given up; kestrel findings shows them"
                     );
                     return Some(outcome);
