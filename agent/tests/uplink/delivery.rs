@@ -129,6 +129,8 @@ async fn a_stopping_agent_waits_until_the_collector_has_all() {
     rig.append(Lane::Findings, 11..12);
     (&mut rig.task).await.unwrap();
     assert_eq!(rig.waiting(), 0);
+    let is_ended = |store: &crate::collector::Store| store.farewells == store.hellos.len();
+    eventually("no connection is cut, each is ended", || collector.look(is_ended)).await;
 }
 
 #[tokio::test]
