@@ -3,6 +3,13 @@
 //! The disks are small file systems mounted for the test, which needs root; without it these tests
 //! say that they were skipped.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test, and a process that it starts"
+)]
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -215,6 +222,7 @@ fn what_a_full_disk_did_not_take_is_named_after_a_kill() {
     // As full as it gets, to the last page.
     let mut file = fs::File::create(&ballast).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
+    drop(file);
     while append().on_disk {}
     append();
     let (epoch, kept) = (opened.epoch, outbox.status().lanes[1].events);
@@ -227,7 +235,8 @@ fn what_a_full_disk_did_not_take_is_named_after_a_kill() {
     outbox.append(&mut vec![item(Lane::Findings, 1, 10)]);
     drop(outbox);
     fs::remove_file(&ballast).unwrap();
-    let (outbox, _) = Outbox::open(&disk.path(), Options::new("boot"));
+    let (outbox, last) = Outbox::open(&disk.path(), Options::new("boot"));
+    assert_eq!(last.problem, None);
     assert!(outbox.sync());
     let batches = drain(&outbox);
     // So is the one in between, which never had the disk.

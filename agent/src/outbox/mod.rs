@@ -2,13 +2,27 @@
 //!
 //! An [`Outbox`] numbers events per lane, keeps them until they are acknowledged, and says which it
 //! had to let go. One thread appends, another sends.
+//!
+//! What holds:
+//! - After [`Outbox::append`] with `on_disk`, findings and detections outlive a kill; after
+//!   [`Outbox::sync`] also power loss. The next start sends them under their old epoch.
+//! - Every number that was given is acknowledged, here, or named by a gap in the findings lane. After
+//!   a kill that is so as far as `outbox.mark` could be written (see `mark.rs`): events of a full
+//!   disk and of the lane bulk are named as gaps, those of a disk that was read-only all along are
+//!   not. After power loss, numbers that were given and not synced may be unknown to the next start.
+//! - Lanes share no room: each has bounds of its own, in memory and on disk. When its memory is full,
+//!   what is on disk leaves memory and is read back; when there is no more room, the oldest go, and
+//!   a gap says so. A gap that has to go is told again.
+//! - A gap may name numbers that the collector has: they were sent, and not acknowledged in time.
 
 mod chunk;
 mod gap;
 mod item;
 mod lane;
 mod mark;
+mod plan;
 mod queue;
+mod reader;
 mod recover;
 mod refuse;
 mod state;
@@ -22,6 +36,7 @@ mod tests;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -33,16 +48,16 @@ pub use self::{
 };
 use self::{
     queue::Chunk,
+    reader::Reader,
     state::{Next, State, Wanted},
-    store::Reader,
     writer::Writer,
 };
 
 /// A record with what it refers to may not be larger; such a one is counted and dropped.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
 
-/// A part of the disk that cannot be read is given up after that many tries.
-const READ_TRIES: u32 = 5;
+/// A part of the disk that cannot be read is given up after that time.
+const READ_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How much is kept.
 #[derive(Clone, Debug)]
@@ -98,7 +113,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct ReadSide {
     reader: Option<Reader>,
-    failures: u32,
+    failing_since: Option<Instant>,
 }
 
 impl Outbox {
@@ -244,7 +259,7 @@ impl Shared {
         };
         match read {
             Ok((reader, chunks)) => {
-                *side = ReadSide { reader: Some(reader), failures: 0 };
+                *side = ReadSide { reader: Some(reader), failing_since: None };
                 let chunks = chunks.into_iter().map(|(head, body)| {
                     let gaps = if head.is_gaps { recover::gaps(&body) } else { Vec::new() };
                     recover::chunk(head, Some(body), gaps)
@@ -253,9 +268,9 @@ impl Shared {
             }
             Err(error) => {
                 tracing::warn!(%error, "a part of the outbox cannot be read back");
-                side.failures += 1;
                 // What stays unreadable may not hold up the rest.
-                (side.failures > READ_TRIES).then(Vec::new)
+                let since = *side.failing_since.get_or_insert_with(Instant::now);
+                (since.elapsed() > READ_PATIENCE).then(Vec::new)
             }
         }
     }

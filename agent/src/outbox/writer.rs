@@ -195,10 +195,10 @@ impl Writer {
             }
             return false;
         };
-        match store.sync() {
+        let io = |source| StoreError::Io { step: "sync", path: self.dir.clone(), source };
+        match store.sync().map_err(io).and_then(|()| store.shrink()) {
             Ok(()) => true,
-            Err(source) => {
-                let error = StoreError::Io { step: "sync", path: self.dir.clone(), source };
+            Err(error) => {
                 self.failed(shared, &error);
                 false
             }
@@ -276,7 +276,8 @@ impl Writer {
                 tracing::error!(error = why, "events are kept in memory only");
             }
             state.memory_only = Some(format!("events are kept in memory only: {why}"));
-            state.is_disk_unused()
+            // Before it was looked at, nothing is known of what is in it.
+            self.is_recovered && state.is_disk_unused()
         };
         match error {
             StoreError::Damaged(_) => {

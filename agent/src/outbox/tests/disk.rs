@@ -169,3 +169,24 @@ fn a_folder_that_cannot_be_made_leaves_memory() {
     assert_eq!((appended.on_disk, outbox.sync()), (false, false));
     assert_eq!(numbers(&drain(&outbox)[0]), [1, 2, 3]);
 }
+
+#[test]
+fn what_is_not_used_any_more_is_given_back_to_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { disk_bytes: [64 << 20, 64 << 20, 0], ..options() };
+    let (outbox, _) = Outbox::open(folder.path(), options);
+    let large = |number| Item { record: vec![1; 64 << 10].into(), ..item(Lane::Detections, number) };
+    for number in 1..=320 {
+        outbox.append(&mut vec![large(number)]);
+    }
+    let size = || fs::metadata(folder.path().join("outbox.sqlite")).unwrap().len();
+    let full = size();
+    assert!(full > 16 << 20, "{full}");
+    drain(&outbox);
+    for number in 0..100 {
+        assert!(outbox.sync());
+        append(&outbox, Lane::Findings, number..=number);
+    }
+    drop(outbox);
+    assert!(size() < 12 << 20, "{} of {full}", size());
+}

@@ -187,5 +187,52 @@ async fn a_change_wakes_who_waits() {
         async move { outbox.changed().await }
     });
     append(&outbox, Lane::Findings, 1..=1);
-    tokio::time::timeout(std::time::Duration::from_secs(10), waits).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), waits).await.unwrap().unwrap();
+}
+
+#[test]
+fn one_thread_appends_while_another_sends() {
+    const EVENTS: u64 = 30_000;
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { disk_bytes: [64 << 20, 64 << 20, 0], ..options() };
+    let (outbox, _) = Outbox::open(folder.path(), options);
+    let sends = std::thread::spawn({
+        let outbox = outbox.clone();
+        move || {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let mut arrived = PerLane::<u64>::default();
+            while arrived[0] < EVENTS || arrived[1] < EVENTS {
+                assert!(Instant::now() < deadline, "{arrived:?} {:?}", outbox.status());
+                let Some(batch) = outbox.next_batch(8 << 10) else {
+                    std::thread::yield_now();
+                    continue;
+                };
+                let last = &mut arrived[batch.lane.index()];
+                assert_eq!(batch.first_sequence, *last + 1);
+                assert_eq!(numbers(&batch), (*last + 1..=batch.last_sequence()).collect::<Vec<_>>());
+                *last = batch.last_sequence();
+                // An ack now and then stays out, or is the last of its connection.
+                let draw = *last % 7;
+                if draw < 5 {
+                    outbox.ack(batch.epoch, batch.lane, *last);
+                }
+                if draw == 0 {
+                    outbox.resume(&[]);
+                    arrived = outbox.status().lanes.map(|lane| lane.acked);
+                }
+            }
+        }
+    });
+    for first in (1..=EVENTS).step_by(50) {
+        let mut items = Vec::new();
+        for lane in [Lane::Findings, Lane::Detections] {
+            items.extend((first..first + 50).map(|number| item(lane, number)));
+        }
+        assert!(outbox.append(&mut items).on_disk);
+        if first % 1_000 == 1 {
+            assert!(outbox.sync());
+        }
+    }
+    sends.join().unwrap();
+    assert!(outbox.status().lanes.iter().all(|lane| lane.evicted == 0));
 }
