@@ -138,7 +138,7 @@ impl Uplink {
         };
         let (finish, finished) = watch::channel(false);
         let link = Arc::clone(&self.state);
-        let deliver = self.deliver(finished);
+        let deliver = self.deliver(finished, stop.clone());
         tokio::pin!(deliver);
         tokio::select! {
             biased;
@@ -152,13 +152,14 @@ impl Uplink {
         }
     }
 
-    async fn deliver(self, mut finish: watch::Receiver<bool>) {
+    async fn deliver(self, mut finish: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
         let Self { uplink, settings, outbox, mut inventories, reporter, state, telemetry } = self;
         let endpoint = uplink.endpoint.to_string();
         let mut dialer = Dialer::new(uplink, &settings);
         let mut backoff = Backoff::new(settings.backoff_base, settings.backoff_cap);
         let mut refusals = Refusals::default();
         let mut said = Said::default();
+        let mut is_stopping = false;
         loop {
             let end = match dialer.dial(&settings, outbox.epochs()).await {
                 Ok(connection) => {
@@ -192,7 +193,14 @@ impl Uplink {
                 UplinkEnd::Replaced => backoff.long(random()),
                 _ => backoff.next(random()),
             };
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                // There is no time left for long pauses.
+                _ = stop.wait_for(|stopped| *stopped), if !is_stopping => {
+                    is_stopping = true;
+                    backoff.succeeded();
+                }
+            }
         }
     }
 }
