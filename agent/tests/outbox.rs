@@ -3,6 +3,13 @@
 //! The disks are small file systems mounted for the test, which needs root; without it these tests
 //! say that they were skipped.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test, and a process that it starts"
+)]
+
 use std::{
     collections::BTreeSet,
     fs,

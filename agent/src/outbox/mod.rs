@@ -20,7 +20,9 @@ mod gap;
 mod item;
 mod lane;
 mod mark;
+mod plan;
 mod queue;
+mod reader;
 mod recover;
 mod refuse;
 mod state;
@@ -46,8 +48,8 @@ pub use self::{
 };
 use self::{
     queue::Chunk,
+    reader::Reader,
     state::{Next, State, Wanted},
-    store::Reader,
     writer::Writer,
 };
 

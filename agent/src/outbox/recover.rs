@@ -11,8 +11,9 @@ use super::{
     gap::{GapRange, Reason},
     mark::MarkedEpoch,
     queue::Chunk,
+    reader::Reader,
     state::Epoch,
-    store::{Head, Reader, Store, StoreError},
+    store::{Head, Store, StoreError},
 };
 
 /// What was found.

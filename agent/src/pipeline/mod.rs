@@ -7,46 +7,44 @@
 pub mod canary;
 pub mod clock;
 pub mod lifecycle;
+mod measure;
+mod message;
 mod outgoing;
 mod outlet;
 mod reader;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod untold;
 
-use std::{
-    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering, mpsc::SyncSender};
 
 use agent_abi::record::header_flag;
-use hashbrown::HashMap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use self::{
     canary::CanarySeen,
     clock::Clocks,
     lifecycle::{Activity, LifecycleSender, Lost},
+    stage::{By, Seen, Stage},
     untold::Amount,
 };
 pub use self::{
+    message::Message,
     outgoing::{ContainerSnapshot, InventorySnapshot, Outgoing},
     outlet::{CgroupQuestion, Outlets},
     reader::Reader,
     untold::{Told, Untold},
 };
 use crate::{
-    context::{
-        Container, Context, Effect, Enrichment, PendingReason, Process, ProcessId, SeccompAllow, Why,
-        cgroupfs, cri, proc,
-    },
+    context::{Context, Effect, Enrichment, PendingReason, ProcessId, cgroupfs, cri},
     decode::{DecodeError, Event, Exec, ImageSource, decode},
     kernel::prove::Observed,
-    posture::{self, Cause, Change, Judged, Posture, Snapshot},
-    source::{AlignedRecord, SequenceCheck},
+    posture::{Change, Posture, Snapshot},
+    source::SequenceCheck,
     telemetry::{
         Telemetry,
-        label::{EventKind, Queue, QueueDrop, Ring, ScanKind, Table},
+        label::{EventKind, Ring, ScanKind},
     },
     time::Clock,
 };
@@ -56,34 +54,6 @@ const MESSAGES_PER_ROUND: usize = 256;
 
 /// Between two settings of the gauges.
 const MEASURE_NS: u64 = 1_000_000_000;
-
-/// What the slow side tells.
-#[derive(Debug)]
-pub enum Message {
-    /// A container's names, or why there are none.
-    Names(cri::Answer),
-    /// Cgroups that a walk or a look-up found.
-    Cgroups(Vec<cgroupfs::Found>),
-    /// Records of the task iterator.
-    Scanned(Vec<AlignedRecord>),
-    /// Processes as /proc shows them, where there is no iterator.
-    ScannedProc(Vec<proc::Scanned>),
-    /// All records of a scan were sent.
-    ScanDone(ScanKind),
-    /// What /proc says of a process that a scan found.
-    Described {
-        /// The process.
-        id: ProcessId,
-        /// Its executable.
-        exe_path: Option<Vec<u8>>,
-        /// Its arguments, NUL-separated.
-        argv: Vec<u8>,
-    },
-    /// Asks for what is to outlive the agent.
-    Snapshot(oneshot::Sender<Snapshot>),
-    /// Asks for an [`Outgoing::Inventory`], which comes the way of the changes.
-    Inventory,
-}
 
 /// Decode, context and posture.
 pub struct Pipeline {
@@ -434,25 +404,6 @@ impl Pipeline {
         }
     }
 
-    /// What is true now. It waits for nothing that was told before: it goes behind it.
-    fn inventory(&self, now: Clock) -> InventorySnapshot {
-        let mut judged: HashMap<_, _> =
-            self.posture.inventory().into_iter().map(|posture| (posture.key, posture.controls)).collect();
-        let is_there =
-            |container: &&Container| !container.gone || self.context.members(container.key).next().is_some();
-        let mut containers: Vec<_> = self
-            .context
-            .containers()
-            .filter(is_there)
-            .map(|container| ContainerSnapshot {
-                container: container.into(),
-                controls: judged.remove(&container.key).unwrap_or_else(posture::not_judged),
-            })
-            .collect();
-        containers.sort_by_key(|snapshot| (snapshot.container.id, snapshot.container.key));
-        InventorySnapshot { at: now, containers, findings: self.posture.open_findings(now) }
-    }
-
     fn with_stage(&mut self, now: Clock, seen: Seen, body: impl FnOnce(&mut Context, &mut Stage<'_>)) {
         let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, .. } = self;
         let by = By::Other;
@@ -472,130 +423,5 @@ impl Pipeline {
         if !self.changes.is_empty() {
             self.outlets.send_changes(&mut self.changes, &self.telemetry);
         }
-    }
-
-    fn measure(&self) {
-        let counts = self.context.counts();
-        let sizes = self.posture.sizes();
-        let entries = &self.telemetry.context.entries;
-        let evicted = &self.telemetry.context.evicted;
-        entries.of(Table::Processes).set((counts.live + counts.exited) as u64);
-        entries.of(Table::Containers).set(counts.containers as u64);
-        entries.of(Table::Cgroups).set(counts.cgroups as u64);
-        entries.of(Table::Findings).set(sizes.findings as u64);
-        evicted.of(Table::Processes).set(counts.process.evicted);
-        evicted.of(Table::Containers).set(counts.container.evicted);
-        evicted.of(Table::Cgroups).set(counts.cgroup.evicted);
-        evicted.of(Table::Findings).set(self.posture.counters().findings_evicted);
-        let posture = self.posture.counters();
-        let refused = &self.telemetry.context.refused;
-        refused.of(Table::Containers).set(counts.container.refused + posture.containers_refused);
-        refused.of(Table::Processes).set(posture.tasks_refused);
-        refused.of(Table::Findings).set(posture.findings_refused);
-        self.telemetry.posture.judged.set(posture.judged);
-        let queues = &self.telemetry.queues;
-        queues.depth.of(Queue::Lifecycle).set(self.lifecycle.depth());
-        queues.dropped.of(Queue::Lifecycle, QueueDrop::Full).set(self.lifecycle.lost_ever());
-        outlet::measure_verdicts(&self.posture, &self.telemetry);
-    }
-}
-
-/// How something came to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    /// It was seen to happen.
-    Happen,
-    /// It was found to be there.
-    Found,
-}
-
-/// What an effect of context acts on.
-struct Stage<'a> {
-    posture: &'a mut Posture,
-    telemetry: &'a Telemetry,
-    outlets: &'a mut Outlets,
-    lifecycle: &'a mut LifecycleSender,
-    clocks: &'a Clocks,
-    changes: &'a mut Vec<Change>,
-    now: Clock,
-    seen: Seen,
-    by: By,
-}
-
-/// What the effects come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
-    /// The exec of this process.
-    Exec(ProcessId),
-    /// The end of a process.
-    Exit {
-        /// As `wait` encodes it.
-        status: u32,
-    },
-    /// Something else.
-    Other,
-}
-
-impl Stage<'_> {
-    fn follow(&mut self, effect: &Effect<'_>) {
-        match *effect {
-            Effect::Judge { process, container, state, seccomp_allow, why } => {
-                let judged = Judged { task: state, allow: seccomp_allow, process, container };
-                self.posture.judge(judged, cause(why), self.now, self.changes);
-                match why {
-                    Why::Exec => self.observe_latency(process),
-                    Why::Joined | Why::Lingers if self.by != By::Exec(process.id) => {
-                        self.lifecycle.joined(process, container, self.clocks);
-                    }
-                    _ => {}
-                }
-            }
-            Effect::ImageReplaced { process, .. } => {
-                self.posture.image_replaced(process.id, self.now, self.changes);
-            }
-            Effect::ExitedProcess { process, container } => {
-                self.posture.process_gone(process.id, self.now, self.changes);
-                if let By::Exit { status } = self.by {
-                    self.lifecycle.exit(process, Some(container), status, self.now);
-                }
-            }
-            Effect::ForgottenProcess { process, .. } => {
-                self.posture.process_gone(process.id, self.now, self.changes);
-            }
-            Effect::ContainerSeen { container } => {
-                let found = self.seen == Seen::Found;
-                self.lifecycle
-                    .container(container, self.now, |container| Activity::Started { container, found });
-            }
-            Effect::ContainerGone { container } => {
-                self.posture.container_gone(container.key, self.now, self.changes);
-                self.lifecycle.container(container, self.now, |container| Activity::Gone { container });
-            }
-            Effect::LeftContainer { process, container, .. } => {
-                let allow: &SeccompAllow = &process.seccomp_allow;
-                let judged = Judged { task: &process.state, allow, process, container };
-                self.posture.judge(judged, Cause::Context, self.now, self.changes);
-            }
-            Effect::NeedName { key, id, runtime } => {
-                self.outlets.ask_name(cri::Question { key, id, runtime }, self.telemetry);
-            }
-            Effect::NeedCgroup { key, tgid } => self.outlets.ask_cgroup(key.cgroup, tgid, self.telemetry),
-        }
-    }
-
-    /// From the exec in the kernel to its verdict.
-    fn observe_latency(&self, process: &Process) {
-        let taken = clock::boottime_ns().saturating_sub(process.exec_ns);
-        self.telemetry.posture.latency.observe(Duration::from_nanos(taken));
-    }
-}
-
-const fn cause(why: Why) -> Cause {
-    match why {
-        Why::Exec => Cause::Exec,
-        Why::Fork => Cause::Fork,
-        Why::Scan | Why::Joined | Why::Lingers => Cause::Scan,
-        Why::Credentials => Cause::Credentials,
-        Why::Named => Cause::Context,
     }
 }

@@ -30,6 +30,12 @@ impl Backoff {
         Duration::from_nanos(random % nanos.saturating_add(1).max(1))
     }
 
+    /// A pause near the longest.
+    pub(super) fn long(&mut self, random: u64) -> Duration {
+        let half = self.cap / 2;
+        half + Self { base: half, cap: half, tries: 0 }.next(random)
+    }
+
     fn bound(&self) -> Duration {
         let factor = 1_u32.checked_shl(self.tries).unwrap_or(u32::MAX).max(1);
         self.base.checked_mul(factor).map_or(self.cap, |bound| bound.min(self.cap))
@@ -72,6 +78,10 @@ mod tests {
         assert_eq!(backoff.clone().next(1_000_000_000), Duration::from_secs(1));
         for _ in 0..1000 {
             assert!(backoff.clone().next(random()) <= Duration::from_secs(1));
+        }
+        for random in [0, 1, u64::MAX] {
+            let long = backoff.clone().long(random);
+            assert!(long >= Duration::from_secs(15) && long <= Duration::from_secs(30), "{long:?}");
         }
         let none = Backoff::new(Duration::ZERO, Duration::ZERO).next(u64::MAX);
         assert_eq!(none, Duration::ZERO);

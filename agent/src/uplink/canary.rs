@@ -46,31 +46,36 @@ impl Canary {
         let mut failures = 0;
         loop {
             let Some(result) = self.fly() else { return };
-            self.telemetry.canary.runs.add(1);
-            match result {
-                Ok(latency) => {
-                    if failures >= FAILURES {
-                        tracing::info!("the agent sees the program that it runs itself again");
-                    }
-                    failures = 0;
-                    self.telemetry.canary.failing.set(0);
-                    self.telemetry.canary.latency.observe(latency);
-                    self.health.canary_seen(latency);
-                }
-                Err(reason) => {
-                    failures += 1;
-                    self.telemetry.canary.failures.add(1);
-                    if failures == FAILURES {
-                        tracing::error!(reason, "the agent does not see the program that it runs itself");
-                    }
-                    if failures >= FAILURES {
-                        self.telemetry.canary.failing.set(1);
-                        self.health.canary_missed(reason);
-                    }
-                }
-            }
+            self.note(&mut failures, result);
             if !self.pause() {
                 return;
+            }
+        }
+    }
+
+    fn note(&self, failures: &mut u32, result: Result<Duration, &'static str>) {
+        let Self { telemetry, health, .. } = self;
+        telemetry.canary.runs.add(1);
+        match result {
+            Ok(latency) => {
+                if *failures >= FAILURES {
+                    tracing::info!("the agent sees the program that it runs itself again");
+                }
+                *failures = 0;
+                telemetry.canary.failing.set(0);
+                telemetry.canary.latency.observe(latency);
+                health.canary_seen(latency);
+            }
+            Err(reason) => {
+                *failures = failures.saturating_add(1);
+                telemetry.canary.failures.add(1);
+                if *failures == FAILURES {
+                    tracing::error!(reason, "the agent does not see the program that it runs itself");
+                }
+                if *failures >= FAILURES {
+                    telemetry.canary.failing.set(1);
+                    health.canary_missed(reason);
+                }
             }
         }
     }
@@ -138,4 +143,36 @@ impl Drop for Bird {
 #[must_use]
 pub fn be_canary() -> Option<ExitCode> {
     (env::args_os().nth(1)? == COMMAND).then_some(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn twice_unseen_is_blind_and_once_seen_is_not() {
+        let health = Arc::new(Health::new(Duration::from_secs(10)));
+        health.beat();
+        let telemetry = Arc::new(Telemetry::new(&[]));
+        let (_, seen) = sync_channel(1);
+        let canary = Canary {
+            every: Duration::from_secs(30),
+            seen,
+            health: Arc::clone(&health),
+            telemetry: Arc::clone(&telemetry),
+        };
+        let mut failures = 0;
+        canary.note(&mut failures, Ok(Duration::from_micros(3)));
+        canary.note(&mut failures, Err("its exec was not reported"));
+        assert_eq!(health.unhealthy(), None);
+        canary.note(&mut failures, Err("its exec was not reported"));
+        let blind = "the agent does not see the program that it runs itself: its exec was not reported";
+        assert_eq!(health.unhealthy().as_deref(), Some(blind));
+        assert_eq!(telemetry.canary.failing.get(), 1);
+        canary.note(&mut failures, Ok(Duration::from_micros(5)));
+        assert_eq!((health.unhealthy(), health.canary_latency_ns()), (None, Some(5000)));
+        assert_eq!((telemetry.canary.runs.get(), telemetry.canary.failures.get()), (4, 2));
+    }
 }

@@ -21,6 +21,8 @@ pub(super) enum End {
     NoWelcome,
     /// No ack in time.
     NoAck,
+    /// The agent has said all that it had to say.
+    Finished,
     /// It did not answer as a collector does.
     Protocol(&'static str),
 }
@@ -40,6 +42,7 @@ impl End {
             Self::Closed => "the collector ended the connection".to_owned(),
             Self::NoWelcome => "the collector did not answer in time".to_owned(),
             Self::NoAck => "the collector has acknowledged nothing in time".to_owned(),
+            Self::Finished => "the agent stops".to_owned(),
             Self::Protocol(what) => format!("what answers is no collector: {what}"),
         }
     }
@@ -48,7 +51,7 @@ impl End {
     pub(super) fn label(&self) -> UplinkEnd {
         match self {
             Self::Unreachable(_) => UplinkEnd::Unreachable,
-            Self::Closed => UplinkEnd::Closed,
+            Self::Closed | Self::Finished => UplinkEnd::Closed,
             Self::NoWelcome | Self::NoAck => UplinkEnd::Silent,
             Self::Protocol(_) => UplinkEnd::Protocol,
             Self::Status(status) => match status.code() {

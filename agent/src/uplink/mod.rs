@@ -37,10 +37,18 @@ pub use self::{
     inventory::{Inventories, InventoryMaker, inventories},
     state::{Link, UplinkState},
 };
-use crate::{config, outbox::Outbox, telemetry::Telemetry};
+use crate::{
+    config,
+    outbox::Outbox,
+    telemetry::{Telemetry, label::UplinkEnd},
+};
 
+/// For the collector to end a stream that the agent has ended.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The same reason is said again after that long.
 const SAY_AGAIN: Duration = Duration::from_mins(10);
+/// That there is a connection again, after that long.
+const SAY_UP_AGAIN: Duration = Duration::from_mins(1);
 
 /// Who the agent is, and how patient.
 #[derive(Clone, Debug)]
@@ -128,20 +136,30 @@ impl Uplink {
                 );
             }
         };
+        let (finish, finished) = watch::channel(false);
+        let link = Arc::clone(&self.state);
+        let deliver = self.deliver(finished, stop.clone());
+        tokio::pin!(deliver);
         tokio::select! {
             biased;
             () = drained => {}
-            () = self.deliver() => {}
+            () = &mut deliver => return,
+        }
+        finish.send_replace(true);
+        if matches!(link.link(), Link::Up { .. }) {
+            // All is said; a peer that does not listen any more is not waited for.
+            let _ = timeout(FAREWELL, deliver).await;
         }
     }
 
-    async fn deliver(self) {
+    async fn deliver(self, mut finish: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
         let Self { uplink, settings, outbox, mut inventories, reporter, state, telemetry } = self;
         let endpoint = uplink.endpoint.to_string();
         let mut dialer = Dialer::new(uplink, &settings);
         let mut backoff = Backoff::new(settings.backoff_base, settings.backoff_cap);
         let mut refusals = Refusals::default();
         let mut said = Said::default();
+        let mut is_stopping = false;
         loop {
             let end = match dialer.dial(&settings, outbox.epochs()).await {
                 Ok(connection) => {
@@ -159,15 +177,30 @@ impl Uplink {
                         backoff: &mut backoff,
                         refusals: &mut refusals,
                     };
-                    Session::run(lent, connection).await
+                    Session::run(lent, connection, &mut finish).await
                 }
                 Err(end) => end,
             };
             telemetry.uplink.connected.set(0);
             telemetry.uplink.ended.of(end.label()).add(1);
+            if matches!(end, End::Finished) {
+                return;
+            }
             said.ended(&endpoint, &end);
             state.down(end.reason());
-            sleep(backoff.next(random())).await;
+            let pause = match end.label() {
+                // Another agent goes by this node's name: two that fight must not do so at full speed.
+                UplinkEnd::Replaced => backoff.long(random()),
+                _ => backoff.next(random()),
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                // There is no time left for long pauses.
+                _ = stop.wait_for(|stopped| *stopped), if !is_stopping => {
+                    is_stopping = true;
+                    backoff.succeeded();
+                }
+            }
         }
     }
 }
@@ -189,27 +222,25 @@ async fn empty(outbox: &Outbox, state: &UplinkState) {
 /// What the log was told, so that a collector that is away for a day does not fill it.
 #[derive(Debug, Default)]
 struct Said {
-    reason: Option<(String, Instant)>,
+    up: Option<Instant>,
+    down: Option<(String, Instant)>,
 }
 
 impl Said {
     fn connected(&mut self, endpoint: &str) {
-        // Said once, until a connection has lasted: one that is welcomed and refused is no news.
-        if self.reason.is_none() {
+        if self.up.is_none_or(|at| at.elapsed() >= SAY_UP_AGAIN) {
+            self.up = Some(Instant::now());
             tracing::info!(endpoint, "connected to the collector");
-            self.reason = Some((String::new(), Instant::now()));
         }
     }
 
     fn ended(&mut self, endpoint: &str, end: &End) {
         let reason = end.reason();
-        let is_old =
-            self.reason.as_ref().is_some_and(|(before, at)| *before == reason && at.elapsed() < SAY_AGAIN);
-        if is_old {
+        if self.down.as_ref().is_some_and(|(before, at)| *before == reason && at.elapsed() < SAY_AGAIN) {
             tracing::debug!(endpoint, reason, "no connection to the collector");
         } else {
             tracing::warn!(endpoint, reason, "no connection to the collector, what is to be told is kept");
-            self.reason = Some((reason, Instant::now()));
+            self.down = Some((reason, Instant::now()));
         }
     }
 }

@@ -5,6 +5,8 @@
 //! sends one batch, waits for its ack, sends the next. A batch that is refused then is sent again in
 //! smaller parts, down to one event. One that is refused alone several times is given up.
 
+use tokio::time::Instant;
+
 use super::window::{InFlight, Window};
 
 /// Refusals of an event alone before it is given up: with the pauses between them, a collector that
@@ -20,6 +22,9 @@ pub(super) struct Refusals {
     limit: Option<usize>,
     /// The event that was refused alone, and how often.
     alone: Option<(InFlight, u32)>,
+    /// No inventory before: one was sent on a connection that was ended by a refusal, and may be what
+    /// was refused.
+    pub(super) no_inventory_until: Option<Instant>,
 }
 
 impl Refusals {

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use kestrel_proto::v1::{self, collector_message::Message};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 
@@ -59,6 +59,7 @@ pub(super) struct Session<'a> {
     /// The outbox may have something to send.
     has_more: bool,
     batches_since_part: u32,
+    sent_parts: bool,
     heartbeat_due: Instant,
     inventory_due: Instant,
     /// A small batch waits until then.
@@ -71,13 +72,18 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Works until the connection ends, and says why.
-    pub(super) async fn run(lent: Lent<'a>, connection: Connection) -> End {
+    pub(super) async fn run(
+        lent: Lent<'a>,
+        connection: Connection,
+        finish: &mut watch::Receiver<bool>,
+    ) -> End {
         let Connection { outbound, inbound, welcome } = connection;
         lent.outbox.resume(&welcome.watermarks);
         if !welcome.watermarks.is_empty() {
             lent.state.acked();
         }
         let now = Instant::now();
+        let not_before = lent.refusals.no_inventory_until.filter(|until| *until > now);
         let max_batch = match welcome.max_message_bytes {
             0 => BATCH_BYTES,
             most => most.saturating_sub(ENVELOPE_BYTES).clamp(1, BATCH_BYTES),
@@ -91,13 +97,14 @@ impl<'a> Session<'a> {
             has_more: true,
             batches_since_part: 0,
             heartbeat_due: now,
-            inventory_due: now,
+            inventory_due: not_before.unwrap_or(now),
+            sent_parts: false,
             gather_until: now,
             paused_until: now,
             heard: now,
         };
         session.lent.inventories.discard();
-        let Err(end) = session.work(outbound, inbound).await;
+        let Err(end) = session.work(outbound, inbound, finish).await;
         session.lent.telemetry.uplink.in_flight.set(0);
         if end.label() == crate::telemetry::label::UplinkEnd::Refused {
             session.refused();
@@ -109,6 +116,7 @@ impl<'a> Session<'a> {
         &mut self,
         outbound: mpsc::Sender<AgentMessage>,
         mut inbound: tonic::Streaming<v1::CollectorMessage>,
+        finish: &mut watch::Receiver<bool>,
     ) -> Result<Infallible, End> {
         let mut is_open = true;
         loop {
@@ -136,9 +144,14 @@ impl<'a> Session<'a> {
                 },
                 () = self.lent.outbox.changed(), if !self.has_more => self.has_more = true,
                 parts = self.lent.inventories.next() => self.parts = parts.into(),
+                _ = finish.wait_for(|finish| *finish) => break,
                 () = sleep_until(next_look) => {}
             }
         }
+        drop(outbound);
+        // Whatever comes now changes nothing any more.
+        while let Ok(Some(_)) = inbound.message().await {}
+        Err(End::Finished)
     }
 
     /// Whether there is something to send now.
@@ -193,6 +206,7 @@ impl<'a> Session<'a> {
             return None;
         }
         self.batches_since_part = 0;
+        self.sent_parts = true;
         self.parts.pop_front().map(|part| Payload::Inventory(part).into())
     }
 
@@ -251,6 +265,9 @@ impl<'a> Session<'a> {
 
     /// The collector refused something, perhaps an event.
     fn refused(&mut self) {
+        if self.sent_parts {
+            self.lent.refusals.no_inventory_until = Some(Instant::now() + self.lent.settings.inventory);
+        }
         let Some(event) = self.lent.refusals.refused(&self.window, self.max_batch) else { return };
         tracing::error!(
             epoch = event.epoch,

@@ -59,6 +59,8 @@ pub struct Store {
     pub events: BTreeMap<(u64, i32), BTreeMap<u64, v1::Record>>,
     pub heartbeats: Vec<v1::Heartbeat>,
     pub inventories: Vec<v1::Inventory>,
+    /// Connections that the agent ended in good order.
+    pub farewells: usize,
     /// What was wrong with what it got.
     pub wrong: Vec<String>,
 }
@@ -214,6 +216,7 @@ impl Collector {
                 Some(Up::Hello(_)) | None => return Err(Status::invalid_argument("a second hello")),
             }
         }
+        self.store.lock().unwrap().farewells += 1;
         Ok(())
     }
 

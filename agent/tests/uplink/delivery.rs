@@ -129,6 +129,8 @@ async fn a_stopping_agent_waits_until_the_collector_has_all() {
     rig.append(Lane::Findings, 11..12);
     (&mut rig.task).await.unwrap();
     assert_eq!(rig.waiting(), 0);
+    let is_ended = |store: &crate::collector::Store| store.farewells == store.hellos.len();
+    eventually("no connection is cut, each is ended", || collector.look(is_ended)).await;
 }
 
 #[tokio::test]
@@ -150,4 +152,21 @@ async fn a_stopping_agent_does_not_wait_for_ever() {
     (&mut rig.task).await.unwrap();
     assert_eq!(rig.waiting(), 10);
     assert!(rig.metric("kestrel_uplink_ended_connections_total{reason=\"unreachable\"}") >= 1.0);
+}
+
+#[tokio::test]
+async fn a_stopping_agent_does_not_wait_for_its_next_try() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut patient = settings();
+    patient.backoff_base = Duration::from_hours(1);
+    patient.backoff_cap = Duration::from_hours(1);
+    let mut rig = Rig::start(plain(address), patient);
+    rig.append(Lane::Findings, 1..11);
+    eventually("nobody is there", || matches!(rig.state.link(), Link::Down { .. })).await;
+    let collector = Collector::default();
+    let _served = collector.serve_at(address, Security::Plain).await;
+    rig.stop.send_replace(true);
+    (&mut rig.task).await.unwrap();
+    assert_eq!(rig.waiting(), 0);
+    assert_eq!(boottimes(&collector, v1::Lane::Findings), (1..11).collect::<Vec<_>>());
 }

@@ -140,6 +140,7 @@ mod tests {
             stage.rest();
             recording.advance();
         }
+        stage.check().unwrap();
         counted
     }
 

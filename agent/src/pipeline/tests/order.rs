@@ -127,6 +127,8 @@ fn what_does_not_fit_the_backlog_is_told_as_lost() {
     assert!(lost > 0);
 }
 
+const ROUNDS: usize = 60;
+
 /// A kill while records come without end, by a writer that is a little behind.
 #[test]
 fn under_constant_traffic_little_is_untold() {
@@ -140,8 +142,10 @@ fn under_constant_traffic_little_is_untold() {
     let init = node.start(100);
     let mut behind = std::collections::VecDeque::new();
     let mut pid = 1000;
-    for round in 0..60 {
+    let mut reads = Vec::new();
+    for round in 0..ROUNDS {
         node.pipeline.before_reading();
+        reads.push(words.get().read_ns);
         for _ in 0..20 {
             pid += 1;
             let child = TaskState { exec_id: 5, ..state(pid, init.task.tgid, CONTAINER_MNT, CGROUP) };
@@ -174,8 +178,9 @@ fn under_constant_traffic_little_is_untold() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let map::Untold { told_ns, read_ns } = words.get();
-    assert!(told_ns > start && told_ns < read_ns, "{start} {told_ns} {read_ns}");
-    assert!(read_ns - told_ns < 250_000_000, "{} ms", (read_ns - told_ns) / 1_000_000);
+    assert!(told_ns < read_ns, "{told_ns} {read_ns}");
+    // Two rounds for the writer, and the time between two markers.
+    assert!(told_ns >= reads[ROUNDS - 10], "{} ms", (read_ns - told_ns) / 1_000_000);
 
     // The one that follows says so, and keeps it until it has told its own start.
     let (_, before) = Untold::start(Arc::clone(&words) as _, [], Some(read_ns), read_ns + 5);
