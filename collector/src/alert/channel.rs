@@ -219,16 +219,18 @@ impl Channel {
             };
             let attempt = self.begin().await?;
             let Some(outcome) = self.send(poster, &url, &attempt, &mut last, stop).await else { break };
-            if let Some(result) = end(&outcome, attempt.uncertain) {
-                self.commit(move |queue| apply(queue, Entry { result: Some(result.into()), ..Entry::default() }))
-                    .await?;
-            }
             if outcome == Outcome::Delivered {
                 if failures > 0 {
                     info!(channel = self.name, "alerts arrive again");
                 }
                 failures = 0;
                 self.note(|status| status.last_error = None);
+            }
+            if let Some(result) = end(&outcome, attempt.uncertain) {
+                self.commit(move |queue| apply(queue, Entry { result: Some(result.into()), ..Entry::default() }))
+                    .await?;
+            }
+            if outcome == Outcome::Delivered {
                 continue;
             }
             self.failing(reason(&outcome), failures);

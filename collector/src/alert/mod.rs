@@ -222,3 +222,6 @@ fn heal(
     }
     entries
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use crate::alert::{
 };
 
 /// Most kinds of things that have a block of their own.
-const GROUPS: usize = 30;
+const GROUPS: usize = 46;
 /// Most places that are named in a message.
 const PLACES: usize = 60;
 /// Most nodes that are named beside a place.
