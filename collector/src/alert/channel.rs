@@ -219,21 +219,20 @@ impl Channel {
             };
             let attempt = self.begin().await?;
             let Some(outcome) = self.send(poster, &url, &attempt, &mut last, stop).await else { break };
+            // First how it went, then the journal's word: who sees that sees this.
             if outcome == Outcome::Delivered {
                 if failures > 0 {
                     info!(channel = self.name, "alerts arrive again");
                 }
                 failures = 0;
                 self.note(|status| status.last_error = None);
+            } else {
+                self.failing(reason(&outcome), failures);
             }
             if let Some(result) = end(&outcome, attempt.uncertain) {
                 self.commit(move |queue| apply(queue, Entry { result: Some(result.into()), ..Entry::default() }))
                     .await?;
             }
-            if outcome == Outcome::Delivered {
-                continue;
-            }
-            self.failing(reason(&outcome), failures);
             match outcome {
                 Outcome::Delivered | Outcome::Refused(_) => continue,
                 Outcome::Throttled(wait) => pause(wait + self.pace.interval.mul_f64(random()), stop).await,

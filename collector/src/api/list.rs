@@ -81,7 +81,7 @@ pub(super) fn nodes(state: &State, filter: &Filter) -> Vec<v1::Node> {
                 agent_version: node.hello.agent_version.clone(),
                 kernel: node.hello.kernel.clone(),
                 status: Some(node.status.clone()),
-                connected: presence.as_ref().is_some_and(|presence| presence.is_connected),
+                connected: presence.as_ref().is_some_and(|presence| presence.is_connected()),
                 last_heard_unix_ns: heard.max(node.last_frame_unix_ns),
                 heartbeat: presence.and_then(|presence| presence.heartbeat),
                 inventory_unix_ns: node.inventory_unix_ns,

@@ -170,11 +170,11 @@ mod tests {
     #[test]
     fn a_small_message_with_much_in_it_is_refused() {
         let records = v1::Batch { records: vec![v1::Record::default(); 1 << 20], ..v1::Batch::default() };
-        let process = v1::Process { argv: vec![Bytes::new(); 1 << 21], ..v1::Process::default() };
+        let process = v1::Process { argv: vec![Bytes::new(); 2_000_000], ..v1::Process::default() };
         let arguments = v1::Batch { processes: vec![process], ..v1::Batch::default() };
         let findings = vec![v1::Finding::default(); 1 << 18];
         let inventory = v1::Inventory { findings, ..v1::Inventory::default() };
-        let problems = vec![String::new(); 1 << 21];
+        let problems = vec![String::new(); 2_000_000];
         for bomb in [
             agent_message::Message::Batch(records),
             agent_message::Message::Batch(arguments),

@@ -43,15 +43,16 @@ pub trait Registry: Send + Sync + 'static {
     /// Up to where the events of these outboxes are in the log. Asked before the first connection of
     /// a node since the collector started, when nothing of that node is on its way to the log.
     fn watermarks(&self, cluster: &str, node: &str, epochs: &[u64]) -> Vec<v1::Watermark>;
-    /// The node's agent has connected.
-    fn connected(&self, source: &Source, hello: &v1::Hello);
+    /// The node's agent has connected; it is, until what this gives is dropped.
+    fn connected(&self, source: &Source) -> Connected;
     /// It said how it is.
     fn heard(&self, source: &Source, heartbeat: v1::Heartbeat);
     /// It is connected, and what it says is not read for now: the quota, the disk.
     fn held_back(&self, source: &Source);
-    /// The connection ended, and no newer one took over.
-    fn disconnected(&self, source: &Source);
 }
+
+/// A connection, as the state knows it.
+pub type Connected = Box<dyn Send + Sync>;
 
 /// Bounds of ingest.
 #[derive(Clone, Debug)]
@@ -145,5 +146,3 @@ impl std::fmt::Debug for Ingest {
     }
 }
 
-#[cfg(test)]
-mod tests;

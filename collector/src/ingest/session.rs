@@ -22,7 +22,7 @@ use tokio::{
 use tonic::{Status, Streaming};
 
 use super::{
-    Ingest, MAX_MESSAGE_BYTES, Refusal,
+    Connected, Ingest, MAX_MESSAGE_BYTES, Refusal,
     dedup::{Offer, Watermarks},
     definitions::Definitions,
     nodes::Lease,
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     log::{Condition, Content, FrameBody, Prepared, Source},
-    telemetry::{EventKind, MessageKind, PressureLabel},
+    telemetry::{MessageKind, PressureLabel},
 };
 use answers::Answers;
 use backlog::{Backlog, Progress, Settled};
@@ -103,9 +103,6 @@ async fn serve(
         Err(refusal) => Err(refusal),
     };
     session.end().await;
-    if !matches!(ended, Err(Refusal::Replaced)) {
-        ingest.registry.disconnected(&session.source);
-    }
     ended.map_err(named)
 }
 
@@ -138,6 +135,8 @@ struct Session<'a> {
     stalled: bool,
     /// The quota is used up until then.
     resume: Option<time::Instant>,
+    /// Dropped with the connection.
+    _connected: Connected,
 }
 
 impl<'a> Session<'a> {
@@ -158,6 +157,7 @@ impl<'a> Session<'a> {
         Self {
             ingest,
             accepted: watermarks.clone(),
+            _connected: ingest.registry.connected(&source),
             lease,
             source,
             epochs,
@@ -182,7 +182,6 @@ impl<'a> Session<'a> {
             version = %hello.agent_version.escape_debug(),
             "agent connected"
         );
-        self.ingest.registry.connected(&self.source, &hello);
         self.append(self.source.clone(), Content::Hello(hello), None)?;
         self.until_ended(answers.welcome(welcome)).await?
     }
@@ -280,9 +279,9 @@ impl<'a> Session<'a> {
                 batch.records.drain(..known);
                 batch.first_sequence += known as u64;
             }
-            for record in &batch.records {
-                let Some(event) = &record.event else { continue };
-                telemetry.event(EventKind::of(event));
+            let events = || batch.records.iter().filter_map(|record| record.event.as_ref());
+            telemetry.count(events());
+            for event in events() {
                 if let Event::Gap(gap) = event {
                     telemetry.gaps.inc_by(gap.to_sequence - gap.from_sequence + 1);
                 }

@@ -156,7 +156,12 @@ impl Log {
         self.shared.hold(who, frame);
     }
 
-    /// Writes what was asked for, and takes no more.
+    /// Resolves when the log does not write any more, whatever the reason.
+    pub async fn ended(&self) {
+        self.requests.closed().await;
+    }
+
+    /// Writes what was asked for, and takes no more. Ends the feed.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.requests.send(Request::Close(done)).await.is_ok() {

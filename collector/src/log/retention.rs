@@ -25,8 +25,7 @@ pub(super) fn retire(shared: &Shared) {
             return;
         }
         tracing::info!(segment = %path.display(), "old segment deleted");
-        // Only the writer's thread changes the list, so the front is still that segment. Readers that
-        // have it open read on.
+        // Only the writer's thread changes the list, so the front is still that segment.
         shared.list().pop_front();
     }
 }

@@ -122,6 +122,10 @@ impl Shared {
         *self.feed.lock().unwrap_or_else(PoisonError::into_inner) = Some(feed);
     }
 
+    pub(super) fn end_feed(&self) {
+        *self.feed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     pub(super) fn feed(&self) -> Option<mpsc::Sender<Arc<Frame>>> {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

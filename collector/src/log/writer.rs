@@ -91,6 +91,7 @@ impl Writer {
             let frames = self.write(group);
             self.feed(frames).await;
         }
+        self.shared.end_feed();
         if let Some(done) = closing {
             // Nobody waits for that but for the answer.
             let _ = done.send(());

@@ -10,7 +10,6 @@ pub mod monitor;
 pub mod node;
 mod open;
 pub mod presence;
-mod registry;
 pub mod snapshot;
 pub mod standing;
 #[cfg(test)]
@@ -24,10 +23,12 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
+use kestrel_proto::v1;
+
 pub use self::{
     node::Node,
     open::Opened,
-    presence::{Presence, Presences},
+    presence::{Connection, Presence, Presences},
     standing::Standing,
     transition::{Change, Transition},
 };
@@ -137,10 +138,28 @@ impl State {
         self.fold.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How far these outboxes of a node got: what the collector has, or knows to be missing.
+    #[must_use]
+    pub fn watermarks(&self, cluster: &str, node: &str, epochs: &[u64]) -> Vec<v1::Watermark> {
+        let fold = self.read();
+        fold.node(cluster, node).map(|node| node.watermarks(epochs)).unwrap_or_default()
+    }
+
     /// Who is connected, and how the agents are.
     #[must_use]
     pub fn presences(&self) -> &Presences {
         &self.presences
+    }
+
+    /// An agent's connection began; it ends when this is dropped.
+    #[must_use]
+    pub fn connect(&self, cluster: &str, node: &str) -> Connection {
+        self.presences.connect(cluster, node)
+    }
+
+    /// How an agent is, from itself.
+    pub fn heard(&self, cluster: &str, node: &str, heartbeat: v1::Heartbeat) {
+        self.presences.heard(cluster, node, heartbeat);
     }
 
     /// What is not as it should be.

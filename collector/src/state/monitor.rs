@@ -120,7 +120,7 @@ fn judge(
         return Some((NodeCondition::Silent, format!("nothing was heard for more than {shown}{stopped}")));
     }
     let presence = presence?;
-    if status.condition() == NodeCondition::Stopped && !presence.is_connected {
+    if status.condition() == NodeCondition::Stopped && !presence.is_connected() {
         return None;
     }
     match &presence.heartbeat {
@@ -129,7 +129,7 @@ fn judge(
             None => (NodeCondition::Healthy, String::new()),
         }),
         // It is back, but whether it sees is known with its first heartbeat.
-        None if presence.is_connected && status.condition() == NodeCondition::Silent => {
+        None if presence.is_connected() && status.condition() == NodeCondition::Silent => {
             Some((NodeCondition::Healthy, String::new()))
         }
         None => None,
@@ -181,23 +181,36 @@ mod tests {
         assert_eq!(judged(NodeCondition::Healthy), None);
         tokio::time::advance(Duration::from_secs(61)).await;
         assert_eq!(judged(NodeCondition::Healthy), Some(NodeCondition::Silent));
-        state.presences().connected(&key);
+        let connection = state.connect("c", "n");
         assert_eq!(judged(NodeCondition::Silent), Some(NodeCondition::Healthy));
         assert_eq!(judged(NodeCondition::Blind), None);
-        state.presences().heard(&key, heartbeat(true, true));
+        state.heard("c", "n", heartbeat(true, true));
         assert_eq!(judged(NodeCondition::Healthy), Some(NodeCondition::Blind));
-        state.presences().heard(&key, heartbeat(false, false));
+        state.heard("c", "n", heartbeat(false, false));
         assert_eq!(judged(NodeCondition::Healthy), Some(NodeCondition::Blind));
-        state.presences().heard(&key, heartbeat(true, false));
+        state.heard("c", "n", heartbeat(true, false));
         assert_eq!(judged(NodeCondition::Blind), Some(NodeCondition::Healthy));
         // A connection that says nothing is no life.
         tokio::time::advance(Duration::from_secs(61)).await;
         assert_eq!(judged(NodeCondition::Healthy), Some(NodeCondition::Silent));
-        state.presences().disconnected(&key);
+        drop(connection);
         // It said that it stops: that alone is no alarm, but not coming back is.
-        state.presences().heard(&key, heartbeat(true, false));
+        state.heard("c", "n", heartbeat(true, false));
         assert_eq!(judged(NodeCondition::Stopped), None);
         tokio::time::advance(Duration::from_secs(61)).await;
         assert_eq!(judged(NodeCondition::Stopped), Some(NodeCondition::Silent));
+    }
+
+    #[tokio::test]
+    async fn the_newer_connection_counts() {
+        let state = super::super::tests::empty();
+        let key: NodeKey = ("c".into(), "n".into());
+        let connected = || state.presences().get(&key).is_some_and(|presence| presence.is_connected());
+        let old = state.connect("c", "n");
+        let new = state.connect("c", "n");
+        drop(old);
+        assert!(connected());
+        drop(new);
+        assert!(!connected());
     }
 }

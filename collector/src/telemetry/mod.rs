@@ -4,6 +4,7 @@
 
 mod label;
 
+use kestrel_proto::v1::record::Event;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -91,9 +92,15 @@ impl Ingest {
         self.messages.get_or_create(&MessageLabels { kind }).inc();
     }
 
-    /// Counts an event that is new.
-    pub fn event(&self, kind: EventKind) {
-        self.events.get_or_create(&EventLabels { kind }).inc();
+    /// Counts the events of a batch that are new.
+    pub fn count<'a>(&self, events: impl Iterator<Item = &'a Event>) {
+        let mut counts = [0; EventKind::ALL.len()];
+        for event in events {
+            counts[EventKind::of(event) as usize] += 1;
+        }
+        for (&kind, count) in EventKind::ALL.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            self.events.get_or_create(&EventLabels { kind }).inc_by(count);
+        }
     }
 
     /// Counts a stream that the collector ended.
@@ -133,16 +140,16 @@ impl Ingest {
             definition_bytes,
         } = self;
         for &kind in MessageKind::ALL {
-            messages.get_or_create(&MessageLabels { kind });
+            drop(messages.get_or_create(&MessageLabels { kind }));
         }
         for &kind in EventKind::ALL {
-            events.get_or_create(&EventLabels { kind });
+            drop(events.get_or_create(&EventLabels { kind }));
         }
         for &reason in RefusalReason::ALL {
-            refused.get_or_create(&RefusalLabels { reason });
+            drop(refused.get_or_create(&RefusalLabels { reason }));
         }
         for &reason in PressureLabel::ALL {
-            pressures.get_or_create(&PressureLabels { reason });
+            drop(pressures.get_or_create(&PressureLabels { reason }));
         }
         registry.register("ingest_connections", "Streams of agents now", connections.clone());
         registry.register("ingest_messages", "Messages of agents", messages.clone());
