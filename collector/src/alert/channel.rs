@@ -219,21 +219,20 @@ impl Channel {
             };
             let attempt = self.begin().await?;
             let Some(outcome) = self.send(poster, &url, &attempt, &mut last, stop).await else { break };
-            if let Some(result) = end(&outcome, attempt.uncertain) {
-                self.commit(move |queue| {
-                    apply(queue, Entry { result: Some(result.into()), ..Entry::default() })
-                })
-                .await?;
-            }
+            // First how it went, then the journal's word: who sees that sees this.
             if outcome == Outcome::Delivered {
                 if failures > 0 {
                     info!(channel = self.name, "alerts arrive again");
                 }
                 failures = 0;
                 self.note(|status| status.last_error = None);
-                continue;
+            } else {
+                self.failing(reason(&outcome), failures);
             }
-            self.failing(reason(&outcome), failures);
+            if let Some(result) = end(&outcome, attempt.uncertain) {
+                self.commit(move |queue| apply(queue, Entry { result: Some(result.into()), ..Entry::default() }))
+                    .await?;
+            }
             match outcome {
                 Outcome::Delivered | Outcome::Refused(_) => continue,
                 Outcome::Throttled(wait) => pause(wait + self.pace.interval.mul_f64(random()), stop).await,
@@ -298,18 +297,13 @@ impl Channel {
             };
             match (&outcome, form) {
                 (Outcome::Refused(reason), Form::Full) => {
-                    warn!(
-                        channel = self.name,
-                        reason, "the message was refused, a plain one is sent instead"
-                    );
+                    warn!(channel = self.name, reason, "the message was refused, a plain one is sent instead");
                     form = Form::Plain;
                     sleep(self.pace.interval).await;
                 }
                 (Outcome::Refused(reason), Form::Plain) => {
                     error!(
-                        channel = self.name,
-                        reason,
-                        lost = notices.len(),
+                        channel = self.name, reason, lost = notices.len(),
                         "alerts were refused in every form and are given up; kestrel findings shows them"
                     );
                     return Some(outcome);

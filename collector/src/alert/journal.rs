@@ -50,7 +50,8 @@ impl Journal {
     /// [`Self::problem`] says so.
     #[must_use]
     pub fn open(path: &Path) -> Opened {
-        let mut journal = Self { path: path.to_owned(), file: None, bytes: 0, base_bytes: 0, problem: None };
+        let mut journal =
+            Self { path: path.to_owned(), file: None, bytes: 0, base_bytes: 0, problem: None };
         let mut queue = Queue::default();
         let (damaged, new) = match fs::read(path) {
             Ok(bytes) => {

@@ -26,17 +26,17 @@ use thiserror::Error;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use self::{
+    channel::{ChannelStatus, Pace},
+    config::{AlertsConfig, RawAlerts},
+    queue::Place,
+};
 use self::{
     channel::Channel,
     config::ChannelConfig,
     journal::{Journal, Opened},
     post::{Poster, PosterError},
     queue::{Entry, Policy, Queue},
-};
-pub use self::{
-    channel::{ChannelStatus, Pace},
-    config::{AlertsConfig, RawAlerts},
-    queue::Place,
 };
 use crate::state::{Standing, Transition};
 
@@ -222,3 +222,6 @@ fn heal(
     }
     entries
 }
+
+#[cfg(test)]
+mod tests;

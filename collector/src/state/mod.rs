@@ -13,7 +13,7 @@ pub mod presence;
 pub mod snapshot;
 pub mod standing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod transition;
 pub mod watermark;
 
@@ -131,7 +131,6 @@ impl State {
     }
 
     /// To read. Frames wait meanwhile, so be short.
-    #[must_use]
     pub fn read(&self) -> RwLockReadGuard<'_, Fold> {
         self.fold.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -44,6 +44,7 @@ pub mod oracle;
 pub mod pods;
 pub mod poll;
 pub mod proc;
+pub mod slack;
 pub mod spec;
 pub mod sweep;
 pub mod tally;
