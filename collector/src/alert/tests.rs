@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kestrel_proto::v1::{Control, Finding, FindingState, NodeCondition, NodeStatus, Resolution, Severity, Verdict};
+use kestrel_proto::v1::{
+    Control, Finding, FindingState, NodeCondition, NodeStatus, Resolution, Severity, Verdict,
+};
 use kestrel_tests::lab::slack::{Answer, Received, Slack};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -18,7 +20,8 @@ fn fast() -> Pace {
 }
 
 pub(super) fn finding(id: &str, verdict: Verdict) -> Finding {
-    let control = Control { slug: format!("control-{id}"), title: format!("Title of {id}"), ..Control::default() };
+    let control =
+        Control { slug: format!("control-{id}"), title: format!("Title of {id}"), ..Control::default() };
     let mut finding =
         Finding { id: id.to_owned(), alert: true, control: Some(control), ..Finding::default() };
     finding.set_verdict(verdict);
@@ -157,7 +160,9 @@ async fn one_message_when_it_opens_and_one_when_it_is_over() {
     bench.tell(&running, node(NodeCondition::Healthy)).await;
     let status = running.settled(5).await;
     let texts: Vec<_> = bench.slack.received().iter().map(Received::text).collect();
-    for (text, said) in texts.iter().zip(["FAIL · Title of a", "now DRIFT", "Resolved", "Node is silent", "well again"]) {
+    for (text, said) in
+        texts.iter().zip(["FAIL · Title of a", "now DRIFT", "Resolved", "Node is silent", "well again"])
+    {
         assert!(text.contains(said), "{said} in {text}");
     }
     assert_eq!((texts.len(), status.requests, status.repeats, status.failed), (5, 5, 0, 0));

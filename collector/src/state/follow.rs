@@ -78,13 +78,15 @@ pub async fn follow(
         if let Some((image, until)) = waiting.take() {
             if is_told(&alerts, image.last) {
                 match write(&state, &log, image).await? {
-                Some(next) => (written, failed) = (next, 0),
-                None => failed += 1,
+                    Some(next) => (written, failed) = (next, 0),
+                    None => failed += 1,
                 }
             } else if Instant::now() < until {
                 waiting = Some((image, until));
             } else {
-                warn!("no snapshot of the state: alerts that are not on disk would be lost with the log before it");
+                warn!(
+                    "no snapshot of the state: alerts that are not on disk would be lost with the log before it"
+                );
                 failed += 1;
             }
             if failed >= FAILED {

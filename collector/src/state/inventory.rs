@@ -62,7 +62,8 @@ impl Incoming {
 
     /// The whole inventory, once all that it holds is there.
     pub fn ready(&mut self, reached: impl Fn(&Watermark) -> bool) -> Option<Inventory> {
-        self.held.take_if(|held| held.after.as_ref().is_none_or(|after| after.sequence == 0 || reached(after)))
+        self.held
+            .take_if(|held| held.after.as_ref().is_none_or(|after| after.sequence == 0 || reached(after)))
     }
 
     pub(super) fn store(&self) -> (Vec<Inventory>, Option<Inventory>) {
@@ -80,8 +81,16 @@ fn whole(parts: Vec<Inventory>) -> Option<Inventory> {
     let mut parts = parts.into_iter();
     let mut whole = parts.next()?;
     for part in parts {
-        let Inventory { number: _, part: _, parts: _, after, boottime_ns: _, wall_unix_ns: _, containers, findings } =
-            part;
+        let Inventory {
+            number: _,
+            part: _,
+            parts: _,
+            after,
+            boottime_ns: _,
+            wall_unix_ns: _,
+            containers,
+            findings,
+        } = part;
         whole.after = whole.after.or(after);
         whole.containers.extend(containers);
         whole.findings.extend(findings);

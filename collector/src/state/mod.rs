@@ -118,9 +118,7 @@ impl Fold {
     /// Room for one more node. The ones that were not heard of for long are forgotten.
     fn make_room(&mut self, now_unix_ns: i64) -> bool {
         if self.nodes.len() >= NODES {
-            self.nodes.retain(|_, node| {
-                now_unix_ns.saturating_sub(node.last_frame_unix_ns) <= FORGOTTEN_NS
-            });
+            self.nodes.retain(|_, node| now_unix_ns.saturating_sub(node.last_frame_unix_ns) <= FORGOTTEN_NS);
         }
         self.nodes.len() < NODES
     }
@@ -133,7 +131,6 @@ impl State {
     }
 
     /// To read. Frames wait meanwhile, so be short.
-    #[must_use]
     pub fn read(&self) -> RwLockReadGuard<'_, Fold> {
         self.fold.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,7 +173,8 @@ impl State {
             ));
         }
         if findings > 0 {
-            problems.push(format!("{findings} findings found no room: a node has more than anybody can read"));
+            problems
+                .push(format!("{findings} findings found no room: a node has more than anybody can read"));
         }
         if containers > 0 {
             problems.push(format!("{containers} containers found no room: a node has more than is kept"));

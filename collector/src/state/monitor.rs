@@ -1,10 +1,6 @@
 //! Nodes that fall silent, go blind, and come back: said in the log, so that everybody learns it.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use kestrel_proto::v1::{Heartbeat, NodeCondition, NodeStatus};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -64,7 +60,9 @@ pub async fn watch(state: State, log: Log, patience: Patience, stop: Cancellatio
                     }
                     said.insert(key, (condition, frame));
                 }
-                Err(error) => warn!(error = error.sentence(), "a node's condition cannot be put into the log"),
+                Err(error) => {
+                    warn!(error = error.sentence(), "a node's condition cannot be put into the log")
+                }
             }
         }
     }
@@ -89,7 +87,9 @@ fn changes(
                 return None;
             }
             let since = match (condition, &presence) {
-                (NodeCondition::Silent, Some(presence)) if presence.heard_unix_ns > 0 => presence.heard_unix_ns,
+                (NodeCondition::Silent, Some(presence)) if presence.heard_unix_ns > 0 => {
+                    presence.heard_unix_ns
+                }
                 (NodeCondition::Silent, _) if node.last_frame_unix_ns > 0 => node.last_frame_unix_ns,
                 _ => unix_ns(),
             };

@@ -34,13 +34,17 @@ impl State {
         let next = *log.committed().borrow();
         let mut fold = match snapshot::read(dir) {
             Ok(Some(fold)) if fold.next_frame > next => {
-                problems.push("the snapshot of the state is newer than the log; the whole log is read".to_owned());
+                problems.push(
+                    "the snapshot of the state is newer than the log; the whole log is read".to_owned(),
+                );
                 Fold::default()
             }
             // Its transitions would not be told. Where the log does not go back far enough, the
             // comparison of what was told with what is so has to do.
             Ok(Some(fold)) if taken.is_some() && fold.last > taken && log.oldest() == 1 => {
-                problems.push("the snapshot of the state is newer than the alerts; the whole log is read".to_owned());
+                problems.push(
+                    "the snapshot of the state is newer than the alerts; the whole log is read".to_owned(),
+                );
                 Fold::default()
             }
             Ok(Some(fold)) => fold,
@@ -52,7 +56,8 @@ impl State {
             }
             Err(error) => {
                 let why = crate::alert::channel::error_chain(&error);
-                problems.push(format!("the snapshot of the state cannot be used, the whole log is read: {why}"));
+                problems
+                    .push(format!("the snapshot of the state cannot be used, the whole log is read: {why}"));
                 Fold::default()
             }
         };

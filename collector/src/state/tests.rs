@@ -133,7 +133,11 @@ fn inventories_and_events_race() {
         ),
         (
             "what is listed and not known opens",
-            vec![hello(&[7]), inventory(7, 0, &[4, 5], &[], 9), batch(7, findings, 1, vec![event(4, Resolved)])],
+            vec![
+                hello(&[7]),
+                inventory(7, 0, &[4, 5], &[], 9),
+                batch(7, findings, 1, vec![event(4, Resolved)]),
+            ],
             vec!["5"],
             vec!["+4", "+5", "-4"],
         ),
@@ -187,29 +191,32 @@ fn status(condition: NodeCondition) -> NodeStatus {
 #[test]
 fn an_end_that_only_the_inventory_knows_says_so() {
     let mut fold = Fold::default();
-    run(&mut fold, vec![
-        hello(&[7]),
-        batch(7, Lane::Findings, 1, vec![event(1, Open)]),
-        inventory(7, 1, &[], &[], 9),
-    ]);
+    run(
+        &mut fold,
+        vec![hello(&[7]), batch(7, Lane::Findings, 1, vec![event(1, Open)]), inventory(7, 1, &[], &[], 9)],
+    );
     let entry = fold.node("c", "n").unwrap().findings.get("1").unwrap().clone();
     assert_eq!((entry.finding.state(), entry.finding.resolution()), (Resolved, Resolution::NotInInventory));
 }
 
 #[test]
 fn containers_come_and_go_around_an_inventory() {
-    let started = |id: &str| Event::ContainerStarted(ContainerStarted { container_id: id.to_owned(), found: false });
+    let started =
+        |id: &str| Event::ContainerStarted(ContainerStarted { container_id: id.to_owned(), found: false });
     let gone = |id: &str| Event::ContainerGone(ContainerGone { container_id: id.to_owned() });
     let mut fold = Fold::default();
     // Records happen at the boottime of their first number.
-    run(&mut fold, vec![
-        hello(&[7]),
-        batch(7, Lane::Detections, 10, vec![started("old")]),
-        batch(7, Lane::Detections, 20, vec![started("kept")]),
-        batch(7, Lane::Detections, 40, vec![started("new"), gone("late")]),
-        inventory(7, 0, &[], &["kept", "late", "listed"], 30),
-        batch(7, Lane::Detections, 50, vec![gone("listed")]),
-    ]);
+    run(
+        &mut fold,
+        vec![
+            hello(&[7]),
+            batch(7, Lane::Detections, 10, vec![started("old")]),
+            batch(7, Lane::Detections, 20, vec![started("kept")]),
+            batch(7, Lane::Detections, 40, vec![started("new"), gone("late")]),
+            inventory(7, 0, &[], &["kept", "late", "listed"], 30),
+            batch(7, Lane::Detections, 50, vec![gone("listed")]),
+        ],
+    );
     let node = fold.node("c", "n").unwrap();
     let mut ids: Vec<_> =
         node.containers.iter().map(|posture| posture.container.as_ref().unwrap().id.as_str()).collect();
@@ -229,22 +236,31 @@ fn an_inventory_in_parts_counts_when_it_is_whole() {
         })
     };
     let mut fold = Fold::default();
-    let told = run(&mut fold, vec![
-        hello(&[7]),
-        part(1, 0, 2, 1),
-        // The connection ended here.
-        hello(&[7]),
-        part(1, 1, 2, 2),
-        part(2, 0, 2, 3),
-        part(2, 1, 2, 4),
-    ]);
+    let told = run(
+        &mut fold,
+        vec![
+            hello(&[7]),
+            part(1, 0, 2, 1),
+            // The connection ended here.
+            hello(&[7]),
+            part(1, 1, 2, 2),
+            part(2, 0, 2, 3),
+            part(2, 1, 2, 4),
+        ],
+    );
     assert_eq!(told, ["+3", "+4"]);
 }
 
 #[test]
 fn holes_are_counted_until_a_gap_explains_them() {
     let gap = |from_sequence, to_sequence| {
-        Event::Gap(Gap { epoch: 7, lane: Lane::Detections.into(), from_sequence, to_sequence, ..Gap::default() })
+        Event::Gap(Gap {
+            epoch: 7,
+            lane: Lane::Detections.into(),
+            from_sequence,
+            to_sequence,
+            ..Gap::default()
+        })
     };
     let mut fold = Fold::default();
     run(&mut fold, vec![hello(&[7]), batch(7, Lane::Detections, 11, Vec::new())]);

@@ -91,7 +91,9 @@ impl LaneMark {
         if first > self.sequence + 1 {
             let (from, to) = (self.sequence + 1, first - 1);
             self.forgotten += self.holes.add(from, to);
-            for (start, end) in self.ahead.0.range(..=to).map(|(&start, &end)| (start, end)).collect::<Vec<_>>() {
+            for (start, end) in
+                self.ahead.0.range(..=to).map(|(&start, &end)| (start, end)).collect::<Vec<_>>()
+            {
                 self.holes.remove(start, end);
             }
         }
@@ -205,8 +207,9 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        (1_u64..60, 1_u64..12, any::<bool>())
-            .prop_map(|(at, count, take)| if take { Step::Take(at, count) } else { Step::Gap(at, at + count) })
+        (1_u64..60, 1_u64..12, any::<bool>()).prop_map(|(at, count, take)| {
+            if take { Step::Take(at, count) } else { Step::Gap(at, at + count) }
+        })
     }
 
     proptest! {
