@@ -200,9 +200,7 @@ impl Definitions {
             | Event::ContainerStarted(v1::ContainerStarted { container_id: id, .. })
             | Event::ContainerNamed(v1::ContainerNamed { container_id: id })
             | Event::ContainerGone(v1::ContainerGone { container_id: id }) => {
-                if !self.put_container(id, frame, there) {
-                    self.unknown += 1;
-                }
+                self.unknown += u64::from(!self.put_container(id, frame, there));
             }
             // It has what is to be known of them itself; they are put in where they are known.
             Event::Finding(finding) => {

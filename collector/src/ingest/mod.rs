@@ -145,4 +145,3 @@ impl std::fmt::Debug for Ingest {
         formatter.debug_struct("Ingest").field("options", &self.options).finish_non_exhaustive()
     }
 }
-

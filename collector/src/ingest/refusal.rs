@@ -30,6 +30,9 @@ pub enum Refusal {
         /// The collector's.
         ours: u32,
     },
+    /// It is not known who is at the other end.
+    #[error("it is not known who is at the other end")]
+    Nobody,
     /// The client certificate is another's.
     #[error("the client certificate does not speak for node {0:?}")]
     NotItsNode(String),
@@ -84,7 +87,7 @@ impl Refusal {
             Self::Invalid(_) => RefusalReason::Invalid,
             Self::TooLarge { .. } | Self::Long(_) => RefusalReason::TooLarge,
             Self::Schema { .. } => RefusalReason::Schema,
-            Self::NotItsNode(_) | Self::NotItsCluster(_) => RefusalReason::Permission,
+            Self::Nobody | Self::NotItsNode(_) | Self::NotItsCluster(_) => RefusalReason::Permission,
             Self::Replaced => RefusalReason::Replaced,
             Self::Stopping => RefusalReason::Stopping,
             Self::TooSlow(_) => RefusalReason::TooSlow,
@@ -101,6 +104,7 @@ impl From<Refusal> for Status {
             Refusal::Invalid(_) => Code::InvalidArgument,
             Refusal::TooLarge { .. } | Refusal::Long(_) => Code::ResourceExhausted,
             Refusal::Schema { .. } => Code::FailedPrecondition,
+            Refusal::Nobody => Code::Unauthenticated,
             Refusal::NotItsNode(_) | Refusal::NotItsCluster(_) => Code::PermissionDenied,
             Refusal::Replaced => Code::Aborted,
             Refusal::TooSlow(_) => Code::DeadlineExceeded,

@@ -109,7 +109,9 @@ async fn serve(
 /// Whether it may speak at all.
 fn greet(ingest: &Ingest, peer: Option<&Peer>, hello: &v1::Hello) -> Result<(), Refusal> {
     validate::hello(hello)?;
-    let identity = peer.and_then(|peer| peer.identity.as_ref());
+    // Without a certificate the listener has decided: it takes plain connections on this machine, or
+    // where the configuration says so.
+    let identity = peer.ok_or(Refusal::Nobody)?.identity.as_ref();
     if identity.is_some_and(|identity| !identity.may_speak_for(&hello.node)) {
         return Err(Refusal::NotItsNode(hello.node.clone()));
     }
@@ -146,8 +148,7 @@ impl<'a> Session<'a> {
         let numbers: Vec<_> = epochs.keys().copied().collect();
         let quota = ingest.options.quota;
         lease.state.bucket.get_or_insert_with(|| Bucket::new(quota, Instant::now()));
-        // From then on the disk's state is known here before it is anywhere else. Outboxes that were
-        // not listed then are asked for too: a node may have had more than one agent.
+        // From then on the disk's state is known here before it is anywhere else.
         let first = lease.state.watermarks.is_none();
         let watermarks = lease.state.watermarks.get_or_insert_default();
         if first {

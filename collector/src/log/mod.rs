@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use error::{LogError, NotTaken, ReadError};
 pub use frame::{Content, Frame, FrameBody, Prepared, Source};
 pub use reader::Reader;
-pub use recover::{Cut, Damage, Recovery};
+pub use recover::{Cut, Damage, Recovery, make_folder};
 pub use shared::Condition;
 
 use shared::Shared;

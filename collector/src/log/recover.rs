@@ -67,9 +67,7 @@ pub(super) struct Opened {
 /// Opens the log in `dir`. Older segments are only looked at when they are read: only the last one
 /// can have been written to when somebody was killed.
 pub(super) fn open(dir: &Path) -> Result<Opened, LogError> {
-    make(dir).map_err(|source| failed(dir, source))?;
-    // Names that a predecessor made and did not live to sync.
-    sync_folder(dir).map_err(|source| failed(dir, source))?;
+    make_folder(dir).map_err(|source| failed(dir, source))?;
     let mut recovery = Recovery::default();
     let mut segments = Vec::new();
     let mut active = None;
@@ -139,21 +137,31 @@ fn failed(path: &Path, source: io::Error) -> LogError {
     LogError::Open { path: path.to_owned(), source: Arc::new(source) }
 }
 
-/// Makes the folder, and syncs the names on the way to it.
-fn make(dir: &Path) -> io::Result<()> {
+/// Makes a folder with those above it, and syncs its name and the names in it: it may be there
+/// because of somebody who did not live to do so.
+///
+/// # Errors
+/// When that is not possible.
+pub fn make_folder(dir: &Path) -> io::Result<()> {
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     if !dir.is_dir() {
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            make(parent)?;
+        if let Some(parent) = parent {
+            make_folder(parent)?;
         }
         match fs::create_dir(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync_folder(parent)?;
-        }
     }
-    Ok(())
+    sync_folder(dir)?;
+    match parent {
+        // Of a mount point the parent may not be ours to read; then its name is not ours either.
+        Some(parent) => match sync_folder(parent) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        },
+        None => Ok(()),
+    }
 }
 
 fn sync_folder(dir: &Path) -> io::Result<()> {

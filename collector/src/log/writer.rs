@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use super::{
@@ -74,7 +74,8 @@ impl Writer {
     }
 
     pub(super) async fn run(mut self) {
-        let mut tick = interval(TICK);
+        // Not at once: who needs old frames has to be able to say so.
+        let mut tick = interval_at(Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut closing = None;
         while closing.is_none() {

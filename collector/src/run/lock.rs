@@ -1,13 +1,15 @@
 //! One collector per data folder.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
 
 use nix::fcntl::{Flock, FlockArg};
 use thiserror::Error;
+
+use crate::log::make_folder;
 
 /// Why the data folder is not this collector's.
 #[derive(Debug, Error)]
@@ -43,7 +45,7 @@ impl DataDir {
     /// When it cannot be made, or another collector has it.
     pub(super) fn take(path: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Directory { path: path.to_path_buf(), source };
-        fs::create_dir_all(path).map_err(failed)?;
+        make_folder(path).map_err(failed)?;
         let file = File::options()
             .create(true)
             .truncate(false)

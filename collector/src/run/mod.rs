@@ -36,7 +36,7 @@ use crate::{
     http::{self, Pages, Status},
     ingest::{self, Ingest, IngestService},
     live::{Live, Window},
-    log::{Condition, Log, Recovery},
+    log::{Condition, Log, Recovery, make_folder},
     state::{
         self, Standing, State,
         follow::{self, Cadence},
@@ -246,10 +246,12 @@ async fn open(config: &Config, dir: &Path) -> Result<Opened> {
     let (config, dir) = (config.clone(), dir.to_owned());
     spawn_blocking(move || {
         let (log, recovery) = Log::open(&dir.join("log"), config.log_store)?;
+        // Until the state has read what it lacks, and says from where on it needs it.
+        log.hold("state", 1);
         let mut problems = report(&recovery);
         let alerts = Alerts::open(&config.alerts, &dir.join("alerts"), Pace::default())?;
         let state_dir = dir.join("state");
-        std::fs::create_dir_all(&state_dir)
+        make_folder(&state_dir)
             .with_context(|| format!("cannot make {}", state_dir.display()))?;
         let opened = State::open(&state_dir, &log, alerts.taken());
         problems.extend(opened.problems);

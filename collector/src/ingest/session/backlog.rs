@@ -117,9 +117,7 @@ impl Backlog {
 
     /// What becomes of the append on its way, if there is one.
     pub(super) async fn last(&mut self) -> Option<Settled> {
-        if self.on_its_way.is_none() {
-            return None;
-        }
+        self.on_its_way.as_ref()?;
         let answer = answer(&mut self.on_its_way).await;
         Some(self.settle(answer))
     }
