@@ -42,13 +42,8 @@ struct Collector {
 impl Collector {
     async fn start(dir: &Path, config: &AlertsConfig) -> Result<Self> {
         let (log, _) = Log::open(&dir.join("log"), Options::default())?;
-        let pace = Pace {
-            interval: ms(5),
-            backoff: (ms(5), ms(20)),
-            revoked: ms(500),
-            look: ms(20),
-            grace: ms(50),
-        };
+        let pace =
+            Pace { interval: ms(5), backoff: (ms(5), ms(20)), revoked: ms(500), look: ms(20), grace: ms(50) };
         let alerts = Alerts::open(config, &dir.join("alerts"), pace)?;
         let opened = State::open(dir, &log, alerts.taken());
         ensure!(opened.problems.is_empty(), "{:?}", opened.problems);

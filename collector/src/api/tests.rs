@@ -181,7 +181,7 @@ fn finding(id: &str, severity: Severity) -> Finding {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_once_while_more_are_written() {
     // A window so small that the log and memory have to be joined again and again.
-    let bench = Bench::new(Window { frames: 3, records: 12 }, Options::default());
+    let bench = Bench::new(Window { frames: 3, bytes: 2000 }, Options::default());
     let writer = tokio::spawn({
         let log = bench.log.clone();
         async move {
@@ -219,7 +219,7 @@ async fn every_record_once_while_more_are_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_client_of_what_comes_now_learns_what_it_missed() {
-    let bench = Bench::new(Window { frames: 4, records: 1000 }, Options::default());
+    let bench = Bench::new(Window { frames: 4, bytes: 1 << 20 }, Options::default());
     let mut tail = bench.tail(Start::Now(v1::Now {}), true, v1::Filter::default()).await;
     for frame in 0..300 {
         bench.append(vec![exit(frame * 2), exit(frame * 2 + 1)]).await;
@@ -254,7 +254,7 @@ async fn a_slow_client_of_what_comes_now_learns_what_it_missed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_log_does_not_hold_any_more_is_said() {
     let small = Options { segment_bytes: 2048, max_bytes: 4096, ..Options::default() };
-    let bench = Bench::new(Window { frames: 1, records: 1 }, small);
+    let bench = Bench::new(Window { frames: 1, bytes: 1 }, small);
     for status in 0..200 {
         bench.append(vec![exit(status)]).await;
     }
@@ -382,7 +382,7 @@ async fn an_event_has_all_that_it_refers_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn since_a_time() {
-    let bench = Bench::new(Window { frames: 1, records: 1 }, Options::default());
+    let bench = Bench::new(Window { frames: 1, bytes: 1 }, Options::default());
     for number in 1..=40_u32 {
         let mut body = body("n1", vec![exit(number)]);
         body.received_unix_ns = i64::from(number) * 10;

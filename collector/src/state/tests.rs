@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use kestrel_proto::v1::{
-    AgentStop, Batch, Container, ContainerGone, ContainerPosture, ContainerStarted, Epoch, Finding, FindingState, Gap,
-    Hello, Inventory, Lane, NodeCondition, NodeStatus, Record, Resolution, Severity, Verdict, Watermark,
-    record::Event,
+    AgentStop, Batch, Container, ContainerGone, ContainerPosture, ContainerStarted, Epoch, Finding,
+    FindingState, Gap, Hello, Inventory, Lane, NodeCondition, NodeStatus, Record, Resolution, Severity,
+    Verdict, Watermark, record::Event,
 };
 use proptest::prelude::*;
 
@@ -300,7 +300,8 @@ async fn a_node_that_falls_silent_is_said_once_and_so_is_its_return() {
     let mut feed = log.feed(4);
     log.append(frame(1, hello(&[1])).body).await.unwrap();
     let stop = tokio_util::sync::CancellationToken::new();
-    let patience = monitor::Patience { silent_after: Duration::from_millis(150), look: Duration::from_millis(10) };
+    let patience =
+        monitor::Patience { silent_after: Duration::from_millis(150), look: Duration::from_millis(10) };
     let watching = tokio::spawn(monitor::watch(state.clone(), log.clone(), patience, stop.clone()));
     let mut told = Vec::new();
     let mut connection = None;
