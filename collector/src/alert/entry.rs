@@ -25,6 +25,9 @@ pub struct Entry {
     /// How the attempt ended.
     #[prost(enumeration = "Result", optional, tag = "6")]
     pub result: Option<i32>,
+    /// As `taken`, for a log that begins anew: numbers may be lower than before.
+    #[prost(message, optional, tag = "7")]
+    pub restart: Option<Place>,
 }
 
 /// How an attempt ended. While none of these is known, it may have arrived.

@@ -219,8 +219,9 @@ fn heal(
             take(queue, entry);
         }
     }
-    if Some(place) > queue.taken() {
-        take(queue, Entry { taken: Some(place), ..Entry::default() });
+    if queue.taken() != Some(place) {
+        // Also where it was later: then this is another log, whose frames must not count as taken.
+        take(queue, Entry { restart: Some(place), ..Entry::default() });
     }
     entries
 }

@@ -141,13 +141,14 @@ impl Queue {
 
     /// Takes an entry of the journal.
     pub fn apply(&mut self, entry: Entry) {
-        let Entry { base, taken, add, close, attempt, result } = entry;
+        let Entry { base, taken, add, close, attempt, result, restart } = entry;
         if let Some(base) = base {
             *self = Self::from(base);
         }
-        if taken.is_some() {
-            self.taken = self.taken.max(taken);
+        if restart.is_some() {
+            self.taken = restart;
         }
+        self.taken = self.taken.max(taken);
         if let Some(notice) = add {
             self.add(notice);
         }

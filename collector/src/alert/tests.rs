@@ -414,3 +414,22 @@ async fn signs_of_life_stop_when_the_collector_is_not_well() {
     stop.cancel();
     task.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_begins_anew_is_told_of_too() {
+    let mut bench = Bench::new();
+    let running = bench.start();
+    bench.frame = 1000;
+    bench.tell(&running, opened("a")).await;
+    running.settled(1).await;
+    running.stop().await;
+    let running = bench.start();
+    running.alerts.heal(Vec::new(), Standing::new(&Fold::default()), 1, 5).await.unwrap();
+    bench.frame = 0;
+    // It was told, so it is not told again; the other is new.
+    bench.tell(&running, opened("a")).await;
+    bench.tell(&running, opened("b")).await;
+    running.settled(2).await;
+    assert_eq!(repeats(&bench.slack.received()), [false, false]);
+    running.stop().await;
+}
