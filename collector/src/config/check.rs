@@ -99,7 +99,7 @@ fn check_grpc(at: Checker<'_>, raw: RawGrpc, mut grpc: Grpc) -> Result<Grpc, Con
         (_, Some(ca), Some(certificate), Some(key)) => {
             Security::Tls(Material { ca, certificate, key, revoked })
         }
-        (_, None, None, None) if none => Security::Local,
+        (None, None, None, None) if none => Security::Local,
         _ => return Err(mistake(at.file, "grpc", "ca, certificate and key are needed together")),
     };
     Ok(grpc)

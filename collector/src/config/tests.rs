@@ -19,6 +19,7 @@ fn the_example_is_the_defaults_and_names_every_key() {
     // Those that have no default that could be written down.
     let mut all = example.to_owned();
     for key in [
+        "tls",
         "ca",
         "certificate",
         "key",
