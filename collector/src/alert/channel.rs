@@ -21,10 +21,11 @@ use tracing::{error, info, warn};
 use super::{
     batch::{self, Batch, Form},
     config::ChannelConfig,
+    entry::{Entry, Place, Result as Sent},
     journal::Journal,
     notice::Notice,
     post::{Outcome, Poster},
-    queue::{Entry, Place, Policy, Queue, Result as Sent},
+    queue::{Policy, Queue},
     secret::SecretUrl,
 };
 use crate::state::transition::Transition;
@@ -230,8 +231,10 @@ impl Channel {
                 self.failing(reason(&outcome), failures);
             }
             if let Some(result) = end(&outcome, attempt.uncertain) {
-                self.commit(move |queue| apply(queue, Entry { result: Some(result.into()), ..Entry::default() }))
-                    .await?;
+                self.commit(move |queue| {
+                    apply(queue, Entry { result: Some(result.into()), ..Entry::default() })
+                })
+                .await?;
             }
             match outcome {
                 Outcome::Delivered | Outcome::Refused(_) => continue,
@@ -297,13 +300,18 @@ impl Channel {
             };
             match (&outcome, form) {
                 (Outcome::Refused(reason), Form::Full) => {
-                    warn!(channel = self.name, reason, "the message was refused, a plain one is sent instead");
+                    warn!(
+                        channel = self.name,
+                        reason, "the message was refused, a plain one is sent instead"
+                    );
                     form = Form::Plain;
                     sleep(self.pace.interval).await;
                 }
                 (Outcome::Refused(reason), Form::Plain) => {
                     error!(
-                        channel = self.name, reason, lost = notices.len(),
+                        channel = self.name,
+                        reason,
+                        lost = notices.len(),
                         "alerts were refused in every form and are given up; kestrel findings shows them"
                     );
                     return Some(outcome);

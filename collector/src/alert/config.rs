@@ -110,7 +110,8 @@ impl RawChannel {
     fn check(self, checker: Checker<'_>, section: &str) -> Result<ChannelConfig, ConfigError> {
         let Self { url_file, url_env, min_severity, resolved, plain_http } = self;
         let url = source(checker, section, url_file, url_env)?;
-        let mut config = ChannelConfig { url, min_severity: Severity::Info, resolved: true, plain_http: false };
+        let mut config =
+            ChannelConfig { url, min_severity: Severity::Info, resolved: true, plain_http: false };
         let key = |name: &str| format!("{section}.{name}");
         checker.text(&key("min_severity"), min_severity, parse_severity, &mut config.min_severity)?;
         checker.field(&key("resolved"), resolved, Ok, &mut config.resolved)?;

@@ -1,6 +1,6 @@
 //! The file in which a channel's queue outlives the collector.
 //!
-//! A header, then entries: length (u32), CRC-32 (u32), a [`super::queue::Entry`]; little endian. A
+//! A header, then entries: length (u32), CRC-32 (u32), an [`Entry`]; little endian. A
 //! torn tail is cut off. When the disk takes nothing, alerts go on from memory, and as soon as it
 //! takes something again the whole queue is written anew.
 
@@ -13,7 +13,7 @@ use std::{
 use prost::Message;
 use tracing::{error, info};
 
-use super::queue::{Entry, Queue};
+use super::{entry::Entry, queue::Queue};
 
 /// Name and version of the form.
 const HEADER: &[u8; 8] = b"KALERT\x01\n";
@@ -50,8 +50,7 @@ impl Journal {
     /// [`Self::problem`] says so.
     #[must_use]
     pub fn open(path: &Path) -> Opened {
-        let mut journal =
-            Self { path: path.to_owned(), file: None, bytes: 0, base_bytes: 0, problem: None };
+        let mut journal = Self { path: path.to_owned(), file: None, bytes: 0, base_bytes: 0, problem: None };
         let mut queue = Queue::default();
         let (damaged, new) = match fs::read(path) {
             Ok(bytes) => {

@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod channel;
 pub mod config;
+pub mod entry;
 pub mod journal;
 pub mod notice;
 pub mod post;
@@ -26,17 +27,18 @@ use thiserror::Error;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use self::{
-    channel::{ChannelStatus, Pace},
-    config::{AlertsConfig, RawAlerts},
-    queue::Place,
-};
 use self::{
     channel::Channel,
     config::ChannelConfig,
+    entry::Entry,
     journal::{Journal, Opened},
     post::{Poster, PosterError},
-    queue::{Entry, Policy, Queue},
+    queue::{Policy, Queue},
+};
+pub use self::{
+    channel::{ChannelStatus, Pace},
+    config::{AlertsConfig, RawAlerts},
+    entry::Place,
 };
 use crate::state::{Standing, Transition};
 
@@ -217,8 +219,9 @@ fn heal(
             take(queue, entry);
         }
     }
-    if Some(place) > queue.taken() {
-        take(queue, Entry { taken: Some(place), ..Entry::default() });
+    if queue.taken() != Some(place) {
+        // Also where it was later: then this is another log, whose frames must not count as taken.
+        take(queue, Entry { restart: Some(place), ..Entry::default() });
     }
     entries
 }

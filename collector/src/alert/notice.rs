@@ -5,6 +5,8 @@ use prost::Message;
 
 /// Most instances of a finding that a message shows.
 const INSTANCES: usize = 3;
+/// Longest text that is kept; a message shows less.
+const TEXT: usize = 2048;
 
 /// Of what a notice speaks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,5 +92,17 @@ pub(crate) fn trimmed(finding: &v1::Finding) -> v1::Finding {
         finding.instances.truncate(INSTANCES);
     }
     finding.completes.truncate(INSTANCES);
+    for instance in &mut finding.instances {
+        shorten(&mut instance.observed);
+        instance.declared.iter_mut().for_each(shorten);
+        instance.exe.truncate(TEXT);
+        instance.comm.truncate(TEXT);
+    }
+    shorten(&mut finding.fix);
+    shorten(&mut finding.image);
     finding
+}
+
+fn shorten(text: &mut String) {
+    text.truncate(text.floor_char_boundary(TEXT));
 }

@@ -84,7 +84,9 @@ impl Poster {
             roots.add_parsable_certificates(certificates.map_err(failed)?);
         }
         if roots.is_empty() {
-            warn!("no trusted certificates on this system: alerts over https will fail until alerts.ca_file names some");
+            warn!(
+                "no trusted certificates on this system: alerts over https will fail until alerts.ca_file names some"
+            );
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
@@ -109,7 +111,8 @@ impl Poster {
 
     /// Posts a body.
     pub async fn post(&self, url: &SecretUrl, json: Vec<u8>) -> Outcome {
-        let request = self.client.post(url.expose()).header(header::CONTENT_TYPE, "application/json").body(json);
+        let request =
+            self.client.post(url.expose()).header(header::CONTENT_TYPE, "application/json").body(json);
         match request.send().await {
             Ok(response) => judge(response).await,
             Err(error) => not_answered(error),

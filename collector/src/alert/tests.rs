@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kestrel_proto::v1::{Control, Finding, FindingState, NodeCondition, NodeStatus, Resolution, Severity, Verdict};
+use kestrel_proto::v1::{
+    Control, Finding, FindingState, NodeCondition, NodeStatus, Resolution, Severity, Verdict,
+};
 use kestrel_tests::lab::slack::{Answer, Received, Slack};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -18,7 +20,8 @@ fn fast() -> Pace {
 }
 
 pub(super) fn finding(id: &str, verdict: Verdict) -> Finding {
-    let control = Control { slug: format!("control-{id}"), title: format!("Title of {id}"), ..Control::default() };
+    let control =
+        Control { slug: format!("control-{id}"), title: format!("Title of {id}"), ..Control::default() };
     let mut finding =
         Finding { id: id.to_owned(), alert: true, control: Some(control), ..Finding::default() };
     finding.set_verdict(verdict);
@@ -157,7 +160,9 @@ async fn one_message_when_it_opens_and_one_when_it_is_over() {
     bench.tell(&running, node(NodeCondition::Healthy)).await;
     let status = running.settled(5).await;
     let texts: Vec<_> = bench.slack.received().iter().map(Received::text).collect();
-    for (text, said) in texts.iter().zip(["FAIL · Title of a", "now DRIFT", "Resolved", "Node is silent", "well again"]) {
+    for (text, said) in
+        texts.iter().zip(["FAIL · Title of a", "now DRIFT", "Resolved", "Node is silent", "well again"])
+    {
         assert!(text.contains(said), "{said} in {text}");
     }
     assert_eq!((texts.len(), status.requests, status.repeats, status.failed), (5, 5, 0, 0));
@@ -408,4 +413,23 @@ async fn signs_of_life_stop_when_the_collector_is_not_well() {
     assert_eq!(receiver.received().len(), count);
     stop.cancel();
     task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_begins_anew_is_told_of_too() {
+    let mut bench = Bench::new();
+    let running = bench.start();
+    bench.frame = 1000;
+    bench.tell(&running, opened("a")).await;
+    running.settled(1).await;
+    running.stop().await;
+    let running = bench.start();
+    running.alerts.heal(Vec::new(), Standing::new(&Fold::default()), 1, 5).await.unwrap();
+    bench.frame = 0;
+    // It was told, so it is not told again; the other is new.
+    bench.tell(&running, opened("a")).await;
+    bench.tell(&running, opened("b")).await;
+    running.settled(2).await;
+    assert_eq!(repeats(&bench.slack.received()), [false, false]);
+    running.stop().await;
 }

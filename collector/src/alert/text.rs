@@ -27,9 +27,8 @@ pub fn cut(text: &str, limit: usize) -> String {
 /// only what cannot make a link, a mention or a style is left of it.
 #[must_use]
 pub fn word(text: impl AsRef<[u8]>, limit: usize) -> String {
-    let is_harmless = |char: char| {
-        char.is_ascii_alphanumeric() || matches!(char, ' ' | '.' | '-' | '/' | '(' | ')' | ',')
-    };
+    let is_harmless =
+        |char: char| char.is_ascii_alphanumeric() || matches!(char, ' ' | '.' | '-' | '/' | '(' | ')' | ',');
     let text = String::from_utf8_lossy(text.as_ref());
     let kept: String = text.chars().map(|char| if is_harmless(char) { char } else { '?' }).collect();
     // Not even "www.": a client may make a link of it.

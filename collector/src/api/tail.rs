@@ -4,8 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kestrel_proto::v1::{
-    Cursor, Missed, MissedReason, TailRequest, TailResponse, tail_request::Start,
-    tail_response::Response,
+    Cursor, Missed, MissedReason, TailRequest, TailResponse, tail_request::Start, tail_response::Response,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},

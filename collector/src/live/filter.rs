@@ -66,8 +66,7 @@ impl TryFrom<v1::Filter> for Filter {
             rules,
             nodes,
         } = raw;
-        let severity =
-            Severity::try_from(min_severity).map_err(|_| FilterError::Unknown("min_severity"))?;
+        let severity = Severity::try_from(min_severity).map_err(|_| FilterError::Unknown("min_severity"))?;
         Ok(Self {
             kinds: numbers("kinds", &kinds)?,
             min_severity: (severity != Severity::Unspecified).then_some(severity),
@@ -100,8 +99,12 @@ impl Filter {
         let names = entry.container.and_then(|container| container.names.as_ref());
         match event {
             Event::Finding(finding) => {
-                self.takes_properties(finding_severity(finding), Some(&slug(finding)), Some(finding.verdict()), None)
-                    && self.takes_place(of_finding(finding))
+                self.takes_properties(
+                    finding_severity(finding),
+                    Some(&slug(finding)),
+                    Some(finding.verdict()),
+                    None,
+                ) && self.takes_place(of_finding(finding))
             }
             Event::Detection(detection) => {
                 self.takes_properties(Some(detection.severity()), None, None, Some(&detection.rule))
@@ -119,7 +122,12 @@ impl Filter {
     #[must_use]
     pub fn takes_finding(&self, finding: &Finding) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&EventKind::Finding))
-            && self.takes_properties(finding_severity(finding), Some(&slug(finding)), Some(finding.verdict()), None)
+            && self.takes_properties(
+                finding_severity(finding),
+                Some(&slug(finding)),
+                Some(finding.verdict()),
+                None,
+            )
             && self.takes_place(of_finding(finding))
     }
 
@@ -172,7 +180,9 @@ pub fn kind(event: &Event) -> Option<EventKind> {
         Event::Credentials(_) => EventKind::Credentials,
         Event::Detection(_) => EventKind::Detection,
         Event::Finding(_) => EventKind::Finding,
-        Event::ContainerStarted(_) | Event::ContainerNamed(_) | Event::ContainerGone(_) => EventKind::Container,
+        Event::ContainerStarted(_) | Event::ContainerNamed(_) | Event::ContainerGone(_) => {
+            EventKind::Container
+        }
         Event::Gap(_) | Event::Loss(_) | Event::Blind(_) => EventKind::Loss,
         Event::Coverage(_) | Event::Ready(_) | Event::Stop(_) | Event::Node(_) => EventKind::Node,
     })

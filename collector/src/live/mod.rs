@@ -13,6 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use prost::Message;
 use tokio::sync::watch;
 
 pub use self::{
@@ -27,14 +28,13 @@ use crate::log::{Content, Frame};
 pub struct Window {
     /// Most frames.
     pub frames: usize,
-    /// Most records in them.
-    pub records: u64,
+    /// Most bytes of them, encoded; in memory they take two to three times as much.
+    pub bytes: usize,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        // A record takes some 300 bytes, with what it refers to.
-        Self { frames: 8192, records: 200_000 }
+        Self { frames: 8192, bytes: 64 << 20 }
     }
 }
 
@@ -60,8 +60,8 @@ pub enum Found {
 
 #[derive(Debug)]
 struct Inner {
-    recent: VecDeque<Recent>,
-    records: u64,
+    recent: VecDeque<(Recent, usize)>,
+    bytes: usize,
     /// Records of all frames that were ever published.
     published: u64,
     next: u64,
@@ -79,7 +79,7 @@ impl Live {
     /// `next_frame`: the first frame that will be published.
     #[must_use]
     pub fn new(next_frame: u64, window: Window) -> Self {
-        let inner = Inner { recent: VecDeque::new(), records: 0, published: 0, next: next_frame };
+        let inner = Inner { recent: VecDeque::new(), bytes: 0, published: 0, next: next_frame };
         Self { inner: Arc::new(Mutex::new(inner)), next: Arc::new(watch::channel(next_frame).0), window }
     }
 
@@ -90,20 +90,20 @@ impl Live {
     /// A frame was committed. Frames come in order.
     pub fn publish(&self, frame: Arc<Frame>) {
         let next = frame.number + 1;
+        let bytes = bytes(&frame);
         let frame = Arc::new(Joined::new(frame));
         let count = frame.records() as u64;
         let mut inner = self.lock();
         let before = inner.published;
-        inner.recent.push_back(Recent { frame, before });
-        inner.records += count;
+        inner.recent.push_back((Recent { frame, before }, bytes));
+        inner.bytes += bytes;
         inner.published += count;
         inner.next = next;
         // The newest stays, however large it is.
         while inner.recent.len() > 1
-            && (inner.recent.len() > self.window.frames || inner.records > self.window.records)
+            && (inner.recent.len() > self.window.frames || inner.bytes > self.window.bytes)
         {
-            let gone = inner.recent.pop_front().map_or(0, |gone| gone.frame.records() as u64);
-            inner.records -= gone;
+            inner.bytes -= inner.recent.pop_front().map_or(0, |(_, bytes)| bytes);
         }
         drop(inner);
         self.next.send_replace(next);
@@ -129,11 +129,20 @@ impl Live {
         if number >= inner.next {
             return Found::End;
         }
-        let place = inner.recent.partition_point(|recent| recent.frame.number() < number);
+        let place = inner.recent.partition_point(|(recent, _)| recent.frame.number() < number);
         match inner.recent.get(place) {
-            Some(recent) if recent.frame.number() == number || place > 0 => Found::Frame(recent.clone()),
+            Some((recent, _)) if recent.frame.number() == number || place > 0 => Found::Frame(recent.clone()),
             _ => Found::Gone,
         }
+    }
+}
+
+fn bytes(frame: &Frame) -> usize {
+    match &frame.body.content {
+        Content::Batch(batch) => batch.encoded_len(),
+        Content::Inventory(inventory) => inventory.encoded_len(),
+        Content::Hello(hello) => hello.encoded_len(),
+        Content::Node(status) => status.encoded_len(),
     }
 }
 

@@ -11,8 +11,8 @@ use super::{
     watermark::LaneMark,
 };
 
-/// Most outboxes of a node.
-const EPOCHS: usize = 64;
+/// Most lanes of a node's outboxes: some sixty starts of an agent that never got rid of its events.
+const LANES: usize = 192;
 
 /// One node.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +27,7 @@ pub struct Node {
     pub inventory_unix_ns: Option<i64>,
     /// Numbers that will never arrive.
     pub gap_events: u64,
-    /// Missing numbers of outboxes that are no more.
+    /// Missing numbers of outboxes for which there was no room any more.
     pub lost_events: u64,
     /// Its findings.
     pub findings: Findings,
@@ -65,12 +65,8 @@ impl Node {
             self.containers.clear();
         }
         let listed = |epoch: u64| hello.epochs.iter().any(|listed| listed.epoch == epoch);
-        self.lanes.retain(|&(epoch, _), mark| {
-            if !listed(epoch) {
-                self.lost_events += mark.unexplained();
-            }
-            listed(epoch)
-        });
+        // A gap that explains what one of them lacks may still be on its way, in a later outbox.
+        self.lanes.retain(|&(epoch, _), mark| listed(epoch) || mark.unexplained() > 0);
         self.incoming.restart(listed);
         self.findings.prune(at_unix_ns);
         self.hello = hello.clone();
@@ -83,12 +79,7 @@ impl Node {
 
     pub(super) fn batch(&mut self, batch: &v1::Batch, boot_id: &str, at_unix_ns: i64) -> Vec<Change> {
         let mut changes = Vec::new();
-        if self.lanes.len() >= EPOCHS * 3 && !self.lanes.contains_key(&(batch.epoch, batch.lane)) {
-            // More outboxes than a node can hold: the one with the lowest number goes.
-            if let Some((_, mark)) = self.lanes.pop_first() {
-                self.lost_events += mark.unexplained();
-            }
-        }
+        self.make_room((batch.epoch, batch.lane));
         let mark = self.lanes.entry((batch.epoch, batch.lane)).or_default();
         let known = mark.take(batch.first_sequence, batch.records.len() as u64);
         let known = usize::try_from(known).unwrap_or(usize::MAX);
@@ -100,10 +91,12 @@ impl Node {
                     changes.extend(self.findings.event(finding, seen, rank(&self.hello)));
                 }
                 Some(Event::Gap(gap)) => {
+                    self.make_room((gap.epoch, gap.lane));
                     let mark = self.lanes.entry((gap.epoch, gap.lane)).or_default();
                     self.gap_events += mark.gap(gap.from_sequence, gap.to_sequence);
                 }
-                Some(Event::Stop(stop)) => {
+                // What an earlier start left behind says nothing of the one that runs.
+                Some(Event::Stop(stop)) if self.is_current(batch.epoch) => {
                     self.status.since_unix_ns = at_unix_ns;
                     self.status.detail.clone_from(&stop.reason);
                     // Who is silent or blind stays it until it is well again.
@@ -122,6 +115,23 @@ impl Node {
         }
         changes.extend(self.reconcile(at_unix_ns));
         changes
+    }
+
+    fn is_current(&self, epoch: u64) -> bool {
+        self.hello.epochs.last().is_none_or(|current| current.epoch == epoch)
+    }
+
+    /// Room for one more lane: one that the node does not name any more goes first.
+    fn make_room(&mut self, lane: (u64, i32)) {
+        if self.lanes.len() < LANES || self.lanes.contains_key(&lane) {
+            return;
+        }
+        let listed = |epoch: u64| self.hello.epochs.iter().any(|listed| listed.epoch == epoch);
+        let unlisted = self.lanes.keys().find(|&&(epoch, _)| !listed(epoch));
+        let goes = unlisted.or_else(|| self.lanes.keys().next()).copied();
+        if let Some(mark) = goes.and_then(|goes| self.lanes.remove(&goes)) {
+            self.lost_events += mark.unexplained();
+        }
     }
 
     fn container(&mut self, event: &Event, defined: &HashMap<&str, &v1::Container>, boottime_ns: u64) {

@@ -1,11 +1,11 @@
 //! The fold: the same from every snapshot, and right when inventories and events race.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kestrel_proto::v1::{
-    Batch, Container, ContainerGone, ContainerPosture, ContainerStarted, Epoch, Finding, FindingState, Gap,
-    Hello, Inventory, Lane, NodeCondition, NodeStatus, Record, Resolution, Severity, Verdict, Watermark,
-    record::Event,
+    AgentStop, Batch, Container, ContainerGone, ContainerPosture, ContainerStarted, Epoch, Finding,
+    FindingState, Gap, Hello, Inventory, Lane, NodeCondition, NodeStatus, Record, Resolution, Severity,
+    Verdict, Watermark, record::Event,
 };
 use proptest::prelude::*;
 
@@ -269,10 +269,55 @@ fn holes_are_counted_until_a_gap_explains_them() {
     run(&mut fold, vec![batch(7, Lane::Findings, 1, vec![gap(1, 8)])]);
     let node = fold.node("c", "n").unwrap();
     assert_eq!((node.unexplained(), node.gap_events), (2, 10));
-    // An outbox that is no more explains nothing later.
+    // The outbox is no more, and what explains the rest comes in the next one.
     run(&mut fold, vec![hello(&[9])]);
     assert_eq!(fold.node("c", "n").unwrap().unexplained(), 2);
-    assert_eq!(fold.node("c", "n").unwrap().watermarks(&[7]), []);
+    run(&mut fold, vec![batch(9, Lane::Findings, 1, vec![gap(9, 10)]), hello(&[9])]);
+    let node = fold.node("c", "n").unwrap();
+    assert_eq!((node.unexplained(), node.gap_events, node.watermarks(&[7]).len()), (0, 12, 0));
+}
+
+#[test]
+fn a_stop_counts_until_the_agent_is_back() {
+    let stop = || Event::Stop(AgentStop { reason: "upgrade".to_owned() });
+    let condition = |fold: &Fold| fold.node("c", "n").unwrap().status.condition();
+    let mut fold = Fold::default();
+    run(&mut fold, vec![hello(&[7]), batch(7, Lane::Findings, 1, vec![stop()])]);
+    assert_eq!(condition(&fold), NodeCondition::Stopped);
+    assert!(fold.node("c", "n").unwrap().is_stale());
+    run(&mut fold, vec![hello(&[7, 8])]);
+    assert_eq!(condition(&fold), NodeCondition::Healthy);
+    // What the earlier one said last may come after the later one's begin.
+    run(&mut fold, vec![batch(7, Lane::Findings, 2, vec![stop()])]);
+    assert_eq!(condition(&fold), NodeCondition::Healthy);
+}
+
+#[tokio::test]
+async fn a_node_that_falls_silent_is_said_once_and_so_is_its_return() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = Log::open(dir.path(), Options::default()).unwrap();
+    let state = empty();
+    let mut feed = log.feed(4);
+    log.append(frame(1, hello(&[1])).body).await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let patience =
+        monitor::Patience { silent_after: Duration::from_millis(150), look: Duration::from_millis(10) };
+    let watching = tokio::spawn(monitor::watch(state.clone(), log.clone(), patience, stop.clone()));
+    let mut told = Vec::new();
+    let mut connection = None;
+    while told.len() < 3 {
+        let frame = tokio::time::timeout(Duration::from_secs(20), feed.recv()).await.unwrap().unwrap();
+        for transition in state.apply(&frame) {
+            let Change::Node(status) = transition.change else { panic!("a node's condition") };
+            told.push(status.condition());
+            // It comes when it was missed, and then says nothing more.
+            connection = (status.condition() == NodeCondition::Silent).then(|| state.connect("c", "n"));
+        }
+    }
+    drop(connection);
+    assert_eq!(told, [NodeCondition::Silent, NodeCondition::Healthy, NodeCondition::Silent]);
+    stop.cancel();
+    watching.await.unwrap();
 }
 
 fn content() -> impl Strategy<Value = Content> {

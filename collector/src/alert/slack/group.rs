@@ -7,11 +7,7 @@ use super::{
     block::{Block, Message, bold, code, context, header, line, list, run},
     counts, emoji, headline, place, severity, summary,
 };
-use crate::alert::{
-    batch::Batch,
-    notice::Notice,
-    text::shown,
-};
+use crate::alert::{batch::Batch, notice::Notice, text::shown};
 
 /// Most kinds of things that have a block of their own.
 const GROUPS: usize = 46;
@@ -56,7 +52,8 @@ pub(super) fn message(batch: &Batch<'_>) -> Message {
             continue;
         }
         let title = title(heads[key], total);
-        let mut lines: Vec<_> = places.iter().take(room).map(|((name, _), place)| named(name, place)).collect();
+        let mut lines: Vec<_> =
+            places.iter().take(room).map(|((name, _), place)| named(name, place)).collect();
         room -= lines.len();
         let named: usize = places.values().take(lines.len()).map(|place| place.notices).sum();
         if named < total {
@@ -81,7 +78,8 @@ fn title(head: &Notice, total: usize) -> String {
 }
 
 fn named(name: &str, place: &Place<'_>) -> Vec<super::block::Run> {
-    let mut nodes = place.nodes.iter().take(NODES).map(|node| shown(node, 100)).collect::<Vec<_>>().join(", ");
+    let mut nodes =
+        place.nodes.iter().take(NODES).map(|node| shown(node, 100)).collect::<Vec<_>>().join(", ");
     if place.notices > place.nodes.len().min(NODES) {
         nodes = format!("{nodes} ({} in all)", place.notices);
     }

@@ -28,8 +28,7 @@ pub fn body(batch: &Batch<'_>, form: Form) -> Vec<u8> {
 const HOW: &str = "Slack did not take the full message. To see what it was: kestrel findings, kestrel nodes";
 
 /// What the collector says below a message that may be the second.
-const REPEAT: &str =
-    "Repeat: whether an earlier try arrived is not known, so you may have read this before.";
+const REPEAT: &str = "Repeat: whether an earlier try arrived is not known, so you may have read this before.";
 
 /// One line that a notification shows.
 fn summary(batch: &Batch<'_>) -> String {

@@ -83,10 +83,8 @@ fn of_finding(notice: &Notice, finding: &v1::Finding, blocks: &mut Vec<Block>) {
 }
 
 fn what(notice: &Notice, finding: &v1::Finding) -> Vec<Run> {
-    let mut runs = vec![
-        bold("What: "),
-        run(&format!("{}, severity {}, control ", verdict(notice), severity(notice))),
-    ];
+    let mut runs =
+        vec![bold("What: "), run(&format!("{}, severity {}, control ", verdict(notice), severity(notice)))];
     let Some(control) = &finding.control else { return runs };
     runs.push(code(&shown(&control.slug, 63)));
     if let Some(pss) = &control.pss {

