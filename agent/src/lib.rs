@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod output;
 pub mod pipeline;
 pub mod posture;
+pub mod privilege;
 pub mod run;
 pub mod source;
 pub mod telemetry;

@@ -10,12 +10,15 @@ use kestrel_agent::{
     cli::{self, Cli, Command},
     config::Config,
     kernel::prove,
-    run,
+    privilege, run,
 };
 
 fn main() -> ExitCode {
     if let Some(argument) = prove::subject_argument() {
         return prove::be_subject(argument.as_deref());
+    }
+    if let Err(error) = privilege::take_permitted() {
+        let _ = writeln!(io::stderr(), "kestrel-agent: cannot take its capabilities: {error}");
     }
     match execute(Cli::parse().command) {
         Ok(code) => code,
@@ -41,5 +44,6 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(args) => Ok(cli::status(&args, &mut out, &mut err)?.into()),
         Command::CheckConfig(args) => Ok(cli::check_config(args, &mut out, &mut err)?.into()),
         Command::Detach(args) => Ok(cli::detach(&args, &mut out, &mut err)?.into()),
+        Command::Prepare(args) => Ok(cli::prepare(&args, &mut out, &mut err)?.into()),
     }
 }

@@ -36,6 +36,8 @@ enum Task {
     LintEbpf,
     /// Compile the programs that tests run inside containers.
     BuildTriggers,
+    /// Compile the agent as it is in its image, which tests put into a container.
+    BuildStatic,
     /// Build the agent and run it on this node, until Ctrl-C.
     Up(up::Args),
     /// Run the tests, on a real kernel and with real containers.
@@ -67,6 +69,10 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::BuildEbpf => bpf::build(&workspace)?,
         Task::LintEbpf => bpf::lint(&workspace)?,
         Task::BuildTriggers => test::build_triggers(&workspace)?,
+        Task::BuildStatic => {
+            bpf::build(&workspace)?;
+            test::build_static(&workspace)?;
+        }
         Task::Up(args) => return up::run(&workspace, &args),
         Task::Test(args) => test::run(&workspace, &args)?,
         Task::VmTest(args) => return vm::run(&workspace, &args),

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::{bpf, command, host::Facts, setup, workspace::Workspace};
 
 /// Programs for containers are linked statically, which needs a target that is named.
-const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     bpf::build(workspace)?;
     if args.only != Some(Suite::Unit) {
         build_triggers(workspace)?;
+        build_static(workspace)?;
         command::run(workspace.cargo("build").args(["--workspace", "--bins"]))?;
     }
 
@@ -91,6 +92,20 @@ pub(crate) fn build_triggers(workspace: &Workspace) -> Result<()> {
         .args(["--quiet", "--release", "-p", "kestrel-triggers", "--target", STATIC_TARGET])
         .env("RUSTFLAGS", format!("{flags} -C target-feature=+crt-static -C strip=symbols"))
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command::run(&mut build)
+}
+
+/// Builds the agent as it is in its image: without a loader or a library beside it.
+pub(crate) fn build_static(workspace: &Workspace) -> Result<()> {
+    let flags = env::var("RUSTFLAGS").map_or_else(|_| String::new(), |flags| flags + " ");
+    let mut build = workspace.cargo("build");
+    build
+        .args(["--quiet", "--release", "-p", "kestrel-agent", "--bin", "kestrel-agent"])
+        .args(["--target", STATIC_TARGET])
+        .env("RUSTFLAGS", flags + "-C target-feature=+crt-static")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // Speed is not what is tested.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off");
     command::run(&mut build)
 }
 

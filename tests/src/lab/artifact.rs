@@ -28,6 +28,18 @@ pub fn trigger(name: &str) -> Result<PathBuf> {
     existing(dir.join(name), "cargo xtask build-triggers")
 }
 
+/// A daemon as it is in its image: linked statically.
+pub fn static_binary(name: &str) -> Result<PathBuf> {
+    let dir = match env::var_os("KESTREL_STATIC_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => profile_dir()?
+            .parent()
+            .context("a profile folder has a parent")?
+            .join("x86_64-unknown-linux-gnu/release"),
+    };
+    existing(dir.join(name), "cargo xtask build-static")
+}
+
 fn existing(path: PathBuf, remedy: &str) -> Result<PathBuf> {
     ensure!(path.is_file(), "{} is missing: run `{remedy}`", path.display());
     Ok(path)

@@ -34,6 +34,7 @@ pub mod identity;
 pub mod image;
 pub mod ledger;
 pub mod lock;
+pub mod manifest;
 pub mod oracle;
 pub mod pods;
 pub mod poll;
