@@ -8,8 +8,8 @@ use settings::{
 };
 
 use super::{
-    Config, ConfigError, Located,
-    raw::{RawConfig, RawCri, RawFindings, RawHttp, RawLimits, RawLog, RawRings, RawScan, RawStreams},
+    Config, ConfigError, Every, Located, delivery,
+    raw::{RawConfig, RawCri, RawFindings, RawHttp, RawInterval, RawLimits, RawLog, RawRings, RawStreams},
     value,
 };
 
@@ -18,6 +18,10 @@ const RING_BYTES: RangeInclusive<u64> = (64 << 10)..=(1 << 30);
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(1);
 const QUIET_TIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 const SCAN_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);
+const INVENTORY_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);
+const HEARTBEAT_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
+/// Its answer is waited for five seconds.
+const CANARY_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(1);
 const ENTRIES: RangeInclusive<usize> = 64..=(1 << 20);
 
 /// Puts what the file says over `config`.
@@ -28,6 +32,7 @@ pub(super) fn check<E>(
 ) -> Result<Config<E>, ConfigError> {
     let at = Checker { file };
     let RawConfig {
+        cluster,
         node_name,
         state_dir,
         pin_dir,
@@ -38,9 +43,15 @@ pub(super) fn check<E>(
         streams,
         scan,
         limits,
+        uplink,
+        outbox,
+        inventory,
+        heartbeat,
+        canary,
         log: raw_log,
         exemptions,
     } = raw;
+    at.text("cluster", cluster, unit::parse_node_name, &mut config.cluster)?;
     at.text("node_name", node_name, unit::parse_node_name, &mut config.node_name)?;
     at.text("state_dir", state_dir, unit::parse_path, &mut config.state_dir)?;
     at.text("pin_dir", pin_dir, unit::parse_path, &mut config.pin_dir)?;
@@ -61,17 +72,23 @@ pub(super) fn check<E>(
     at.text("rings.critical_bytes", critical_bytes, ring_bytes, &mut config.rings.critical_bytes)?;
     at.text("rings.bulk_bytes", bulk_bytes, ring_bytes, &mut config.rings.bulk_bytes)?;
 
-    let RawStreams { open } = streams.unwrap_or_default();
+    let RawStreams { processes, open } = streams.unwrap_or_default();
+    at.text("streams.processes", processes, value::process_stream, &mut config.streams.processes)?;
     at.field("streams.open", open, Ok, &mut config.streams.open)?;
 
-    let RawScan { interval } = scan.unwrap_or_default();
-    at.text("scan.interval", interval, duration(SCAN_INTERVAL), &mut config.scan.interval)?;
+    every(at, "scan.interval", scan, SCAN_INTERVAL, &mut config.scan)?;
 
     let RawLimits { processes, containers, cgroups, findings } = limits.unwrap_or_default();
     at.field("limits.processes", processes, number(ENTRIES), &mut config.limits.processes)?;
     at.field("limits.containers", containers, number(ENTRIES), &mut config.limits.containers)?;
     at.field("limits.cgroups", cgroups, number(ENTRIES), &mut config.limits.cgroups)?;
     at.field("limits.findings", findings, number(ENTRIES), &mut config.limits.findings)?;
+
+    config.uplink = delivery::uplink(at, uplink.unwrap_or_default())?;
+    delivery::outbox(at, outbox.unwrap_or_default(), &mut config.outbox)?;
+    every(at, "inventory.interval", inventory, INVENTORY_INTERVAL, &mut config.inventory)?;
+    every(at, "heartbeat.interval", heartbeat, HEARTBEAT_INTERVAL, &mut config.heartbeat)?;
+    every(at, "canary.interval", canary, CANARY_INTERVAL, &mut config.canary)?;
 
     let RawLog { level, format } = raw_log.unwrap_or_default();
     at.text("log.level", level, log::parse_level, &mut config.log.level)?;
@@ -87,6 +104,17 @@ pub(super) fn check<E>(
         });
     }
     Ok(config)
+}
+
+fn every(
+    at: Checker<'_>,
+    key: &str,
+    raw: Option<RawInterval>,
+    range: RangeInclusive<Duration>,
+    into: &mut Every,
+) -> Result<(), ConfigError> {
+    let RawInterval { interval } = raw.unwrap_or_default();
+    at.text(key, interval, duration(range), &mut into.interval)
 }
 
 fn ring_bytes(text: &str) -> Result<u32, String> {

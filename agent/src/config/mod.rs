@@ -4,6 +4,7 @@
 //! the agent runs with. Every default is in [`Config::defaults`] and nowhere else.
 
 mod check;
+mod delivery;
 mod raw;
 pub mod value;
 
@@ -16,6 +17,7 @@ use crate::{
     time::Date,
 };
 
+pub use delivery::{Every, Outbox, ProcessStream, Tls, Uplink};
 pub use raw::RawConfig;
 pub use settings::{
     ConfigError, Mistake, Problem,
@@ -33,6 +35,8 @@ pub type ExemptionItem = RawExemption;
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config<E = ExemptionItem> {
+    /// Name of the cluster that the node belongs to.
+    pub cluster: String,
     /// Name this node goes by in findings.
     pub node_name: String,
     /// Where the agent keeps what outlives it.
@@ -50,9 +54,19 @@ pub struct Config<E = ExemptionItem> {
     /// Raw event streams.
     pub streams: Streams,
     /// The periodic rescan.
-    pub scan: Scan,
+    pub scan: Every,
     /// Upper bounds of what is kept in memory.
     pub limits: Limits,
+    /// The way to the collector; without one nothing is kept for it.
+    pub uplink: Option<Uplink>,
+    /// What waits for the collector.
+    pub outbox: Outbox,
+    /// How often the whole state of the node is sent.
+    pub inventory: Every,
+    /// How often the agent says how it is.
+    pub heartbeat: Every,
+    /// How often the agent runs a program of its own, to see whether it sees it.
+    pub canary: Every,
     /// The agent's own log.
     pub log: Log,
     /// Exemptions from controls, each with its place in the file.
@@ -113,18 +127,13 @@ pub struct Rings {
     pub bulk_bytes: u32,
 }
 
-/// Raw event streams that no control needs.
+/// Event streams that no control needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streams {
+    /// Whose execs, exits and credential changes go to the collector.
+    pub processes: ProcessStream,
     /// Opened files.
     pub open: bool,
-}
-
-/// The periodic rescan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scan {
-    /// Time from one to the next.
-    pub interval: Duration,
 }
 
 /// Upper bounds of what is kept in memory; beyond them entries are evicted and counted.
@@ -158,6 +167,7 @@ impl<E> Config<E> {
     #[must_use]
     pub fn defaults(node_name: String) -> Self {
         Self {
+            cluster: "default".to_owned(),
             node_name,
             state_dir: PathBuf::from("/var/lib/kestrel"),
             pin_dir: PathBuf::from("/sys/fs/bpf/kestrel"),
@@ -169,9 +179,14 @@ impl<E> Config<E> {
                 name_wait: Duration::from_secs(2),
             },
             rings: Rings { critical_bytes: 4 << 20, bulk_bytes: 8 << 20 },
-            streams: Streams { open: false },
-            scan: Scan { interval: Duration::from_mins(10) },
+            streams: Streams { processes: ProcessStream::Containers, open: false },
+            scan: Every { interval: Duration::from_mins(10) },
             limits: Limits { processes: 32_768, containers: 4096, cgroups: 16_384, findings: 8192 },
+            uplink: None,
+            outbox: Outbox { findings_bytes: 16 << 20, detections_bytes: 128 << 20, bulk_bytes: 64 << 20 },
+            inventory: Every { interval: Duration::from_mins(5) },
+            heartbeat: Every { interval: Duration::from_secs(10) },
+            canary: Every { interval: Duration::from_secs(30) },
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
             exemptions: Vec::new(),
         }

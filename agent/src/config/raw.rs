@@ -8,6 +8,7 @@ use settings::{Key, Spanned, sections};
 #[serde(deny_unknown_fields, expecting = "a mapping of configuration keys")]
 #[expect(missing_docs, reason = "the keys are those of Config")]
 pub struct RawConfig<E> {
+    pub cluster: Key<String>,
     pub node_name: Key<String>,
     pub state_dir: Key<String>,
     pub pin_dir: Key<String>,
@@ -16,8 +17,13 @@ pub struct RawConfig<E> {
     pub findings: Option<RawFindings>,
     pub rings: Option<RawRings>,
     pub streams: Option<RawStreams>,
-    pub scan: Option<RawScan>,
+    pub scan: Option<RawInterval>,
     pub limits: Option<RawLimits>,
+    pub uplink: Option<RawUplink>,
+    pub outbox: Option<RawOutbox>,
+    pub inventory: Option<RawInterval>,
+    pub heartbeat: Option<RawInterval>,
+    pub canary: Option<RawInterval>,
     pub log: Option<RawLog>,
     pub exemptions: Option<Vec<Spanned<E>>>,
 }
@@ -26,6 +32,7 @@ pub struct RawConfig<E> {
 impl<E> Default for RawConfig<E> {
     fn default() -> Self {
         Self {
+            cluster: None,
             node_name: None,
             state_dir: None,
             pin_dir: None,
@@ -36,6 +43,11 @@ impl<E> Default for RawConfig<E> {
             streams: None,
             scan: None,
             limits: None,
+            uplink: None,
+            outbox: None,
+            inventory: None,
+            heartbeat: None,
+            canary: None,
             log: None,
             exemptions: None,
         }
@@ -52,11 +64,23 @@ sections! {
     /// `rings`.
     RawRings { critical_bytes: String, bulk_bytes: String }
     /// `streams`.
-    RawStreams { open: bool }
-    /// `scan`.
-    RawScan { interval: String }
+    RawStreams { processes: String, open: bool }
+    /// `scan`, `inventory`, `heartbeat`, `canary`.
+    RawInterval { interval: String }
     /// `limits`.
     RawLimits { processes: usize, containers: usize, cgroups: usize, findings: usize }
+    /// `uplink`.
+    RawUplink {
+        endpoint: String,
+        tls: String,
+        server_name: String,
+        ca: String,
+        certificate: String,
+        key: String,
+        drain_timeout: String
+    }
+    /// `outbox`.
+    RawOutbox { findings_bytes: String, detections_bytes: String, bulk_bytes: String }
     /// `log`.
     RawLog { level: String, format: String }
 }

@@ -24,7 +24,10 @@ fn the_example_is_the_defaults_and_names_every_key() {
     assert_eq!(parse(example).unwrap(), Config::defaults(node_name()));
 
     // The keys that have no default that could be written down.
-    let all = example.replace("# node_name:", "node_name:").replace("  # file:", "  file:");
+    let mut all = example.replace("# node_name:", "node_name:");
+    for key in ["file", "endpoint", "server_name", "ca", "certificate", "key"] {
+        all = all.replace(&format!("  # {key}: "), &format!("  {key}: "));
+    }
     let raw: RawConfig<Item> = yaml::parse(Path::new("a.yaml"), &all).unwrap();
     let shown = format!("{raw:?}");
     assert!(!shown.contains("None"), "a key is missing: {shown}");
@@ -33,16 +36,23 @@ fn the_example_is_the_defaults_and_names_every_key() {
 #[test]
 fn every_key_is_read() {
     let config = parse(
-        "node_name: n1\nstate_dir: /s\npin_dir: /p\ncri: {socket: 'unix:///run/c.sock', timeout: 3s}\n\
+        "cluster: c1\nnode_name: n1\nstate_dir: /s\npin_dir: /p\ncri: {socket: 'unix:///run/c.sock', timeout: 3s}\n\
          http: {listen: off}\nfindings: {file: /f, quiet_time: 1h, name_wait: 500ms}\n\
-         rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nstreams: {open: true}\nscan: {interval: 1m}\n\
+         rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nstreams: {processes: all, open: true}\nscan: {interval: 1m}\n\
          limits: {processes: 64, containers: 65, cgroups: 66, findings: 67}\n\
+         uplink: {endpoint: 'https://c:1', tls: on, server_name: n, ca: /ca, certificate: /c, key: /k, \
+         drain_timeout: 0s}\n\
+         outbox: {findings_bytes: 1MiB, detections_bytes: 2MiB, bulk_bytes: 64GiB}\n\
+         inventory: {interval: 10s}\nheartbeat: {interval: 1s}\ncanary: {interval: 1h}\n\
          log: {level: trace, format: json}\nexemptions:\n- {control: x}\n",
     )
     .unwrap();
     let mut entry = Item::new();
     entry.insert("control".to_owned(), "x".into());
+    let material =
+        kestrel_tls::Material { ca: "/ca".into(), certificate: "/c".into(), key: "/k".into(), revoked: None };
     let expected = Config {
+        cluster: "c1".to_owned(),
         node_name: "n1".to_owned(),
         state_dir: "/s".into(),
         pin_dir: "/p".into(),
@@ -54,19 +64,28 @@ fn every_key_is_read() {
             name_wait: Duration::from_millis(500),
         },
         rings: Rings { critical_bytes: 64 << 10, bulk_bytes: 1 << 30 },
-        streams: Streams { open: true },
-        scan: Scan { interval: Duration::from_mins(1) },
+        streams: Streams { processes: ProcessStream::All, open: true },
+        scan: Every { interval: Duration::from_mins(1) },
         limits: Limits { processes: 64, containers: 65, cgroups: 66, findings: 67 },
+        uplink: Some(Uplink {
+            endpoint: "https://c:1".parse().unwrap(),
+            tls: Some(Tls { material, server_name: Some("n".to_owned()) }),
+            drain_timeout: Duration::ZERO,
+        }),
+        outbox: Outbox { findings_bytes: 1 << 20, detections_bytes: 2 << 20, bulk_bytes: 64 << 30 },
+        inventory: Every { interval: Duration::from_secs(10) },
+        heartbeat: Every { interval: Duration::from_secs(1) },
+        canary: Every { interval: Duration::from_hours(1) },
         log: Log { level: LogLevel::Trace, format: LogFormat::Json },
-        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 13, column: 3 }],
+        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 19, column: 3 }],
     };
     assert_eq!(config, expected);
 }
 
 #[test]
 fn each_mistake_is_one_sentence_with_its_place() {
-    let top =
-        "node_name, state_dir, pin_dir, cri, http, findings, rings, streams, scan, limits, log, exemptions";
+    let top = "cluster, node_name, state_dir, pin_dir, cri, http, findings, rings, streams, scan, limits, \
+               uplink, outbox, inventory, heartbeat, canary, log, exemptions";
     let unknown = |key: &str| format!("a.yaml:1:1: unknown key `{key}`, known here: {top}");
     let expected = [
         // Unknown keys.
@@ -121,6 +140,40 @@ fn each_mistake_is_one_sentence_with_its_place() {
             "a.yaml:1:12: node_name: expected 1 to 253 letters, digits, '-', '.' or '_', got \"\\u{1b}[31m\""
                 .to_owned(),
         ),
+        (
+            "streams:\n  processes: some\n",
+            "a.yaml:2:14: streams.processes: expected off, containers or all, got \"some\"".to_owned(),
+        ),
+        (
+            "canary:\n  interval: 5s\n",
+            "a.yaml:2:13: canary.interval: expected 10s to 1h, got 5s".to_owned(),
+        ),
+        (
+            "outbox:\n  bulk_bytes: 1KiB\n",
+            "a.yaml:2:15: outbox.bulk_bytes: expected 1MiB to 64GiB, got 1KiB".to_owned(),
+        ),
+        // The way to the collector.
+        (
+            "uplink:\n  endpoint: collector\n",
+            "a.yaml:2:13: uplink.endpoint: expected https://HOST:PORT, http://HOST:PORT or unix:///PATH, got \
+             \"collector\""
+                .to_owned(),
+        ),
+        (
+            "uplink:\n  endpoint: https://c:1\n  ca: /ca\n",
+            "a.yaml:2:13: uplink.endpoint: https needs uplink.ca, uplink.certificate and uplink.key".to_owned(),
+        ),
+        (
+            "uplink:\n  endpoint: https://c:1\n  tls: off\n",
+            "a.yaml:2:13: uplink.endpoint: https contradicts uplink.tls: off".to_owned(),
+        ),
+        (
+            "uplink:\n  endpoint: http://10.0.0.1:1\n",
+            "a.yaml:2:13: uplink.endpoint: plain text to another machine: say https, or uplink.tls: off where \
+             the network is to be trusted"
+                .to_owned(),
+        ),
+        ("uplink:\n  tls: maybe\n", "a.yaml:2:8: uplink.tls: expected on or off, got \"maybe\"".to_owned()),
         // Twice.
         ("node_name: a\nnode_name: b\n", "a.yaml:2:1: duplicate key `node_name`".to_owned()),
         ("http:\n  listen: off\n  listen: off\n", "a.yaml:3:3: http: duplicate key `listen`".to_owned()),
@@ -146,6 +199,21 @@ fn each_mistake_is_one_sentence_with_its_place() {
     for (text, message) in expected {
         assert_eq!(parse(text).expect_err(text).to_string(), message, "{text:?}");
     }
+}
+
+#[test]
+fn plain_text_stays_here_unless_it_is_said_aloud() {
+    for text in [
+        "uplink: {endpoint: 'http://127.0.0.1:1'}\n",
+        "uplink: {endpoint: 'http://[::1]:1'}\n",
+        "uplink: {endpoint: 'unix:///run/c.sock'}\n",
+        "uplink: {endpoint: 'http://collector:1', tls: off}\n",
+    ] {
+        let uplink = parse(text).unwrap().uplink.unwrap();
+        assert_eq!((uplink.tls, uplink.drain_timeout), (None, Duration::from_secs(10)), "{text}");
+    }
+    // Without an endpoint there is nobody to deliver to.
+    assert_eq!(parse("uplink: {ca: /ca, tls: off}\n").unwrap().uplink, None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use settings::unit::parse_path;
 pub use settings::unit::{parse_node_name as node_name, parse_path as path};
 
-use super::{CriSocket, Listen};
+use super::{CriSocket, Listen, ProcessStream};
 
 /// `auto` or an absolute path.
 ///
@@ -33,4 +33,17 @@ pub fn listen(text: &str) -> Result<Listen, String> {
     text.parse::<SocketAddr>()
         .map(Listen::At)
         .map_err(|_| format!("expected off or an address with a port such as 127.0.0.1:9470, got {text:?}"))
+}
+
+/// `off`, `containers` or `all`.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn process_stream(text: &str) -> Result<ProcessStream, String> {
+    match text {
+        "off" => Ok(ProcessStream::Off),
+        "containers" => Ok(ProcessStream::Containers),
+        "all" => Ok(ProcessStream::All),
+        _ => Err(format!("expected off, containers or all, got {text:?}")),
+    }
 }
