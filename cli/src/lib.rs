@@ -65,10 +65,9 @@ pub enum Failure {
     Start(String),
 }
 
-/// A collector's own words, which may repeat what a workload chose.
-fn describe(status: &tonic::Status) -> String {
-    let message = inert::inert(status.message());
-    if message.is_empty() { status.code().description().to_owned() } else { message }
+/// A collector's own words, which [`chain`] makes inert.
+fn describe(status: &tonic::Status) -> &str {
+    if status.message().is_empty() { status.code().description() } else { status.message() }
 }
 
 /// Parses the command line, runs the command, and gives the exit code: 0 fine, 1 something was

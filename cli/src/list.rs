@@ -6,7 +6,7 @@ use prost::Message;
 use crate::{
     Failure, Outcome,
     args::{FindingsArgs, Format, Global, InventoryArgs, NodesArgs},
-    connect::{Address, Server},
+    connect::{self, Server},
     filter, json,
     look::{Look, Table},
     output::Output,
@@ -69,7 +69,7 @@ pub async fn nodes(global: &Global, args: &NodesArgs, look: Look) -> Result<Outc
 
 /// Connects, and says aloud when others can listen.
 pub(crate) async fn connect(global: &Global) -> Result<Server, Failure> {
-    if Address::parse(global)?.is_open() {
+    if connect::is_open(&connect::address(global)?) {
         say(&format!("warning: no TLS on the way to {}: others may read along", global.server));
     }
     Ok(Server::connect(global).await?)

@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn the_longest_name_gives_way() {
         assert_eq!(place(["shop", "cart", "app"], 40), "shop/cart/app");
-        assert_eq!(place(["shop", "a-very-long-name", "app"], 16), "shop/a-very-…/app");
+        assert_eq!(place(["shop", "a-very-long-name", "app"], 16), "shop/a-very…/app");
         assert_eq!(place(["s\x1b", "p", "c"], 40), "s\\x1b/p/c");
     }
 }

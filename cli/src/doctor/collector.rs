@@ -7,7 +7,7 @@ use super::{Report, nodes};
 use crate::{
     args::{DoctorArgs, Global},
     chain,
-    connect::{Address, Server},
+    connect::{self, Server},
     filter,
     text::{bytes, count},
     time,
@@ -19,8 +19,8 @@ const DRIFT_NS: u64 = 2_000_000_000;
 
 pub(super) async fn check(global: &Global, args: &DoctorArgs, report: &mut Report) {
     let name = inert(&global.server);
-    match Address::parse(global) {
-        Ok(address) if address.is_open() => {
+    match connect::address(global) {
+        Ok(address) if connect::is_open(&address) => {
             report.warn(
                 SUBJECT,
                 format!("no TLS on the way to {name}"),
