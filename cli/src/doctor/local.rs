@@ -66,7 +66,7 @@ fn says(status: &Value, report: &mut Report) {
     for (kind, list) in [("hook", &status["coverage"]["hooks"]), ("control", &status["coverage"]["controls"])]
     {
         for entry in list.as_array().into_iter().flatten() {
-            let state = text(&entry["state"]);
+            let state = text(&entry["support"]);
             if state.is_empty() || state == "SUPPORTED" {
                 continue;
             }
