@@ -9,10 +9,10 @@
 FROM docker.io/library/rust:1.95-bookworm AS build
 WORKDIR /src
 RUN apt-get update -qq \
- && apt-get install -qq --no-install-recommends libcap2-bin protobuf-compiler >/dev/null
+ && apt-get install -qq --no-install-recommends libcap2-bin >/dev/null
 COPY . .
 # Compilers, target and linker for the kernel programs; versions are xtask's.
-RUN cargo xtask setup && cargo xtask build-ebpf
+RUN cargo xtask setup --build-only && cargo xtask build-ebpf
 RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release \
       --package kestrel-agent --bin kestrel-agent --target x86_64-unknown-linux-gnu \
  && strip --strip-debug --output-file /kestrel-agent target/x86_64-unknown-linux-gnu/release/kestrel-agent

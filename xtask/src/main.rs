@@ -29,7 +29,11 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Install what builds and tests need, and mount what the kernel's hooks need.
-    Setup,
+    Setup {
+        /// Only what compiles: for a container image, where nothing can be mounted.
+        #[arg(long)]
+        build_only: bool,
+    },
     /// Compile the kernel programs to target/bpf/kestrel.bpf.o.
     BuildEbpf,
     /// Run clippy on the kernel programs.
@@ -65,7 +69,8 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Setup => setup::run()?,
+        Task::Setup { build_only: true } => setup::for_build()?,
+        Task::Setup { build_only: false } => setup::run(&workspace)?,
         Task::BuildEbpf => bpf::build(&workspace)?,
         Task::LintEbpf => bpf::lint(&workspace)?,
         Task::BuildTriggers => test::build_triggers(&workspace)?,
@@ -77,7 +82,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test(args) => test::run(&workspace, &args)?,
         Task::VmTest(args) => return vm::run(&workspace, &args),
         Task::Bench { args } => {
-            setup::run()?;
+            setup::run(&workspace)?;
             bpf::build(&workspace)?;
             test::build_triggers(&workspace)?;
             command::run(workspace.cargo("build").args([

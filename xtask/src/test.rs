@@ -39,7 +39,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     } else {
         facts.can_run()?;
     }
-    setup::run()?;
+    setup::run(workspace)?;
     bpf::build(workspace)?;
     if args.only != Some(Suite::Unit) {
         build_triggers(workspace)?;
@@ -155,6 +155,8 @@ fn test_files(package: &Path) -> Result<Vec<String>> {
 fn suite_of(package: &str, file: &str) -> Suite {
     match (package, file) {
         (_, file) if file.starts_with("kernel") => Suite::Kernel,
+        // These read files.
+        ("kestrel-tests", "manifests") => Suite::Unit,
         ("kestrel-tests", _) => Suite::Containers,
         _ => Suite::Unit,
     }

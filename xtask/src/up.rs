@@ -46,7 +46,7 @@ pub(crate) struct Args {
 /// Builds, runs, and gives back the agent's exit code.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     Facts::gather()?.can_run()?;
-    setup::run()?;
+    setup::run(workspace)?;
     bpf::build(workspace)?;
     let mut build = workspace.cargo("build");
     build.args(["--release", "-p", "kestrel-agent", "--bin", "kestrel-agent"]);

@@ -40,6 +40,13 @@ pub fn static_binary(name: &str) -> Result<PathBuf> {
     existing(dir.join(name), "cargo xtask build-static")
 }
 
+/// A tool that `cargo xtask setup` has installed beside what cargo builds.
+pub fn tool(name: &str) -> Result<PathBuf> {
+    let profile = profile_dir()?;
+    let target = profile.parent().context("a profile folder has a parent")?;
+    existing(target.join("tools/bin").join(name), "cargo xtask setup")
+}
+
 fn existing(path: PathBuf, remedy: &str) -> Result<PathBuf> {
     ensure!(path.is_file(), "{} is missing: run `{remedy}`", path.display());
     Ok(path)

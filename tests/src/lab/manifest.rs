@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value};
 
 use super::spec::{ContainerSpec, PodSpec, Seccomp};
@@ -20,12 +20,17 @@ pub fn objects(dir: &Path) -> Result<Vec<Value>> {
     files.sort();
     let mut all = Vec::new();
     for file in files {
-        let text = fs::read_to_string(&file)?;
-        let objects: Vec<Value> = serde_saphyr::from_multiple(&text)
-            .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
-        all.extend(objects.into_iter().filter(|object| !object.is_null()));
+        all.extend(read(&file)?);
     }
     Ok(all)
+}
+
+/// All objects of a file.
+pub fn read(file: &Path) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(file)?;
+    let objects: Vec<Value> =
+        serde_saphyr::from_multiple(&text).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
 }
 
 /// The object of that kind and name.
