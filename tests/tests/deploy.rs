@@ -8,6 +8,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -121,6 +122,7 @@ struct Deployed {
     lab: Lab,
     objects: Vec<Value>,
     config: PathBuf,
+    certificates: PathBuf,
     state: PathBuf,
     pins: PathBuf,
 }
@@ -140,8 +142,11 @@ impl Deployed {
         for (file, text) in map["data"].as_object().unwrap() {
             fs::write(config.join(file), text.as_str().unwrap()).unwrap();
         }
+        let certificates = lab.dir().join("certificates");
+        let made = Command::new(deploy().join("certificates.sh")).arg(&certificates).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let pins = PathBuf::from(format!("/sys/fs/bpf/kestrel-deploy-{}", std::process::id()));
-        Self { state: lab.dir().join("agent-state"), lab, objects, config, pins }
+        Self { state: lab.dir().join("agent-state"), lab, objects, config, certificates, pins }
     }
 
     /// As the manifest has it, but for where this machine keeps its runtime and the agent its files.
@@ -155,7 +160,10 @@ impl Deployed {
             ("/sys/fs/bpf/kestrel".into(), own(&self.pins)),
             ("/run/containerd".into(), self.lab.socket().parent().unwrap().to_owned()),
         ]);
-        let files = BTreeMap::from([("config".to_owned(), self.config.clone())]);
+        let files = BTreeMap::from([
+            ("config".to_owned(), self.config.clone()),
+            ("tls".to_owned(), self.certificates.join("agent")),
+        ]);
         let daemon_set = manifest::object(&self.objects, "DaemonSet", "kestrel-agent").unwrap();
         manifest::pod(daemon_set, suffix, &Volumes { files, moved }).unwrap()
     }

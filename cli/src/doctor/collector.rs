@@ -3,7 +3,7 @@
 use inert::inert;
 use kestrel_proto::v1;
 
-use super::{Report, nodes};
+use super::{Report, certificate, nodes};
 use crate::{
     args::{DoctorArgs, Global},
     chain,
@@ -29,6 +29,7 @@ pub(super) async fn check(global: &Global, args: &DoctorArgs, report: &mut Repor
         }
         _ => {}
     }
+    certificate::check(global, report);
     let mut server = match Server::connect(global).await {
         Ok(server) => server,
         Err(error) => {

@@ -1,5 +1,6 @@
 //! What is not as it should be, and what to do about it.
 
+mod certificate;
 mod collector;
 mod kernel;
 mod local;

@@ -10,8 +10,9 @@ use kestrel_proto::v1::{
     self,
     watch_server::{Watch, WatchServer},
 };
-use tokio::{net::TcpListener, sync::oneshot};
-use tokio_stream::{Stream, StreamExt as _, wrappers::TcpListenerStream};
+use kestrel_tls::{Limits, ListenAddress, Listener, Security};
+use tokio::sync::oneshot;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -53,26 +54,35 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(script: Script) -> Self {
+        Self::start_with(script, Security::Plain)
+    }
+
+    pub(crate) fn start_with(script: Script, security: Security) -> Self {
         let asked = Arc::<Mutex<Asked>>::default();
         let service = Scripted { script: Arc::new(script), asked: Arc::clone(&asked) };
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
+        let (tell, told) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let incoming = TcpListenerStream::new(TcpListener::from_std(listener).unwrap());
+                let any = ListenAddress::parse("127.0.0.1:0").unwrap();
+                let listener = Listener::bind(&any, security, Limits::default()).await.unwrap();
+                tell.send(listener.address().unwrap()).unwrap();
                 let service = WatchServer::new(service).send_compressed(CompressionEncoding::Zstd);
-                let serve =
-                    tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
+                let serve = tonic::transport::Server::builder()
+                    .add_service(service)
+                    .serve_with_incoming(listener.incoming());
                 tokio::select! {
                     served = serve => served.unwrap(),
                     _ = stopped => {}
                 }
             });
         });
-        Self { address, asked, stop: Some(stop), thread: Some(thread) }
+        Self { address: told.recv().unwrap(), asked, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     pub(crate) fn url(&self) -> String {
