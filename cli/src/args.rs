@@ -223,6 +223,9 @@ pub struct TailArgs {
     /// End when there is nothing more, instead of waiting
     #[arg(long)]
     pub no_follow: bool,
+    /// Of findings only those that somebody is to be told of: not EXEMPT, not UNKNOWN
+    #[arg(long)]
+    pub alerts: bool,
     /// Kind of event
     #[arg(long, value_delimiter = ',', value_enum, ignore_case = true)]
     pub kind: Vec<Kind>,

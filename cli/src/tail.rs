@@ -37,7 +37,7 @@ pub async fn run(global: &Global, args: &TailArgs, look: Look) -> Result<Outcome
         start: None,
         follow: !args.no_follow,
     };
-    let mut printer = Printer::new(global.output, look, !args.no_follow)?;
+    let mut printer = Printer::new(global.output, look, args)?;
     let mut end = signal(SignalKind::terminate()).map_err(Failure::Output)?;
     tokio::select! {
         result = follow(global, request, &mut place, &mut printer) => result?,
@@ -209,6 +209,12 @@ fn is_final(status: &Status) -> bool {
     )
 }
 
+/// A finding that nobody is to be told of.
+fn is_listed_only(event: &v1::Envelope) -> bool {
+    let event = event.record.as_ref().and_then(|record| record.event.as_ref());
+    matches!(event, Some(v1::record::Event::Finding(finding)) if !finding.alert)
+}
+
 /// Between half of it and all of it, so that many do not come back at once.
 fn jittered(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8);
@@ -221,10 +227,11 @@ struct Printer {
     output: Output,
     lines: Option<Lines>,
     follows: bool,
+    alerts: bool,
 }
 
 impl Printer {
-    fn new(format: Format, look: Look, follows: bool) -> Result<Self, Failure> {
+    fn new(format: Format, look: Look, args: &TailArgs) -> Result<Self, Failure> {
         let lines = match format {
             Format::Json => None,
             format => Some(Lines { look, is_wide: format == Format::Wide }),
@@ -233,13 +240,13 @@ impl Printer {
         if let Some(lines) = lines {
             output.line(lines.header())?;
         }
-        Ok(Self { output, lines, follows })
+        Ok(Self { output, lines, follows: !args.no_follow, alerts: args.alerts })
     }
 
     fn show(&mut self, response: Option<Response>, place: &mut Place) -> Result<(), Failure> {
         match response {
             Some(Response::Event(event)) => {
-                if place.reach(event.cursor) {
+                if place.reach(event.cursor) && !(self.alerts && is_listed_only(&event)) {
                     match self.lines {
                         Some(lines) => self.output.line(lines.event(&event))?,
                         None => self.output.line(json::event(&event)?)?,

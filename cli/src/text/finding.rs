@@ -23,6 +23,7 @@ pub fn place_of(finding: &v1::Finding, columns: usize) -> String {
                 ("", Some(workload)) => &workload.name,
                 (pod, _) => pod,
             };
+            let container = if container.is_empty() { "(sandbox)" } else { container };
             place([namespace, pod, container], columns)
         }
     }

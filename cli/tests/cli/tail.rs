@@ -172,6 +172,20 @@ fn a_reader_that_has_enough_is_no_error() {
 }
 
 #[test]
+fn what_is_listed_only_can_be_left_out() {
+    let listed = |frame| {
+        let mut finding = data::findings().remove(3).finding.unwrap();
+        finding.alert = false;
+        Ok(Response::Event(data::envelope(frame, Event::Finding(finding))))
+    };
+    let server = tailing(vec![vec![listed(1), exec(2), listed(3)]]);
+    assert_eq!(run(&server, &["tail", "--no-follow"]).1.lines().count(), 4);
+    let (_, out, _) = run(&server, &["tail", "--no-follow", "--alerts"]);
+    assert_eq!(out.lines().count(), 2, "{out}");
+    assert!(out.contains("EXEC"));
+}
+
+#[test]
 fn a_start_is_asked_for_as_given() {
     let server = tailing(vec![vec![]]);
     for args in [

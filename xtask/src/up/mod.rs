@@ -80,7 +80,7 @@ fn deliver(run: &Run, lab: Option<&Lab>, agent_args: &[String]) -> Result<ExitCo
     say_where(run);
     let server = format!("http://{GRPC}");
     let mut cli = process::bound_to_us(&run.bin.join("kestrel"));
-    cli.args(["tail", "--kind", SHOWN, "--server", &server]);
+    cli.args(["tail", "--alerts", "--kind", SHOWN, "--server", &server]);
     // In the foreground's group: Ctrl-C in a terminal is for it.
     let mut cli = process::spawn(&mut cli, &run.signals, false)?;
     let mut agent = if is_given(agent_args, "--config") {
