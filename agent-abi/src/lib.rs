@@ -11,4 +11,4 @@ pub mod record;
 
 /// Version of everything in this crate. It names the pin directory and stands in every record, so
 /// that an agent never reads the records, rings or counters of another layout.
-pub const ABI_VERSION: u16 = 1;
+pub const ABI_VERSION: u16 = 2;

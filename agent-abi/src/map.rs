@@ -14,6 +14,10 @@ pub const SYS_EXIT_HANDLERS: &str = "SYS_EXIT_HANDLERS";
 pub const SETTINGS: &str = "SETTINGS";
 /// One [`Progress`]: kept by the agent for the agent that follows it; no program reads it.
 pub const PROGRESS: &str = "PROGRESS";
+/// How far the reader has told what it read ([`Untold`]): mapped into the reader's memory.
+pub const UNTOLD: &str = "UNTOLD";
+/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): user space may map the array [`UNTOLD`].
+pub const MMAPABLE: u32 = 1 << 10;
 /// The ring of [`RING_CRITICAL`].
 pub const CRITICAL: &str = "CRITICAL";
 /// The ring of [`RING_BULK`].
@@ -77,6 +81,22 @@ pub struct Progress {
     pub reported_lost: [u64; RING_COUNT],
 }
 
+/// What was read and not told, if `told_ns` is less than `read_ns`: the time between the two. No
+/// program reads it; it is in a map because that outlives a reader that was killed. Written by
+/// plain stores, one word at a time.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Untold {
+    /// What was read of before this is told, `CLOCK_BOOTTIME` nanoseconds.
+    pub told_ns: u64,
+    /// Records of before this may have been read; later ones are in the rings.
+    pub read_ns: u64,
+}
+
 /// What is fixed for this boot, written before the programs are loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,4 +123,5 @@ pub const CGROUP_V2: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<Settings>() == 8);
 const _: () = assert!(size_of::<Progress>() == 24);
+const _: () = assert!(size_of::<Untold>() == 16);
 const _: () = assert!(size_of::<Boot>() == 24);

@@ -2,7 +2,7 @@
 
 use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
-    map::{Boot, HANDLER_SLOTS, Progress, RING_COUNT, SYSCALLS, Settings},
+    map::{Boot, HANDLER_SLOTS, MMAPABLE, Progress, RING_COUNT, SYSCALLS, Settings, Untold},
     offset::Offsets,
 };
 use aya_ebpf::{
@@ -70,6 +70,9 @@ pub static SETTINGS: Array<Settings, 1> = Array::new();
 
 #[btf_map]
 pub static PROGRESS: Array<Progress, 1> = Array::new();
+
+#[btf_map]
+pub static UNTOLD: Array<Untold, 1, { MMAPABLE as usize }> = Array::new();
 
 /// This CPU's counters of `hook`.
 #[inline(always)]

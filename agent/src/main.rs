@@ -11,11 +11,15 @@ use kestrel_agent::{
     config::Config,
     kernel::prove,
     privilege, run,
+    uplink::canary,
 };
 
 fn main() -> ExitCode {
     if let Some(argument) = prove::subject_argument() {
         return prove::be_subject(argument.as_deref());
+    }
+    if let Some(code) = canary::be_canary() {
+        return code;
     }
     if let Err(error) = privilege::take_permitted() {
         let _ = writeln!(io::stderr(), "kestrel-agent: cannot take its capabilities: {error}");

@@ -11,6 +11,13 @@ pub const VERDICT_P99: Limit = Limit::Below(0.050);
 /// Fewest records per second and core through user space.
 pub const REPLAY: Limit = Limit::AtLeast(1e6);
 
+/// Fewest exec events per second that a collector makes durable on two cores.
+pub const DURABLE: Limit = Limit::AtLeast(100e3);
+/// Most bytes of an exec on the wire.
+pub const WIRE: Limit = Limit::AtMost(250.0);
+/// Most seconds from exec to whoever watches, for 99 of 100.
+pub const TAIL_P99: Limit = Limit::AtMost(0.050);
+
 /// A bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

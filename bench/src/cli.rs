@@ -14,8 +14,8 @@ pub struct Cli {
     /// Rounds; the bars are meant for 20 or more.
     #[arg(long, default_value_t = 21, value_name = "N", value_parser = clap::value_parser!(u16).range(6..))]
     pub pairs: u16,
-    /// Only this; may be given several times.
-    #[arg(long, value_enum, value_name = "NAME")]
+    /// Only these parts.
+    #[arg(value_enum, value_name = "PART")]
     pub only: Vec<Part>,
     /// What stands for the agent in the overhead part.
     #[arg(long, value_enum, default_value_t, value_name = "SUBJECT")]
@@ -71,6 +71,8 @@ pub enum Part {
     Footprint,
     /// Records per second through user space.
     Replay,
+    /// The way to the collector.
+    Delivery,
 }
 
 /// Form of the report.
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-        let cli = Cli::parse_from(["bench", "--only", "fork-exec", "--only", "replay", "-o", "json"]);
+        let cli = Cli::parse_from(["bench", "fork-exec", "replay", "-o", "json"]);
         assert_eq!(cli.workloads(), [Workload::ForkExec, Workload::ForkExecTiny]);
         assert!(cli.wants(Part::Replay) && !cli.wants(Part::Latency));
         assert_eq!(Cli::parse_from(["bench"]).workloads().len(), 4);

@@ -12,6 +12,7 @@ pub mod bars;
 pub mod cli;
 pub mod condition;
 pub mod containers;
+pub mod delivery;
 pub mod footprint;
 pub mod histogram;
 pub mod interrupt;

@@ -9,6 +9,7 @@ use kestrel_bench::{
     cli::{Cli, Output, Part, Role},
     condition::{Agent, AgentOptions, Floor, Subject, Switch},
     containers::{Gate, containers},
+    delivery,
     footprint::{self, MemoryCgroup},
     interrupt, latency,
     machine::{self, Machine},
@@ -66,6 +67,9 @@ fn bench(cli: &Cli) -> Result<bool> {
     }
     if cli.wants(Part::Latency) || cli.wants(Part::Footprint) {
         report.measures.extend(beside_containers(cli)?);
+    }
+    if cli.wants(Part::Delivery) {
+        report.measures.extend(delivery::measure(cli.pairs.into())?);
     }
     // Last: it pins this process.
     if cli.wants(Part::Replay) {

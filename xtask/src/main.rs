@@ -91,6 +91,8 @@ fn run(task: Task) -> Result<ExitCode> {
                 "-p",
                 "kestrel-agent",
                 "-p",
+                "kestrel-collector",
+                "-p",
                 "kestrel-bench",
             ]))?;
             let status = Command::new(workspace.target.join("release/bench")).args(args).status()?;

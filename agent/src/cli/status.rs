@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{Exit, OutputFormat, StatusArgs, chain, client};
 use crate::{
     coverage::Inert,
-    http::{BlindStatus, Status},
+    http::{BlindStatus, CanaryStatus, DeliveryStatus, Status},
 };
 
 /// Asks the running agent and writes its answer to `out`, or why there is none to `err`.
@@ -46,6 +46,8 @@ fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
         containers,
         findings: _,
         blind,
+        canary,
+        delivery,
     } = status;
     writeln!(out, "Node      {}", Inert(node))?;
     writeln!(out, "Agent     {}, up {}", Inert(version), uptime(*uptime_seconds))?;
@@ -90,7 +92,42 @@ fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
         let (from, to) = (interval.from_boottime_ms as f64 / 1e3, interval.to_boottime_ms as f64 / 1e3);
         writeln!(out, "  {}  {from:.1} s to {to:.1} s after boot", Inert(&interval.reason))?;
     }
-    Ok(())
+    let CanaryStatus { runs, failures, latency_us } = canary;
+    write!(out, "Canary    missed {failures} of {runs} times")?;
+    match latency_us {
+        Some(latency_us) => writeln!(out, ", seen after {:.1} ms", *latency_us as f64 / 1e3)?,
+        None => writeln!(out)?,
+    }
+    match delivery {
+        Some(delivery) => write_delivery(delivery, out),
+        None => writeln!(out, "Collector none is configured"),
+    }
+}
+
+fn write_delivery(delivery: &DeliveryStatus, out: &mut impl Write) -> io::Result<()> {
+    let DeliveryStatus { endpoint, connected, since_seconds, reason, clock_drift_ms, memory_only, lanes } =
+        delivery;
+    let link = if *connected { "connected" } else { "NOT CONNECTED" };
+    write!(out, "Collector {}, {link}", Inert(endpoint))?;
+    if let Some(since) = since_seconds {
+        write!(out, " for {}", uptime(*since))?;
+    }
+    writeln!(out)?;
+    if let Some(reason) = reason {
+        writeln!(out, "  {}", Inert(reason))?;
+    }
+    if let Some(drift) = clock_drift_ms {
+        let side = if *drift < 0 { "behind" } else { "ahead of" };
+        writeln!(out, "  this node's clock is {} ms {side} the collector's", drift.unsigned_abs())?;
+    }
+    if let Some(reason) = memory_only {
+        writeln!(out, "  IN MEMORY ONLY: {}", Inert(reason))?;
+    }
+    let mut rows = Rows::new("Outbox", &["waiting", "bytes", "capacity", "acked", "evicted"]);
+    for lane in lanes {
+        rows.push(&lane.lane, &[lane.events, lane.bytes, lane.capacity_bytes, lane.acked, lane.evicted]);
+    }
+    rows.write(out)
 }
 
 /// Numbers under headings, right-aligned.
@@ -153,7 +190,7 @@ mod tests {
     use super::*;
     use crate::{
         coverage::{CoverageReport, Support},
-        http::{HookStatus, RingStatus, TableStatus, VerdictCounts},
+        http::{HookStatus, LaneReport, RingStatus, TableStatus, VerdictCounts},
         telemetry::BlindInterval,
     };
 
@@ -208,6 +245,23 @@ mod tests {
                     reason: "detached".to_owned(),
                 }],
             },
+            canary: CanaryStatus { runs: 5, failures: 1, latency_us: Some(1234) },
+            delivery: Some(DeliveryStatus {
+                endpoint: "https://collector:9443".to_owned(),
+                connected: false,
+                since_seconds: Some(7),
+                reason: Some("connection refused \u{1b}[2J".to_owned()),
+                clock_drift_ms: Some(-12),
+                memory_only: Some("no space left".to_owned()),
+                lanes: vec![LaneReport {
+                    lane: "findings".to_owned(),
+                    events: 3,
+                    bytes: 700,
+                    capacity_bytes: 1 << 20,
+                    acked: 12,
+                    evicted: 0,
+                }],
+            }),
         };
         let mut out = Vec::new();
         table(&status, &mut out).unwrap();
@@ -231,6 +285,13 @@ Containers      pass  fail  drift  exempt  unknown
   no-new-privs    12     3      0       1        0
 Blind     1.5 s since start
   detached  1.0 s to 2.5 s after boot
+Canary    missed 1 of 5 times, seen after 1.2 ms
+Collector https://collector:9443, NOT CONNECTED for 7 s
+  connection refused \\u{1b}[2J
+  this node's clock is 12 ms behind the collector's
+  IN MEMORY ONLY: no space left
+Outbox      waiting  bytes  capacity  acked  evicted
+  findings        3    700   1048576     12        0
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

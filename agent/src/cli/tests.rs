@@ -85,7 +85,7 @@ fn status_of_a_running_agent() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let health = Arc::new(Health::new(Duration::from_mins(10)));
     let telemetry = Arc::new(Telemetry::new(&["no-new-privs"]));
-    let pages = Pages { node: "n1".to_owned(), telemetry, health: Arc::clone(&health) };
+    let pages = Pages { node: "n1".to_owned(), telemetry, health: Arc::clone(&health), delivery: None };
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = runtime.block_on(Server::bind(any, pages, ServerLimits::default())).unwrap();
     let address = server.address();

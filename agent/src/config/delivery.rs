@@ -35,15 +35,15 @@ pub struct Tls {
     pub server_name: Option<String>,
 }
 
-/// Bytes that wait for the collector at most, on disk and in memory; beyond them the oldest go, and
-/// the collector is told which.
+/// Bytes that wait for the collector at most; beyond them the oldest go, and the collector is told
+/// which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outbox {
-    /// Findings, gaps, notices.
+    /// Findings, gaps, notices; on disk.
     pub findings_bytes: u64,
-    /// Detections and lifecycle.
+    /// Detections and lifecycle; on disk.
     pub detections_bytes: u64,
-    /// Raw file and network events.
+    /// Raw file and network events; in memory.
     pub bulk_bytes: u64,
 }
 

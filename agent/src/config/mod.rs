@@ -183,7 +183,7 @@ impl<E> Config<E> {
             scan: Every { interval: Duration::from_mins(10) },
             limits: Limits { processes: 32_768, containers: 4096, cgroups: 16_384, findings: 8192 },
             uplink: None,
-            outbox: Outbox { findings_bytes: 16 << 20, detections_bytes: 128 << 20, bulk_bytes: 64 << 20 },
+            outbox: Outbox { findings_bytes: 64 << 20, detections_bytes: 256 << 20, bulk_bytes: 16 << 20 },
             inventory: Every { interval: Duration::from_mins(5) },
             heartbeat: Every { interval: Duration::from_secs(10) },
             canary: Every { interval: Duration::from_secs(30) },

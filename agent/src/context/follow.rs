@@ -135,6 +135,12 @@ impl Context {
         self.processes.find(id).map(|slot| &self.processes[slot].process)
     }
 
+    /// Whether the process of a task is known and has not ended.
+    #[must_use]
+    pub fn is_live(&self, task: &TaskRef) -> bool {
+        self.processes.find_live(ProcessId::of(task)).is_some()
+    }
+
     /// The container `key`.
     #[must_use]
     pub fn container(&self, key: ContainerKey) -> Option<&Container> {

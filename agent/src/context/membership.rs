@@ -282,6 +282,18 @@ impl Context {
         }
     }
 
+    /// Since when the longest waiting process waits for its stage to show; if it ended, something of
+    /// it might still have been judged.
+    #[must_use]
+    pub fn waits_since(&self) -> Option<u64> {
+        let waiting = self.waiting.iter().filter_map(|&(_, id)| self.processes.find_live(id));
+        let since = waiting
+            .map(|slot| &self.processes[slot])
+            .filter(|it| it.process.stage == Stage::Runtime && it.process.container.is_some())
+            .map(|it| it.waits_since_ns);
+        since.filter(|&since| since != 0).min()
+    }
+
     pub(super) fn judge_before_exit(&mut self, slot: u32, effects: &mut impl FnMut(Effect<'_>)) {
         let it = &self.processes[slot];
         let lingers = it.process.container.is_some()

@@ -25,7 +25,16 @@ pub struct Health {
     start_scan_done: AtomicBool,
     /// One more than the discriminant of a hook that was taken away; 0: none was.
     detached: AtomicU64,
+    canary: RwLock<Canary>,
     coverage: RwLock<Option<Arc<CoverageReport>>>,
+}
+
+/// The program that the agent runs to see whether it sees it.
+#[derive(Debug, Default)]
+struct Canary {
+    latency_ns: Option<u64>,
+    /// Why it is not seen, while it is not.
+    missed: Option<&'static str>,
 }
 
 impl Health {
@@ -38,6 +47,7 @@ impl Health {
             beat: AtomicU64::new(0),
             start_scan_done: AtomicBool::new(false),
             detached: AtomicU64::new(0),
+            canary: RwLock::default(),
             coverage: RwLock::new(None),
         }
     }
@@ -61,6 +71,24 @@ impl Health {
     #[must_use]
     pub fn is_detached(&self) -> bool {
         self.detached.load(Relaxed) != 0
+    }
+
+    /// The agent saw the program that it runs itself, so long after its exec.
+    pub fn canary_seen(&self, latency: Duration) {
+        let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        *self.canary.write().unwrap_or_else(PoisonError::into_inner) =
+            Canary { latency_ns: Some(latency_ns), missed: None };
+    }
+
+    /// The agent does not see the program that it runs itself: it is blind.
+    pub fn canary_missed(&self, reason: &'static str) {
+        self.canary.write().unwrap_or_else(PoisonError::into_inner).missed = Some(reason);
+    }
+
+    /// From the canary's exec to its record, the last time that it was seen.
+    #[must_use]
+    pub fn canary_latency_ns(&self) -> Option<u64> {
+        self.canary.read().unwrap_or_else(PoisonError::into_inner).latency_ns
     }
 
     /// Every task that ran before the agent is known.
@@ -99,7 +127,11 @@ impl Health {
             return Some("hot loop has not started".to_owned());
         };
         let silent = Duration::from_millis(self.millis(now).saturating_sub(beat));
-        (silent > self.max_silence).then(|| format!("hot loop silent for {} s", silent.as_secs()))
+        if silent > self.max_silence {
+            return Some(format!("hot loop silent for {} s", silent.as_secs()));
+        }
+        let missed = self.canary.read().unwrap_or_else(PoisonError::into_inner).missed;
+        missed.map(|reason| format!("the agent does not see the program that it runs itself: {reason}"))
     }
 
     /// Everything that keeps the agent from being ready; empty when it is.

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Health, Status};
+use super::{Delivery, Health, Status};
 use crate::telemetry::{self, Telemetry};
 
 /// Why there is no server.
@@ -44,6 +44,8 @@ pub struct Pages {
     pub telemetry: Arc<Telemetry>,
     /// The agent's health.
     pub health: Arc<Health>,
+    /// The way to the collector, where there is one.
+    pub delivery: Option<Delivery>,
 }
 
 /// What a client may take.

@@ -3,7 +3,7 @@
 use agent_abi::hook::Hook;
 use serde::{Deserialize, Serialize};
 
-use super::{Health, server::Pages};
+use super::{DeliveryStatus, Health, delivery::Delivery, server::Pages};
 use crate::{
     coverage::CoverageReport,
     telemetry::{
@@ -25,7 +25,7 @@ pub struct Status {
     pub healthy: bool,
     /// Hooks are attached and the start scan is done, too.
     pub ready: bool,
-    /// Why not.
+    /// Why not, and what else is not as it should be.
     pub problems: Vec<String>,
     /// What works on this node; empty before the hooks are attached.
     pub coverage: CoverageReport,
@@ -41,6 +41,21 @@ pub struct Status {
     pub findings: Vec<VerdictCounts>,
     /// Times in which the agent saw nothing.
     pub blind: BlindStatus,
+    /// The program that the agent runs to see whether it sees it.
+    pub canary: CanaryStatus,
+    /// The way to the collector; absent where none is configured.
+    pub delivery: Option<DeliveryStatus>,
+}
+
+/// The agent's canary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanaryStatus {
+    /// Times it ran.
+    pub runs: u64,
+    /// Times it was not seen.
+    pub failures: u64,
+    /// From its exec to its record, the last time that it was seen.
+    pub latency_us: Option<u64>,
 }
 
 /// A hook's counters.
@@ -107,14 +122,17 @@ pub struct BlindStatus {
 
 impl Status {
     pub(super) fn collect(pages: &Pages) -> Self {
-        let Pages { node, telemetry, health } = pages;
-        let problems = Health::not_ready(health);
+        let Pages { node, telemetry, health, delivery } = pages;
+        let mut problems = Health::not_ready(health);
+        let ready = problems.is_empty();
+        let delivery = delivery.as_ref().map(Delivery::status);
+        problems.extend(delivery.iter().flat_map(DeliveryStatus::problems));
         Self {
             node: node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: health.uptime().as_secs(),
             healthy: health.unhealthy().is_none(),
-            ready: problems.is_empty(),
+            ready,
             problems,
             coverage: health.coverage().map(|report| (*report).clone()).unwrap_or_default(),
             hooks: Hook::ALL.iter().map(|&hook| hook_status(telemetry, hook)).collect(),
@@ -126,6 +144,12 @@ impl Status {
                 total_seconds: telemetry.blind.total().as_secs_f64(),
                 last: telemetry.blind.last(),
             },
+            canary: CanaryStatus {
+                runs: telemetry.canary.runs.get(),
+                failures: telemetry.canary.failures.get(),
+                latency_us: health.canary_latency_ns().map(|nanos| nanos / 1000),
+            },
+            delivery,
         }
     }
 }

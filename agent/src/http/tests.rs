@@ -29,8 +29,12 @@ impl Fixture {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let health = Arc::new(Health::new(Duration::from_secs(10)));
         let telemetry = Arc::new(Telemetry::new(&["no-new-privs"]));
-        let pages =
-            Pages { node: "n1".to_owned(), telemetry: Arc::clone(&telemetry), health: Arc::clone(&health) };
+        let pages = Pages {
+            node: "n1".to_owned(),
+            telemetry: Arc::clone(&telemetry),
+            health: Arc::clone(&health),
+            delivery: None,
+        };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = runtime.block_on(Server::bind(any, pages, limits)).unwrap();
         let address = server.address();
@@ -115,6 +119,14 @@ fn a_blind_agent_never_looks_healthy() {
     assert_eq!(fixture.get("/readyz"), (503, "start scan not done\n".to_owned()));
     fixture.health.start_scan_done();
     assert_eq!(fixture.get("/readyz"), (200, "ok\n".to_owned()));
+
+    fixture.health.canary_missed("its exec was not reported");
+    let blind =
+        "the agent does not see the program that it runs itself: its exec was not reported\n".to_owned();
+    assert_eq!(fixture.get("/healthz"), (503, blind.clone()));
+    assert_eq!(fixture.get("/readyz"), (503, blind));
+    fixture.health.canary_seen(Duration::from_millis(1));
+    assert_eq!(fixture.get("/healthz"), (200, "ok\n".to_owned()));
 }
 
 #[test]
@@ -245,6 +257,7 @@ fn a_taken_address_is_named() {
         node: "n2".to_owned(),
         telemetry: Arc::clone(&fixture.telemetry),
         health: Arc::clone(&fixture.health),
+        delivery: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let error = runtime.block_on(Server::bind(fixture.address, pages, ServerLimits::default())).unwrap_err();

@@ -9,7 +9,7 @@ use std::{
 
 use agent_abi::{
     hook::Hook,
-    map::{self, HANDLER_CREDENTIALS, HANDLER_OPEN, Progress, RING_COUNT},
+    map::{self, HANDLER_CREDENTIALS, HANDLER_OPEN, Progress, RING_COUNT, Untold},
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -24,6 +24,7 @@ use super::{
     maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
     offsets::Layout,
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
+    untold::{UntoldMap, UntoldWords},
 };
 use crate::source::{Ring, RingError};
 
@@ -31,7 +32,7 @@ use crate::source::{Ring, RingError};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KESTREL_BPF_OBJECT"));
 
 /// Maps that the agent after this one needs. Scratch buffers are not among them.
-const PINNED: [&str; 9] = [
+const PINNED: [&str; 10] = [
     map::CRITICAL,
     map::BULK,
     map::RINGS,
@@ -41,6 +42,7 @@ const PINNED: [&str; 9] = [
     map::SYS_EXIT_HANDLERS,
     map::SETTINGS,
     map::PROGRESS,
+    map::UNTOLD,
 ];
 
 /// A program that is attached by itself.
@@ -132,6 +134,8 @@ pub struct Predecessor {
     pub rings: [Ring; RING_COUNT],
     /// How far its reader came.
     pub progress: Progress,
+    /// What that one read and did not tell.
+    pub untold: Untold,
     /// What its hooks counted.
     pub counters: Counters,
     generation: Generation,
@@ -147,6 +151,7 @@ impl Predecessor {
         Ok(Self {
             rings: [ring(map::CRITICAL)?, ring(map::BULK)?],
             progress: ProgressMap::from_pin(&generation.map(map::PROGRESS))?.get()?,
+            untold: AsRef::<UntoldWords>::as_ref(&UntoldMap::from_pin(&generation.map(map::UNTOLD))?).get(),
             counters: Counters::from_pin(&generation.map(map::COUNTERS))?,
             generation,
         })
@@ -175,6 +180,8 @@ pub struct Programs {
     pub switches: Switches,
     /// Word for the agent that follows this one, or from the one before.
     pub progress: ProgressMap,
+    /// What was read and not told, for the same.
+    pub untold: UntoldMap,
     /// The task iterator.
     pub scan: TaskScan,
     /// Per hook: attached, or why not.
@@ -235,6 +242,7 @@ impl Plan {
             sequences: Sequences::take(&mut object)?,
             switches: Switches::take(&mut object)?,
             progress: ProgressMap::take(&mut object)?,
+            untold: UntoldMap::take(&mut object)?,
             links: link_pins(&generation, &hooks),
             recursion: RecursionCounters { programs: pinned_programs(&generation, &hooks) },
             hooks,

@@ -8,6 +8,7 @@ mod maps;
 mod offsets;
 mod pins;
 pub mod prove;
+mod untold;
 
 pub use cgroup::{CgroupError, Hierarchy, Mounted};
 pub use interest::Streams;
@@ -15,3 +16,4 @@ pub use load::{LinkPins, LoadError, Plan, Predecessor, Programs, RecursionCounte
 pub use maps::{Counters, MapsError, ProgressMap, Sequences, Switches};
 pub use offsets::{Layout, OffsetError};
 pub use pins::PinError;
+pub use untold::{UntoldMap, UntoldWords};

@@ -101,6 +101,12 @@ pub struct Interval {
     pub from_boottime_ns: u64,
     /// `CLOCK_BOOTTIME`, nanoseconds.
     pub to_boottime_ns: u64,
+    /// From when, by both clocks.
+    #[serde(skip)]
+    pub from_clock: Clock,
+    /// To when, by both clocks.
+    #[serde(skip)]
+    pub to_clock: Clock,
 }
 
 impl Interval {
@@ -112,6 +118,8 @@ impl Interval {
             to: to.rfc3339(),
             from_boottime_ns: from.boottime_ns,
             to_boottime_ns: to.boottime_ns,
+            from_clock: from,
+            to_clock: to,
         }
     }
 }

@@ -4,33 +4,49 @@
 //! (CRI, /proc, files) lives on the slow side, behind bounded channels: [`Message`]s come in,
 //! [`Outlets`] go out.
 
+pub mod canary;
 pub mod clock;
+pub mod lifecycle;
+mod outgoing;
 mod outlet;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod untold;
 
 use std::{
-    sync::{Arc, mpsc::SyncSender},
+    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
     time::Duration,
 };
 
+use agent_abi::record::header_flag;
+use hashbrown::HashMap;
 use tokio::sync::{mpsc, oneshot};
 
-use self::clock::Clocks;
+use self::{
+    canary::CanarySeen,
+    clock::Clocks,
+    lifecycle::{Activity, LifecycleSender, Lost},
+    untold::Amount,
+};
 pub use self::{
+    outgoing::{ContainerSnapshot, InventorySnapshot, Outgoing},
     outlet::{CgroupQuestion, Outlets},
     reader::Reader,
     untold::{Told, Untold},
 };
 use crate::{
-    context::{Context, Effect, PendingReason, Process, ProcessId, SeccompAllow, Why, cgroupfs, cri, proc},
-    decode::{DecodeError, Event, ImageSource, decode},
+    context::{
+        Container, Context, Effect, Enrichment, PendingReason, Process, ProcessId, SeccompAllow, Why,
+        cgroupfs, cri, proc,
+    },
+    decode::{DecodeError, Event, Exec, ImageSource, decode},
     kernel::prove::Observed,
-    posture::{Cause, Change, Judged, Posture, Snapshot},
+    posture::{self, Cause, Change, Judged, Posture, Snapshot},
     source::{AlignedRecord, SequenceCheck},
     telemetry::{
         Telemetry,
-        label::{EventKind, Ring, ScanKind, Table},
+        label::{EventKind, Queue, QueueDrop, Ring, ScanKind, Table},
     },
     time::Clock,
 };
@@ -65,6 +81,8 @@ pub enum Message {
     },
     /// Asks for what is to outlive the agent.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Asks for an [`Outgoing::Inventory`], which comes the way of the changes.
+    Inventory,
 }
 
 /// Decode, context and posture.
@@ -76,9 +94,13 @@ pub struct Pipeline {
     outlets: Outlets,
     sequence: SequenceCheck,
     clocks: Clocks,
+    lifecycle: LifecycleSender,
     boot_id: String,
+    /// The agent's own children are known by it.
+    own_tgid: u32,
     /// Until the offset table is proved: takes the execs of the agent's own children.
     proof: Option<SyncSender<Observed>>,
+    canary: Option<SyncSender<CanarySeen>>,
     changes: Vec<Change>,
     /// When the gauges were last set.
     measured_ns: u64,
@@ -97,36 +119,54 @@ pub struct Parts {
     pub messages: mpsc::Receiver<Message>,
     /// To the slow side.
     pub outlets: Outlets,
+    /// Takes what processes and containers do.
+    pub lifecycle: LifecycleSender,
     /// The next numbers of the records.
     pub sequence: SequenceCheck,
     /// The kernel's boot id.
     pub boot_id: String,
     /// Takes the execs of the agent's own children.
     pub proof: Option<SyncSender<Observed>>,
+    /// Takes the execs of the agent's canaries.
+    pub canary: Option<SyncSender<CanarySeen>>,
 }
 
 impl Pipeline {
     /// With empty tables.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { context, posture, telemetry, messages, outlets, sequence, boot_id, proof } = parts;
+        let Parts {
+            context,
+            posture,
+            telemetry,
+            messages,
+            outlets,
+            lifecycle,
+            sequence,
+            boot_id,
+            proof,
+            canary,
+        } = parts;
         Self {
             context,
             posture,
             telemetry,
             messages,
             outlets,
+            lifecycle,
             sequence,
             clocks: Clocks::read(),
             boot_id,
+            own_tgid: std::process::id(),
             proof,
+            canary,
             changes: Vec::with_capacity(64),
             measured_ns: 0,
             untold: None,
         }
     }
 
-    /// Leaves word in this file of what is read and not told.
+    /// Leaves word here of what is read and not told.
     pub fn leave_word(&mut self, untold: Untold) {
         self.untold = Some(untold);
     }
@@ -143,14 +183,30 @@ impl Pipeline {
         }
     }
 
-    fn after_reading(&mut self) {
-        let Some(untold) = &mut self.untold else { return };
-        let is_told = self.posture.is_told() && self.context.counts().waiting == 0 && self.outlets.are_told();
-        match (is_told, untold.is_set()) {
-            (true, true) => untold.clear(),
-            (false, false) => untold.reading(clock::boottime_ns()),
-            _ => {}
+    /// The records of a round are taken: what they made goes out, and it is looked what of it is
+    /// told.
+    pub fn end_round(&mut self) {
+        let lost = self.lifecycle.end_round();
+        self.tell_lost(lost);
+        let Self { context, posture, outlets, lifecycle, untold, .. } = self;
+        let Some(untold) = untold else { return };
+        // Before that, what the start has to tell is not told.
+        if !outlets.told.ready.load(Ordering::Acquire) {
+            return;
         }
+        if outlets.has_dropped() {
+            untold.forget_markers();
+        }
+        let (changes, changes_told) = outlets.progress();
+        let now_ns = clock::boottime_ns();
+        if untold.wants_marker(now_ns) {
+            let sent = Amount { changes, lifecycle: lifecycle.buffers() };
+            let held =
+                [posture.untold_since(), context.waits_since(), outlets.lost_since(), lifecycle.lost_since()];
+            untold.mark(sent, held.into_iter().flatten().min(), now_ns);
+        }
+        let lifecycle_told = outlets.told.lifecycle.load(Ordering::Acquire);
+        untold.told(Amount { changes: changes_told, lifecycle: lifecycle_told });
     }
 
     /// Tells what is held back; nothing follows.
@@ -158,6 +214,14 @@ impl Pipeline {
         let now = self.clocks.at(clock::boottime_ns());
         self.posture.finish(now, &mut self.changes);
         self.send_changes();
+        let lost = self.lifecycle.finish();
+        self.tell_lost(lost);
+    }
+
+    fn tell_lost(&mut self, lost: Option<Lost>) {
+        if let Some(lost) = lost {
+            self.outlets.send(Outgoing::Lost(lost), &self.telemetry);
+        }
     }
 
     /// Takes a record of a ring.
@@ -171,7 +235,7 @@ impl Pipeline {
                 if missing > 0 {
                     self.telemetry.rings.lost.of(ring).add(missing);
                 }
-                self.event(&event);
+                self.take_event(&event, Seen::Happen);
             }
             Err(error) => self.refuse(error),
         }
@@ -179,8 +243,12 @@ impl Pipeline {
 
     /// Takes a record of the programs before these, whose numbers and counters are their own.
     pub fn left_record(&mut self, bytes: &[u8]) {
+        self.other_record(bytes, Seen::Happen);
+    }
+
+    fn other_record(&mut self, bytes: &[u8], seen: Seen) {
         match decode(bytes) {
-            Ok(event) => self.event(&event),
+            Ok(event) => self.take_event(&event, seen),
             Err(error) => self.refuse(error),
         }
     }
@@ -196,28 +264,75 @@ impl Pipeline {
 
     /// Takes an event through context and posture.
     pub fn event(&mut self, event: &Event<'_>) {
+        self.take_event(event, Seen::Happen);
+    }
+
+    fn take_event(&mut self, event: &Event<'_>, seen: Seen) {
         self.telemetry.context.events.of(EventKind::from(event)).add(1);
-        if let (Event::Exec(exec), Some(proof)) = (event, &self.proof)
+        if let Event::Exec(exec) = event
             && exec.source == ImageSource::Exec
-            && exec.record.state.parent.tgid == std::process::id()
+            && exec.record.state.parent.tgid == self.own_tgid
+        {
+            self.own_child(exec);
+        }
+        let now = self.clocks.at(event.header().boottime_ns);
+        // Of an exit that comes twice, the first counts.
+        let host_ends = match event {
+            Event::Exit(exit) => self.lifecycle.wants_host() && self.context.is_live(&exit.task),
+            _ => false,
+        };
+        let by = match event {
+            Event::Exec(exec) if exec.source == ImageSource::Exec => {
+                By::Exec(ProcessId::of(&exec.record.state.task))
+            }
+            Event::Exit(exit) => By::Exit { status: exit.status },
+            _ => By::Other,
+        };
+        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, .. } = self;
+        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, by };
+        context.apply(event, &mut |effect| stage.follow(&effect));
+        match event {
+            Event::Exec(exec) if exec.source == ImageSource::Exec => lifecycle.exec(exec, context, now),
+            Event::Credentials(credentials) => lifecycle.credentials(credentials, context, now),
+            // Those in containers end before their container does.
+            Event::Exit(exit) if host_ends => {
+                if let Some(process) =
+                    context.process(&exit.task).filter(|process| process.container.is_none())
+                {
+                    lifecycle.exit(process, None, exit.status, now);
+                }
+            }
+            _ => {}
+        }
+        self.refuse_names();
+        self.send_changes();
+    }
+
+    /// The agent has run a program.
+    fn own_child(&self, exec: &Exec<'_>) {
+        if let Some(proof) = &self.proof
             && Observed::is_subject(exec.argv.0)
         {
             // The proof waits for one; a second would be its own retry.
             let _ = proof.try_send(Observed::of(exec));
         }
-        let now = self.clocks.at(event.header().boottime_ns);
-        let Self { context, posture, telemetry, outlets, changes, .. } = self;
-        let mut stage = Stage { posture, telemetry, outlets, changes, now };
-        context.apply(event, &mut |effect| stage.follow(&effect));
-        self.refuse_names();
-        self.send_changes();
+        let Some(canary) = &self.canary else { return };
+        let nonce = canary::nonce_of(exec.argv.0);
+        let header = &exec.record.header;
+        if nonce.is_some() || header.flags & header_flag::SHRUNK != 0 {
+            let tgid = exec.record.state.task.tgid;
+            // One that nobody takes is one that nobody waits for.
+            let _ = canary.try_send(CanarySeen { nonce, tgid, boottime_ns: header.boottime_ns });
+        }
     }
 
     /// Deadlines and gauges; some times a second.
     pub fn tick(&mut self, boottime_ns: u64) {
         self.clocks = Clocks::read();
         let now = self.clocks.at(boottime_ns);
-        self.with_stage(now, |context, stage| context.tick(boottime_ns, &mut |effect| stage.follow(&effect)));
+        self.with_stage(now, Seen::Happen, |context, stage| {
+            context.tick(boottime_ns, &mut |effect| stage.follow(&effect))
+        });
         self.refuse_names();
         self.posture.tick(now, &mut self.changes);
         self.send_changes();
@@ -252,23 +367,23 @@ impl Pipeline {
             Message::Names(answer) => self.name(answer, now),
             Message::Cgroups(found) => {
                 for cgroupfs::Found { key, path, root } in found {
-                    self.with_stage(now, |context, stage| {
+                    self.with_stage(now, Seen::Found, |context, stage| {
                         context.cgroup_found(key, Some(&path), root, &mut |effect| stage.follow(&effect));
                     });
                 }
             }
             Message::Scanned(records) => {
                 for record in records {
-                    self.left_record(record.bytes());
+                    self.other_record(record.bytes(), Seen::Found);
                 }
             }
             Message::ScannedProc(scanned) => {
                 for scanned in scanned {
-                    self.event(&scanned.event());
+                    self.take_event(&scanned.event(), Seen::Found);
                 }
             }
             Message::ScanDone(kind) => {
-                self.with_stage(now, |context, stage| {
+                self.with_stage(now, Seen::Found, |context, stage| {
                     context.scan_finished(&mut |effect| stage.follow(&effect))
                 });
                 if kind == ScanKind::Start {
@@ -283,6 +398,10 @@ impl Pipeline {
             }
             // Whoever asked may have given up.
             Message::Snapshot(answer) => drop(answer.send(self.posture.snapshot(&self.boot_id, now))),
+            Message::Inventory => {
+                let inventory = self.inventory(now);
+                self.outlets.send(Outgoing::Inventory(Box::new(inventory)), &self.telemetry);
+            }
         }
         self.refuse_names();
         self.send_changes();
@@ -291,8 +410,9 @@ impl Pipeline {
     /// The judge learns the names before the container's processes are judged by them.
     fn name(&mut self, answer: cri::Answer, now: Clock) {
         let cri::Answer { key, result } = answer;
+        let before = self.context.container(key).map(|container| container.enrichment.clone());
         let mut told = false;
-        self.with_stage(now, |context, stage| {
+        self.with_stage(now, Seen::Found, |context, stage| {
             context.named(key, result, &mut |effect| {
                 if let Effect::Judge { container, .. } = &effect
                     && !told
@@ -303,14 +423,41 @@ impl Pipeline {
                 stage.follow(&effect);
             });
         });
-        if !told && let Some(container) = self.context.container(key) {
+        let Some(container) = self.context.container(key) else { return };
+        if !told {
             self.posture.named(container, now);
+        }
+        if let Enrichment::Complete(names) = &container.enrichment
+            && !matches!(before, Some(Enrichment::Complete(before)) if before == *names)
+        {
+            self.lifecycle.container(container, now, |container| Activity::Named { container });
         }
     }
 
-    fn with_stage(&mut self, now: Clock, body: impl FnOnce(&mut Context, &mut Stage<'_>)) {
-        let Self { context, posture, telemetry, outlets, changes, .. } = self;
-        body(context, &mut Stage { posture, telemetry, outlets, changes, now });
+    /// What is true now. It waits for nothing that was told before: it goes behind it.
+    fn inventory(&self, now: Clock) -> InventorySnapshot {
+        let mut judged: HashMap<_, _> =
+            self.posture.inventory().into_iter().map(|posture| (posture.key, posture.controls)).collect();
+        let is_there =
+            |container: &&Container| !container.gone || self.context.members(container.key).next().is_some();
+        let mut containers: Vec<_> = self
+            .context
+            .containers()
+            .filter(is_there)
+            .map(|container| ContainerSnapshot {
+                container: container.into(),
+                controls: judged.remove(&container.key).unwrap_or_else(posture::not_judged),
+            })
+            .collect();
+        containers.sort_by_key(|snapshot| (snapshot.container.id, snapshot.container.key));
+        InventorySnapshot { at: now, containers, findings: self.posture.open_findings(now) }
+    }
+
+    fn with_stage(&mut self, now: Clock, seen: Seen, body: impl FnOnce(&mut Context, &mut Stage<'_>)) {
+        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, .. } = self;
+        let by = By::Other;
+        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, by };
+        body(context, &mut stage);
     }
 
     /// Tells context which containers it has to ask for again soon.
@@ -346,8 +493,20 @@ impl Pipeline {
         refused.of(Table::Processes).set(posture.tasks_refused);
         refused.of(Table::Findings).set(posture.findings_refused);
         self.telemetry.posture.judged.set(posture.judged);
+        let queues = &self.telemetry.queues;
+        queues.depth.of(Queue::Lifecycle).set(self.lifecycle.depth());
+        queues.dropped.of(Queue::Lifecycle, QueueDrop::Full).set(self.lifecycle.lost_ever());
         outlet::measure_verdicts(&self.posture, &self.telemetry);
     }
+}
+
+/// How something came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// It was seen to happen.
+    Happen,
+    /// It was found to be there.
+    Found,
 }
 
 /// What an effect of context acts on.
@@ -355,8 +514,26 @@ struct Stage<'a> {
     posture: &'a mut Posture,
     telemetry: &'a Telemetry,
     outlets: &'a mut Outlets,
+    lifecycle: &'a mut LifecycleSender,
+    clocks: &'a Clocks,
     changes: &'a mut Vec<Change>,
     now: Clock,
+    seen: Seen,
+    by: By,
+}
+
+/// What the effects come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// The exec of this process.
+    Exec(ProcessId),
+    /// The end of a process.
+    Exit {
+        /// As `wait` encodes it.
+        status: u32,
+    },
+    /// Something else.
+    Other,
 }
 
 impl Stage<'_> {
@@ -365,19 +542,34 @@ impl Stage<'_> {
             Effect::Judge { process, container, state, seccomp_allow, why } => {
                 let judged = Judged { task: state, allow: seccomp_allow, process, container };
                 self.posture.judge(judged, cause(why), self.now, self.changes);
-                if why == Why::Exec {
-                    self.observe_latency(process);
+                match why {
+                    Why::Exec => self.observe_latency(process),
+                    Why::Joined | Why::Lingers if self.by != By::Exec(process.id) => {
+                        self.lifecycle.joined(process, container, self.clocks);
+                    }
+                    _ => {}
                 }
             }
             Effect::ImageReplaced { process, .. } => {
                 self.posture.image_replaced(process.id, self.now, self.changes);
             }
-            Effect::ExitedProcess { process, .. } | Effect::ForgottenProcess { process, .. } => {
+            Effect::ExitedProcess { process, container } => {
+                self.posture.process_gone(process.id, self.now, self.changes);
+                if let By::Exit { status } = self.by {
+                    self.lifecycle.exit(process, Some(container), status, self.now);
+                }
+            }
+            Effect::ForgottenProcess { process, .. } => {
                 self.posture.process_gone(process.id, self.now, self.changes);
             }
-            Effect::ContainerSeen { .. } => {}
+            Effect::ContainerSeen { container } => {
+                let found = self.seen == Seen::Found;
+                self.lifecycle
+                    .container(container, self.now, |container| Activity::Started { container, found });
+            }
             Effect::ContainerGone { container } => {
                 self.posture.container_gone(container.key, self.now, self.changes);
+                self.lifecycle.container(container, self.now, |container| Activity::Gone { container });
             }
             Effect::LeftContainer { process, container, .. } => {
                 let allow: &SeccompAllow = &process.seccomp_allow;

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 
-use super::Told;
+use super::{Outgoing, Told, lifecycle::Lost};
 use crate::{
     context::{ContainerKey, cri::Question},
     posture::{CONTROLS, Change, Posture, Verdict},
@@ -38,8 +38,8 @@ pub struct CgroupQuestion {
 
 /// The sending ends.
 pub struct Outlets {
-    /// Changes of findings.
-    pub changes: mpsc::Sender<Change>,
+    /// Changes of findings, and inventories between them.
+    pub changes: mpsc::Sender<Outgoing>,
     /// Containers to be named.
     pub names: mpsc::Sender<Question>,
     /// Cgroups to be found.
@@ -49,7 +49,11 @@ pub struct Outlets {
     /// What came of the changes.
     pub told: Arc<Told>,
     sent: u64,
-    backlog: VecDeque<Change>,
+    /// Left the backlog without being sent.
+    dropped: u64,
+    dropped_before: u64,
+    backlog: VecDeque<Outgoing>,
+    lost: Option<Lost>,
     /// Containers whose question found no room.
     pub(super) refused: Vec<ContainerKey>,
 }
@@ -58,7 +62,7 @@ impl Outlets {
     /// With these ends.
     #[must_use]
     pub fn new(
-        changes: mpsc::Sender<Change>,
+        changes: mpsc::Sender<Outgoing>,
         names: mpsc::Sender<Question>,
         cgroups: mpsc::Sender<CgroupQuestion>,
         start_scan: watch::Sender<bool>,
@@ -70,6 +74,9 @@ impl Outlets {
             start_scan,
             told: Arc::default(),
             sent: 0,
+            dropped: 0,
+            dropped_before: 0,
+            lost: None,
             backlog: VecDeque::new(),
             refused: Vec::new(),
         }
@@ -77,37 +84,71 @@ impl Outlets {
 
     pub(super) fn send_changes(&mut self, changes: &mut Vec<Change>, telemetry: &Telemetry) {
         for change in changes.drain(..) {
-            if self.backlog.is_empty() {
-                match self.changes.try_send(change) {
-                    Ok(()) => self.sent += 1,
-                    Err(mpsc::error::TrySendError::Full(change)) => self.backlog.push_back(change),
-                    Err(mpsc::error::TrySendError::Closed(_)) => {
-                        telemetry.queues.dropped.of(Queue::Findings, QueueDrop::Closed).add(1);
-                    }
-                }
-            } else {
-                if self.backlog.len() == BACKLOG {
-                    self.backlog.pop_front();
-                    telemetry.queues.dropped.of(Queue::Findings, QueueDrop::Full).add(1);
-                }
-                self.backlog.push_back(change);
+            self.send(Outgoing::Change(Box::new(change)), telemetry);
+        }
+    }
+
+    /// Sends it, behind all that was sent before.
+    pub(super) fn send(&mut self, outgoing: Outgoing, telemetry: &Telemetry) {
+        if !self.backlog.is_empty() {
+            if self.backlog.len() == BACKLOG
+                && let Some(oldest) = self.backlog.pop_front()
+            {
+                self.drop_one(&oldest, QueueDrop::Full, telemetry);
             }
+            self.backlog.push_back(outgoing);
+            return;
+        }
+        if let Some(outgoing) = self.try_send(outgoing, telemetry) {
+            self.backlog.push_back(outgoing);
+        }
+    }
+
+    /// Gives it back if there is no room.
+    fn try_send(&mut self, outgoing: Outgoing, telemetry: &Telemetry) -> Option<Outgoing> {
+        match self.changes.try_send(outgoing) {
+            Ok(()) => {
+                self.sent += 1;
+                None
+            }
+            Err(mpsc::error::TrySendError::Full(outgoing)) => Some(outgoing),
+            Err(mpsc::error::TrySendError::Closed(outgoing)) => {
+                self.drop_one(&outgoing, QueueDrop::Closed, telemetry);
+                None
+            }
+        }
+    }
+
+    fn drop_one(&mut self, outgoing: &Outgoing, why: QueueDrop, telemetry: &Telemetry) {
+        self.dropped += 1;
+        telemetry.queues.dropped.of(Queue::Findings, why).add(1);
+        match outgoing {
+            Outgoing::Change(change) => {
+                Lost::add(&mut self.lost, "queue findings", "queue full", change.at);
+            }
+            Outgoing::Lost(lost) => {
+                // What it tells of is lost all the same.
+                let told = self.lost.get_or_insert(Lost { lost: 0, ..*lost });
+                told.lost += lost.lost;
+                (told.from, told.to) = (told.from.min(lost.from), told.to.max(lost.to));
+            }
+            // Another is asked for within minutes.
+            Outgoing::Inventory(_) => {}
         }
     }
 
     /// Sends what the channel had no room for.
     pub(super) fn retry(&mut self, telemetry: &Telemetry) {
-        while let Some(change) = self.backlog.pop_front() {
-            match self.changes.try_send(change) {
-                Ok(()) => self.sent += 1,
-                Err(mpsc::error::TrySendError::Full(change)) => {
-                    self.backlog.push_front(change);
-                    break;
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => {
-                    telemetry.queues.dropped.of(Queue::Findings, QueueDrop::Closed).add(1);
-                }
+        while let Some(outgoing) = self.backlog.pop_front() {
+            if let Some(outgoing) = self.try_send(outgoing, telemetry) {
+                self.backlog.push_front(outgoing);
+                break;
             }
+        }
+        if self.backlog.is_empty()
+            && let Some(lost) = self.lost.take()
+        {
+            self.send(Outgoing::Lost(lost), telemetry);
         }
         let queued = self.changes.max_capacity() - self.changes.capacity() + self.backlog.len();
         telemetry.queues.depth.of(Queue::Findings).set(queued as u64);
@@ -115,11 +156,22 @@ impl Outlets {
         telemetry.queues.depth.of(Queue::CriRequests).set(asked as u64);
     }
 
-    /// Whether all changes are on disk, and all that this start had to tell.
-    pub(super) fn are_told(&self) -> bool {
-        self.backlog.is_empty()
-            && self.told.changes.load(Ordering::Acquire) == self.sent
-            && self.told.ready.load(Ordering::Acquire)
+    /// What was given to it, and how much of that is told or was dropped.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        let given = self.sent + self.dropped + self.backlog.len() as u64;
+        (given, self.told.changes.load(Ordering::Acquire) + self.dropped)
+    }
+
+    /// Whether something was dropped since this was last asked.
+    pub(super) const fn has_dropped(&mut self) -> bool {
+        let before = self.dropped_before;
+        self.dropped_before = self.dropped;
+        self.dropped > before
+    }
+
+    /// Since when something is lost that is not told as lost yet.
+    pub(super) fn lost_since(&self) -> Option<u64> {
+        self.lost.map(|lost| lost.from.boottime_ns)
     }
 
     /// Asks, unless the queue is full: then context has to ask again soon.

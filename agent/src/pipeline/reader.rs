@@ -57,6 +57,7 @@ impl Reader {
             for ring in &mut predecessor.rings {
                 let end = ring.produced();
                 ring.drain(end, |bytes| pipeline.left_record(bytes));
+                pipeline.end_round();
             }
             if let Err(error) = predecessor.remove() {
                 tracing::error!(%error, "cannot detach the programs of the agent before");
@@ -98,7 +99,7 @@ impl Reader {
         }
         let critical = self.critical.drain(critical_end, |bytes| pipeline.record(bytes));
         let bulk = self.bulk.drain(bulk_end, |bytes| pipeline.record(bytes));
-        pipeline.after_reading();
+        pipeline.end_round();
         answers + critical + bulk > 0
     }
 

@@ -1,109 +1,143 @@
-//! What was read and not told yet, on disk: for the agent that follows one that was killed.
+//! What was read and not told yet, for the agent that follows one that was killed.
 //!
 //! The rings free what is read, and a finding may be held for its name, so a kill can take it along.
-//! While that is so, the file says which time it concerns. Written by the hot loop, 80 bytes into
-//! the page cache, which outlives the process: twice a busy round at most.
+//! Two words that outlive the agent say which time that concerns: up to when records were read, and
+//! up to when what was read is told. The hot loop writes them by plain stores.
+//!
+//! Something is always on its way while records come. So now and then a [`Marker`] notes how much
+//! was sent by when; as soon as that much is told, the second word moves up to the marker.
 
 use std::{
-    fs::{self, File},
-    os::unix::fs::FileExt,
-    path::Path,
-    sync::atomic::{AtomicBool, AtomicU64},
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
+
+use crate::kernel::UntoldWords;
+
+/// Markers that are kept. When there are more the newest moves on instead.
+const MARKERS: usize = 64;
+/// Between two markers, at least: to make one takes a look at the findings.
+const MARK_NS: u64 = 20_000_000;
+/// A record may be read in the round after that of one which was made a little later.
+const SKEW_NS: u64 = 10_000_000;
 
 /// What the writing end has done.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// Changes of findings that are on disk.
+    /// Of what came through the channel of changes, how much is on disk. Whatever it is, it counts.
     pub changes: AtomicU64,
+    /// How many buffers of lifecycle events are on disk.
+    pub lifecycle: AtomicU64,
     /// The ready line is written, and with it all that a start has to tell.
     pub ready: AtomicBool,
 }
 
-/// The file.
-#[derive(Debug)]
+/// How much was sent or told, of each way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    /// Changes of findings and what comes between them.
+    pub(super) changes: u64,
+    /// Buffers of lifecycle events.
+    pub(super) lifecycle: u64,
+}
+
+impl Amount {
+    const fn covers(self, other: Self) -> bool {
+        self.changes >= other.changes && self.lifecycle >= other.lifecycle
+    }
+}
+
+/// When so much is told, all that was read up to a moment is.
+#[derive(Clone, Copy, Debug)]
+struct Marker {
+    sent: Amount,
+    told_ns: u64,
+    /// Up to when records had been read.
+    read_ns: u64,
+}
+
+/// The two words, and what moves them.
 pub struct Untold {
-    file: Option<File>,
-    boot_id: String,
-    /// Since when something is untold.
-    from_ns: Option<u64>,
-    /// Up to when records have been read.
-    read_to_ns: u64,
+    words: Arc<dyn AsRef<UntoldWords> + Send + Sync>,
+    markers: VecDeque<Marker>,
+    read_ns: u64,
+    marked_at_ns: u64,
 }
 
 impl Untold {
-    /// Opens the file. Records up to `read_to_ns` have been read by the agent before; what that one
-    /// left untold, from when to when, is to be told first, and stands until then.
+    /// Takes the words over. What an agent before left untold, from when to when, is to be told
+    /// first, and stands until the start is told. `alive_ns`: when an agent was last alive, of which
+    /// a start may have to tell something; `before`: what the words of other programs say.
     #[must_use]
-    pub fn open(path: &Path, boot_id: &str, read_to_ns: u64) -> (Self, Option<(u64, u64)>) {
-        let before = fs::read_to_string(path).ok().and_then(|text| parse(&text, boot_id));
-        let file = File::options().create(true).truncate(false).write(true).open(path);
-        if let Err(error) = &file {
-            tracing::warn!(%error, path = %path.display(), "after a kill it cannot be told what was untold");
-        }
-        let from_ns = before.map(|(from, _)| from);
-        (Self { file: file.ok(), boot_id: boot_id.to_owned(), from_ns, read_to_ns }, before)
+    pub fn start(
+        words: Arc<dyn AsRef<UntoldWords> + Send + Sync>,
+        before: impl IntoIterator<Item = agent_abi::map::Untold>,
+        alive_ns: Option<u64>,
+        now_ns: u64,
+    ) -> (Self, Option<(u64, u64)>) {
+        let own = (*words).as_ref().get();
+        let untold = before.into_iter().chain([own]).filter(|untold| untold.told_ns < untold.read_ns);
+        let left = untold
+            .map(|untold| (untold.told_ns, untold.read_ns))
+            .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+            .map(|(told_ns, read_ns)| (told_ns.saturating_sub(SKEW_NS), read_ns));
+        let told_ns = left.map_or(alive_ns.unwrap_or(now_ns), |(from_ns, _)| from_ns);
+        let untold =
+            Self { words, markers: VecDeque::with_capacity(MARKERS), read_ns: now_ns, marked_at_ns: 0 };
+        untold.words().told(told_ns);
+        untold.words().read(now_ns);
+        (untold, left)
     }
 
     /// What came up to `now_ns` is read from now on.
     pub fn reading(&mut self, now_ns: u64) {
-        let from = *self.from_ns.get_or_insert(self.read_to_ns);
-        self.read_to_ns = now_ns;
-        self.write(from, now_ns);
+        self.read_ns = now_ns;
+        self.words().read(now_ns);
     }
 
-    /// Whether something is untold.
-    #[must_use]
-    pub const fn is_set(&self) -> bool {
-        self.from_ns.is_some()
+    /// Whether a marker is wanted: something was read since the last.
+    pub(super) fn wants_marker(&self, now_ns: u64) -> bool {
+        self.markers.back().is_none_or(|newest| newest.read_ns < self.read_ns)
+            && self.words().get().told_ns < self.read_ns
+            && now_ns.saturating_sub(self.marked_at_ns) >= MARK_NS
+    }
+
+    /// All that was read is sent, which makes `sent`; but for what is held since `held_ns`.
+    pub(super) fn mark(&mut self, sent: Amount, held_ns: Option<u64>, now_ns: u64) {
+        self.marked_at_ns = now_ns;
+        let told_ns = self.read_ns.min(held_ns.unwrap_or(u64::MAX));
+        let marker = Marker { sent, told_ns, read_ns: self.read_ns };
+        if self.markers.len() == MARKERS {
+            self.markers.pop_back();
+        }
+        self.markers.push_back(marker);
+    }
+
+    /// The other side has told so much.
+    pub(super) fn told(&mut self, told: Amount) {
+        while let Some(marker) = self.markers.pop_front_if(|marker| told.covers(marker.sent)) {
+            let words = self.words();
+            if marker.told_ns > words.get().told_ns {
+                words.told(marker.told_ns);
+            }
+        }
+    }
+
+    /// What was sent got lost on the way: older markers do not hold any more.
+    pub(super) fn forget_markers(&mut self) {
+        self.markers.clear();
     }
 
     /// All is told.
     pub fn clear(&mut self) {
-        if self.from_ns.take().is_some() {
-            self.write(0, 0);
-        }
+        self.markers.clear();
+        self.words().told(self.read_ns);
     }
 
-    fn write(&self, from: u64, to: u64) {
-        // One width, so that nothing of an older text is left behind it.
-        let text = format!("{} {from:020} {to:020}\n", self.boot_id);
-        if let Some(file) = &self.file
-            && let Err(error) = file.write_all_at(text.as_bytes(), 0)
-        {
-            tracing::debug!(%error, "cannot note what is untold");
-        }
-    }
-}
-
-fn parse(text: &str, boot_id: &str) -> Option<(u64, u64)> {
-    let mut words = text.split_whitespace();
-    let is_this_boot = words.next()? == boot_id;
-    let (from, to) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    (is_this_boot && from != 0).then_some((from, to))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kill_leaves_word_and_a_clean_end_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("untold");
-        let (mut first, before) = Untold::open(&path, "boot", 5);
-        assert_eq!(before, None);
-        first.reading(10);
-        first.reading(20);
-        let (mut second, before) = Untold::open(&path, "boot", 20);
-        assert_eq!(before, Some((5, 20)));
-        // Killed before it could tell: still there, and longer.
-        second.reading(30);
-        assert_eq!(Untold::open(&path, "boot", 30).1, Some((5, 30)));
-        assert_eq!(Untold::open(&path, "other", 30).1, None);
-        second.clear();
-        assert_eq!(Untold::open(&path, "boot", 30).1, None);
-        second.reading(40);
-        assert_eq!(Untold::open(&path, "boot", 30).1, Some((30, 40)));
+    fn words(&self) -> &UntoldWords {
+        (*self.words).as_ref()
     }
 }

@@ -94,6 +94,8 @@ pub(super) struct Finding {
     pub(super) exemption: Option<Arc<Exemption>>,
     /// Nothing worse than what was told goes out before this boottime.
     pub(super) hold_until: u64,
+    /// Boottime at which it began to wait to be told, while it is held.
+    pub(super) held_since: u64,
     /// Worst verdict since the last change went out.
     pub(super) peak: Verdict,
     /// Verdict that was told last.
@@ -134,6 +136,7 @@ impl Finding {
             pending: None,
             exemption: None,
             hold_until,
+            held_since: now.boottime_ns,
             peak: Verdict::Pass,
             told: Verdict::Pass,
             told_at: 0,
@@ -160,9 +163,10 @@ impl Finding {
     }
 
     /// A resolved finding comes back.
-    pub(super) fn revive(&mut self, hold_until: u64) {
+    pub(super) fn revive(&mut self, hold_until: u64, now: Clock) {
         if self.stage == Stage::Resolved {
             self.stage = Stage::Held;
+            self.held_since = now.boottime_ns;
             self.hold_until = hold_until;
             self.reopened = self.reopened.saturating_add(1);
             self.peak = Verdict::Pass;

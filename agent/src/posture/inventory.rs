@@ -40,6 +40,19 @@ pub struct ControlPosture {
     pub explanation: Option<Explanation>,
 }
 
+/// What the controls say of a container of which no task was judged.
+#[must_use]
+pub fn not_judged() -> Vec<ControlPosture> {
+    let not_judged = |control: &super::Control| ControlPosture {
+        control: control.id,
+        verdict: Verdict::Unknown,
+        unknown: Some(UnknownReason::NotJudged),
+        exemption: None,
+        explanation: None,
+    };
+    CONTROLS.iter().map(not_judged).collect()
+}
+
 /// Numbers by control and verdict, in the order of [`CONTROLS`] and [`Verdict::ALL`].
 pub type Summary = [[u64; Verdict::ALL.len()]; CONTROL_COUNT];
 

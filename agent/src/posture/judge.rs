@@ -429,10 +429,10 @@ impl Posture {
         self.scanned_at = Some(now.boottime_ns);
     }
 
-    /// Whether every finding has been told, and the start scan is done. Cheap when nothing is due.
+    /// Since when the longest held finding waits to be told. Cheap when nothing is due.
     #[must_use]
-    pub fn is_told(&self) -> bool {
-        self.scanned_at.is_some() && self.ledger.is_told()
+    pub fn untold_since(&self) -> Option<u64> {
+        self.ledger.untold_since()
     }
 
     /// Tells what is held back for a name: nobody waits for one any more.

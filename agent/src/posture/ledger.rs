@@ -35,6 +35,8 @@ pub(super) struct Ledger {
     findings: HashMap<FindingId, Finding>,
     /// Told findings that go on under another id; their last word waits for the other's first.
     superseded: Vec<(Finding, FindingId)>,
+    /// When the first of them came.
+    superseded_ns: u64,
     /// No finding is due before this boottime.
     next_due: u64,
     pub(super) counters: Counters,
@@ -47,6 +49,7 @@ impl Ledger {
             settings,
             findings: HashMap::new(),
             superseded: Vec::new(),
+            superseded_ns: 0,
             next_due: u64::MAX,
             counters: Counters::default(),
         }
@@ -96,7 +99,7 @@ impl Ledger {
             self.findings.insert(id, Finding::new(id, subject.clone(), control, now, hold_until));
         }
         let finding = self.findings.get_mut(&id)?;
-        finding.revive(hold_until);
+        finding.revive(hold_until, now);
         Some(finding)
     }
 
@@ -191,6 +194,9 @@ impl Ledger {
         match old {
             Some(mut old) => {
                 new.first_seen = new.first_seen.min(old.first_seen);
+                if old.stage == Stage::Held {
+                    new.held_since = new.held_since.min(old.held_since);
+                }
                 new.count = new.count.saturating_add(old.count);
                 if new.restored.is_none() {
                     new.restored = old.restored.clone();
@@ -207,6 +213,9 @@ impl Ledger {
                 if old.stage == Stage::Open {
                     new.completes.push(from);
                     new.completes_told = new.completes_told.max(old.told);
+                    if self.superseded.is_empty() {
+                        self.superseded_ns = boottime;
+                    }
                     self.superseded.push((old, to));
                 }
             }
@@ -241,12 +250,13 @@ impl Ledger {
         self.next_due = 0;
     }
 
-    /// Whether no finding waits to be told.
-    pub(super) fn is_told(&self) -> bool {
+    /// Since when the longest held finding waits to be told.
+    pub(super) fn untold_since(&self) -> Option<u64> {
+        let last_words = self.superseded.iter().map(|_| self.superseded_ns);
         // What is held is due at some time.
-        self.superseded.is_empty()
-            && (self.next_due == u64::MAX
-                || !self.findings.values().any(|finding| finding.stage == Stage::Held))
+        let due = (self.next_due != u64::MAX).then(|| self.findings.values());
+        let held = due.into_iter().flatten().filter(|finding| finding.stage == Stage::Held);
+        held.map(|finding| finding.held_since).chain(last_words).min()
     }
 
     /// What is held is due at once.

@@ -28,7 +28,7 @@ pub use change::{Change, ChangeKind, FindingReport, InstanceReport, Resolution};
 pub use control::{CONTROL_COUNT, CONTROLS, Control, ControlId, PssLevel, Severity};
 pub use exemption::{Exemption, ExemptionError, Exemptions, OneOrMany, RawExemption};
 pub use facts::{Baseline, Facts, HostFacts};
-pub use inventory::{ContainerPosture, ControlPosture, Summary};
+pub use inventory::{ContainerPosture, ControlPosture, Summary, not_judged};
 pub use judge::{Cause, Judged, Posture};
 pub use key::{FindingId, Subject};
 pub use observation::{Evidence, Explanation, Observation, Outcome, UnknownReason, Verdict};

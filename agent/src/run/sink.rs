@@ -1,6 +1,8 @@
-//! Where findings and notices go: the state file first, then the event file and the live view.
+//! Where findings and notices go: the state file first, then the event file, the live view, and the
+//! outbox.
 //!
-//! What was told is on disk: a finding keeps its id and first sight over a kill -9.
+//! What was told is on disk: a finding keeps its id and first sight over a kill -9, and one that the
+//! hot loop takes for told is in the outbox and outlives power loss.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -14,13 +16,17 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use super::keep::Keeper;
 use crate::{
     output::{
         event::{Body, Event, Origin},
         jsonl::{Dropped, JsonLines},
         terminal::{self, Look},
     },
-    pipeline::{Message, Told},
+    pipeline::{
+        Message, Outgoing, Told,
+        lifecycle::{Filled, LifecycleReceiver},
+    },
     posture::{Change, Snapshot, store},
     telemetry::{Telemetry, label::OutputDrop},
     time::Clock,
@@ -30,6 +36,9 @@ use crate::{
 const BATCH: usize = 256;
 /// How often the state file is renewed when nothing is told: last sights and counts move on.
 const RENEW: Duration = Duration::from_secs(30);
+
+/// How often the outbox is synced while lifecycle comes: what happened since goes with a power loss.
+const SYNC: Duration = Duration::from_millis(100);
 
 /// Something to tell that is no finding.
 #[derive(Debug)]
@@ -53,6 +62,8 @@ pub(super) struct Sink {
     pub(super) state: PathBuf,
     /// Event file.
     pub(super) events: Option<JsonLines>,
+    /// The outbox, where there is a collector.
+    pub(super) keeper: Option<Keeper>,
     /// Asks the hot loop for a snapshot.
     pub(super) messages: mpsc::Sender<Message>,
     /// Counters.
@@ -61,62 +72,135 @@ pub(super) struct Sink {
     pub(super) told: Arc<Told>,
     /// The last write of the state file failed.
     pub(super) state_failing: bool,
+    /// That the agent stops, told when all else is.
+    pub(super) last_word: Option<(Clock, Body)>,
+}
+
+/// What it writes, and whence.
+pub(super) struct Inlets {
+    /// From the hot loop.
+    pub(super) changes: mpsc::Receiver<Outgoing>,
+    /// From the hot loop.
+    pub(super) lifecycle: LifecycleReceiver,
+    /// From whoever has something to tell.
+    pub(super) notices: mpsc::Receiver<Notice>,
+    /// The uplink wants an inventory.
+    pub(super) asked: Option<mpsc::Receiver<()>>,
 }
 
 impl Sink {
-    /// Writes until both channels are closed.
-    pub(super) async fn run(
-        mut self,
-        mut changes: mpsc::Receiver<Change>,
-        mut notices: mpsc::Receiver<Notice>,
-    ) {
+    /// Writes until all channels are closed.
+    pub(super) async fn run(mut self, inlets: Inlets) {
+        let Inlets { mut changes, mut lifecycle, mut notices, mut asked } = inlets;
         let look = Look::of_environment(io::stdout().is_terminal(), columns());
         show(&terminal::header(look));
         let mut renew = interval(RENEW);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sync = interval(SYNC);
+        sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         let mut notices_open = true;
+        let mut lifecycle_open = true;
         loop {
             tokio::select! {
                 received = changes.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
                         break;
                     }
-                    self.store().await;
-                    let count = batch.len() as u64;
-                    for change in batch.drain(..) {
-                        // What is exempt or cannot be told is listed in the event file.
-                        if change.alert {
-                            show(&terminal::line(&change, look));
-                        }
-                        let event = Event::of_change(&self.origin, &change);
-                        append(&mut self.events, &self.telemetry, &event);
-                    }
-                    self.told.changes.fetch_add(count, Ordering::Release);
+                    self.outgoing(&mut batch, look).await;
                 }
+                filled = lifecycle.recv(), if lifecycle_open => match filled {
+                    Some(filled) => self.lifecycle(filled),
+                    None => lifecycle_open = false,
+                },
                 notice = notices.recv(), if notices_open => match notice {
                     Some(notice) => self.tell(notice),
                     None => notices_open = false,
                 },
+                () = wanted(&mut asked) => {
+                    // The hot loop is gone: nobody is told any more.
+                    let _ = self.messages.send(Message::Inventory).await;
+                }
                 _ = renew.tick() => self.store().await,
+                _ = sync.tick() => if let Some(keeper) = &mut self.keeper {
+                    keeper.tidy();
+                }
             }
+        }
+        while let Some(filled) = lifecycle.recv().await {
+            self.lifecycle(filled);
         }
         while let Some(notice) = notices.recv().await {
             self.tell(notice);
         }
+        if let Some((at, body)) = self.last_word.take() {
+            self.say(at, body);
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.sync();
+        }
+    }
+
+    /// State file, event file, outbox, and all of it on disk: then the hot loop learns that it is.
+    async fn outgoing(&mut self, batch: &mut Vec<Outgoing>, look: Look) {
+        self.store().await;
+        let count = batch.len() as u64;
+        for outgoing in batch.drain(..) {
+            match outgoing {
+                Outgoing::Change(change) => self.change(&change, look),
+                Outgoing::Lost(lost) => self.say(lost.to, lost.into()),
+                Outgoing::Inventory(snapshot) => {
+                    if let Some(keeper) = &mut self.keeper {
+                        keeper.inventory(&snapshot);
+                    }
+                }
+            }
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.append();
+            keeper.sync();
+        }
+        self.told.changes.fetch_add(count, Ordering::Release);
+    }
+
+    fn change(&mut self, change: &Change, look: Look) {
+        // What is exempt or cannot be told is listed in the event file.
+        if change.alert {
+            show(&terminal::line(change, look));
+        }
+        let event = Event::of_change(&self.origin, change);
+        append(&mut self.events, &self.telemetry, &event);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.change(change);
+        }
+    }
+
+    fn lifecycle(&mut self, filled: Filled) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.lifecycle(&filled);
+            // Back to the hot loop before the disk is waited for.
+            drop(filled);
+            keeper.append();
+        }
+        self.told.lifecycle.fetch_add(1, Ordering::Release);
     }
 
     fn tell(&mut self, notice: Notice) {
-        let (at, body) = match notice {
-            Notice::Tell { at, body } => (at, body),
-            Notice::Mark(written) => {
-                // Whoever asked may be gone.
-                let _ = written.send(());
-                return;
-            }
-        };
+        match notice {
+            Notice::Tell { at, body: body @ Body::Stop { .. } } => self.last_word = Some((at, body)),
+            Notice::Tell { at, body } => self.say(at, body),
+            // Whoever asked may be gone.
+            Notice::Mark(written) => drop(written.send(())),
+        }
+    }
+
+    fn say(&mut self, at: Clock, body: Body) {
         let text = body.sentence();
         let is_ready = matches!(body, Body::Ready { .. });
+        if let Some(keeper) = &mut self.keeper {
+            keeper.notice(at, &body);
+            keeper.append();
+        }
         append(&mut self.events, &self.telemetry, &Event::new(&self.origin, at, body));
         if let Some(text) = text {
             show(&format!("{}  {text}", at.rfc3339().get(11..19).unwrap_or_default()));
@@ -153,6 +237,18 @@ impl Sink {
             }
         }
     }
+}
+
+/// Waits until the uplink wants an inventory.
+async fn wanted(asked: &mut Option<mpsc::Receiver<()>>) {
+    if let Some(receiver) = asked {
+        if receiver.recv().await.is_some() {
+            return;
+        }
+        // The uplink has ended.
+        *asked = None;
+    }
+    std::future::pending().await
 }
 
 fn append(events: &mut Option<JsonLines>, telemetry: &Telemetry, event: &Event<'_>) {

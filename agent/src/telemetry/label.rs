@@ -4,6 +4,7 @@ use agent_abi::hook::Hook;
 
 use crate::{
     decode::{CgroupChange, DecodeError, Event, ImageSource},
+    outbox::Lane,
     posture::Verdict,
 };
 
@@ -129,6 +130,8 @@ labels! {
         CgroupRequests = "cgroup_requests",
         /// Findings on their way out.
         Findings = "findings",
+        /// What processes and containers do, on its way out. Counted in events.
+        Lifecycle = "lifecycle",
     }
 
     /// Why something in a queue was dropped.
@@ -181,6 +184,48 @@ labels! {
         Unknown = "unknown",
     }
 
+    /// Queues of the outbox.
+    OutboxLane("lane") {
+        /// Findings, gaps, notices.
+        Findings = "findings",
+        /// Detections and lifecycle.
+        Detections = "detections",
+        /// Raw events.
+        Bulk = "bulk",
+    }
+
+    /// Why a connection to the collector ended, or did not come about.
+    UplinkEnd("reason") {
+        /// Nobody there, or no TLS with whoever is.
+        Unreachable = "unreachable",
+        /// The certificate does not speak for this node.
+        Unauthenticated = "unauthenticated",
+        /// A message was refused.
+        Refused = "refused",
+        /// The collector does not speak this schema.
+        Schema = "schema",
+        /// Another connection of this node took over.
+        Replaced = "replaced",
+        /// The collector, or something between, ended it.
+        Closed = "closed",
+        /// No answer or ack in time.
+        Silent = "silent",
+        /// What came was not to be understood.
+        Protocol = "protocol",
+    }
+
+    /// Why the collector asked for a pause.
+    UplinkPressure("reason") {
+        /// This node sends more than its share.
+        Quota = "quota",
+        /// Its disk is full.
+        DiskFull = "disk_full",
+        /// All nodes together send too much.
+        Overloaded = "overloaded",
+        /// Not said.
+        Other = "other",
+    }
+
     /// Why the agent saw nothing for a while.
     BlindReason("reason") {
         /// The agent before was killed with something read and not told.
@@ -211,6 +256,16 @@ impl From<Verdict> for VerdictLabel {
             Verdict::Drift => Self::Drift,
             Verdict::Exempt => Self::Exempt,
             Verdict::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<Lane> for OutboxLane {
+    fn from(lane: Lane) -> Self {
+        match lane {
+            Lane::Findings => Self::Findings,
+            Lane::Detections => Self::Detections,
+            Lane::Bulk => Self::Bulk,
         }
     }
 }

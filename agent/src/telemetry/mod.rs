@@ -5,6 +5,7 @@
 
 mod blind;
 mod cell;
+mod delivery;
 pub mod label;
 mod render;
 
@@ -14,6 +15,7 @@ use agent_abi::hook::{HOOKS, Hook, HookCounters};
 
 pub use blind::{Blind, BlindInterval};
 pub use cell::{Cell, Cells, Grid, Latency, Named};
+pub use delivery::{Canary, Outbox, Uplink};
 use label::{
     CriResult, DecodeReason, EventKind, Label, OutputDrop, Queue, QueueDrop, Ring, ScanKind, SupportState,
     Table, VerdictLabel,
@@ -41,6 +43,12 @@ pub struct Telemetry {
     pub queues: Queues,
     /// Lines written.
     pub output: Output,
+    /// What waits for the collector.
+    pub outbox: Outbox,
+    /// The way to the collector.
+    pub uplink: Uplink,
+    /// The agent's own canary.
+    pub canary: Canary,
     /// Times in which the agent saw nothing.
     pub blind: Blind,
     /// What works on this node.
@@ -237,6 +245,9 @@ impl Telemetry {
             },
             queues: Queues::default(),
             output: Output::default(),
+            outbox: Outbox::default(),
+            uplink: Uplink::default(),
+            canary: Canary::default(),
             blind: Blind::default(),
             support: SupportGauges { hooks: Grid::default(), controls: Named::new(controls) },
         }

@@ -14,7 +14,8 @@ use prometheus_client::{
 };
 
 use super::{
-    Context, Cri, Decode, Hooks, Output, Posture, Queues, Rings, SupportGauges, Telemetry,
+    Canary, Context, Cri, Decode, Hooks, Outbox, Output, Posture, Queues, Rings, SupportGauges, Telemetry,
+    Uplink,
     cell::{Cell, Cells, Grid, Latency, Named},
     label::Label,
 };
@@ -50,7 +51,21 @@ struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn telemetry(&mut self, all: &Telemetry) -> fmt::Result {
-        let Telemetry { hooks, rings, decode, context, cri, posture, queues, output, blind, support } = all;
+        let Telemetry {
+            hooks,
+            rings,
+            decode,
+            context,
+            cri,
+            posture,
+            queues,
+            output,
+            outbox,
+            uplink,
+            canary,
+            blind,
+            support,
+        } = all;
         self.build()?;
         self.hooks(hooks)?;
         self.rings(rings)?;
@@ -60,6 +75,9 @@ impl Page<'_> {
         self.posture(posture)?;
         self.queues(queues)?;
         self.output(output)?;
+        self.outbox(outbox)?;
+        self.uplink(uplink)?;
+        self.canary(canary)?;
         self.scaled_counter(
             "kestrel_blind_seconds",
             "Time in which the agent saw nothing",
@@ -67,6 +85,58 @@ impl Page<'_> {
             1e3,
         )?;
         self.support(support)
+    }
+
+    fn outbox(&mut self, outbox: &Outbox) -> fmt::Result {
+        let Outbox { events, bytes, capacity, appended, acked, evicted, too_large, memory_only, refused } =
+            outbox;
+        self.gauge("kestrel_outbox_events", "Events that wait for the collector's ack", events)?;
+        self.gauge("kestrel_outbox_used_bytes", "Bytes that they take", bytes)?;
+        self.gauge("kestrel_outbox_capacity_bytes", "Most bytes of the lane", capacity)?;
+        self.counter("kestrel_outbox_appended_events", "Events that got a number", appended)?;
+        self.counter("kestrel_outbox_acked_events", "Events that the collector has on its disk", acked)?;
+        self.counter(
+            "kestrel_outbox_evicted_events",
+            "Events that had to go because the lane was full, or that could not be read back",
+            evicted,
+        )?;
+        self.counter(
+            "kestrel_outbox_refused_events",
+            "Events that the collector refused, and that were given up",
+            refused,
+        )?;
+        self.single(
+            "kestrel_outbox_too_large_events",
+            "Events that were dropped because of their size",
+            too_large,
+        )?;
+        self.single_gauge("kestrel_outbox_memory_only", "1 while the disk takes nothing", memory_only)
+    }
+
+    fn uplink(&mut self, uplink: &Uplink) -> fmt::Result {
+        let Uplink { connected, opened, ended, batches, events, bytes, in_flight, pressure, ack_latency } =
+            uplink;
+        self.single_gauge("kestrel_uplink_connected", "1 while the collector takes events", connected)?;
+        self.single("kestrel_uplink_opened_connections", "Times the collector was reached", opened)?;
+        self.counter(
+            "kestrel_uplink_ended_connections",
+            "Connections that ended, or did not come about",
+            ended,
+        )?;
+        self.counter("kestrel_uplink_sent_batches", "Batches sent, again too", batches)?;
+        self.counter("kestrel_uplink_sent_events", "Events in them", events)?;
+        self.counter("kestrel_uplink_sent_bytes", "Their bytes before compression", bytes)?;
+        self.single_gauge("kestrel_uplink_in_flight_bytes", "Bytes sent and not acknowledged", in_flight)?;
+        self.counter("kestrel_uplink_pressure_messages", "Pauses that the collector asked for", pressure)?;
+        self.latency("kestrel_uplink_ack_latency_seconds", "From a batch to its ack", ack_latency)
+    }
+
+    fn canary(&mut self, canary: &Canary) -> fmt::Result {
+        let Canary { runs, failures, failing, latency } = canary;
+        self.single("kestrel_canary_runs", "Times the agent ran a program to see whether it sees it", runs)?;
+        self.single("kestrel_canary_failed_runs", "Times that it did not see it", failures)?;
+        self.single_gauge("kestrel_canary_failing", "1 while it does not see it", failing)?;
+        self.latency("kestrel_canary_latency_seconds", "From the program's exec to its record", latency)
     }
 
     fn build(&mut self) -> fmt::Result {
@@ -162,6 +232,10 @@ impl Page<'_> {
     fn single(&mut self, name: &str, help: &str, cell: &Cell) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         counter_value(&mut family, cell.get())
+    }
+
+    fn single_gauge(&mut self, name: &str, help: &str, cell: &Cell) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&cell.get())
     }
 
     fn counter<A: Label>(&mut self, name: &str, help: &str, cells: &Cells<A>) -> fmt::Result {

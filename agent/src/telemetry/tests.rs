@@ -18,7 +18,7 @@ fn every_series_is_there_at_zero() {
     }
 
     let count = |name: &str| series(&text).filter(|(line, _)| line.starts_with(name)).count();
-    let rings = Ring::ALL.len();
+    let (rings, lanes) = (Ring::ALL.len(), label::OutboxLane::ALL.len());
     let expected = [
         ("kestrel_build_info{", 1),
         ("kestrel_hook_seen_runs_total{", HOOKS),
@@ -52,6 +52,32 @@ fn every_series_is_there_at_zero() {
         ("kestrel_queue_dropped_items_total{", Queue::ALL.len() * QueueDrop::ALL.len()),
         ("kestrel_output_written_lines_total", 1),
         ("kestrel_output_dropped_lines_total{", OutputDrop::ALL.len()),
+        ("kestrel_outbox_events{", lanes),
+        ("kestrel_outbox_used_bytes{", lanes),
+        ("kestrel_outbox_capacity_bytes{", lanes),
+        ("kestrel_outbox_appended_events_total{", lanes),
+        ("kestrel_outbox_acked_events_total{", lanes),
+        ("kestrel_outbox_evicted_events_total{", lanes),
+        ("kestrel_outbox_refused_events_total{", lanes),
+        ("kestrel_outbox_too_large_events_total", 1),
+        ("kestrel_outbox_memory_only", 1),
+        ("kestrel_uplink_connected", 1),
+        ("kestrel_uplink_opened_connections_total", 1),
+        ("kestrel_uplink_ended_connections_total{", label::UplinkEnd::ALL.len()),
+        ("kestrel_uplink_sent_batches_total{", lanes),
+        ("kestrel_uplink_sent_events_total{", lanes),
+        ("kestrel_uplink_sent_bytes_total{", lanes),
+        ("kestrel_uplink_in_flight_bytes", 1),
+        ("kestrel_uplink_pressure_messages_total{", label::UplinkPressure::ALL.len()),
+        ("kestrel_uplink_ack_latency_seconds_bucket{", 14),
+        ("kestrel_uplink_ack_latency_seconds_sum", 1),
+        ("kestrel_uplink_ack_latency_seconds_count", 1),
+        ("kestrel_canary_runs_total", 1),
+        ("kestrel_canary_failed_runs_total", 1),
+        ("kestrel_canary_failing", 1),
+        ("kestrel_canary_latency_seconds_bucket{", 14),
+        ("kestrel_canary_latency_seconds_sum", 1),
+        ("kestrel_canary_latency_seconds_count", 1),
         ("kestrel_blind_seconds_total{", label::BlindReason::ALL.len()),
         ("kestrel_hook_support{", HOOKS * SupportState::ALL.len()),
         ("kestrel_control_support{", CONTROLS.len() * SupportState::ALL.len()),
@@ -67,8 +93,21 @@ fn every_series_is_there_at_zero() {
 fn names_and_labels_follow_the_rule() {
     let text = Arc::new(Telemetry::new(&CONTROLS)).render();
     let name = regex::Regex::new(r"^kestrel(_[a-z]+)+$").unwrap();
-    let units =
-        ["runs", "records", "calls", "bytes", "events", "entries", "requests", "items", "lines", "seconds"];
+    let units = [
+        "runs",
+        "records",
+        "calls",
+        "bytes",
+        "events",
+        "entries",
+        "requests",
+        "items",
+        "lines",
+        "seconds",
+        "connections",
+        "batches",
+        "messages",
+    ];
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("# TYPE ") else { continue };
         let (family, kind) = rest.split_once(' ').unwrap();
@@ -80,7 +119,7 @@ fn names_and_labels_follow_the_rule() {
 
     let allowed: BTreeSet<&str> = [
         "hook", "ring", "reason", "kind", "table", "result", "queue", "control", "verdict", "state", "scan",
-        "le", "version", "abi",
+        "lane", "le", "version", "abi",
     ]
     .into();
     let label = regex::Regex::new(r#"([a-z]+)="([^"]*)""#).unwrap();

@@ -2,8 +2,14 @@
 
 use std::process::Command;
 
-use agent_abi::{hook::Hook, map::Progress};
-use kestrel_agent::{decode::Event, kernel::Streams};
+use agent_abi::{
+    hook::Hook,
+    map::{Progress, Untold},
+};
+use kestrel_agent::{
+    decode::Event,
+    kernel::{Streams, UntoldWords},
+};
 
 use crate::loaded::Loaded;
 
@@ -99,4 +105,25 @@ fn what_others_keep_in_the_pin_directory_stays() {
     std::fs::remove_dir(&theirs).unwrap();
     kestrel_agent::kernel::detach(&loaded.pin_dir).unwrap();
     assert!(!loaded.pin_dir.exists());
+}
+
+#[test]
+fn what_is_untold_outlives_the_reader() {
+    let words = |loaded: &Loaded| {
+        let words: &UntoldWords = loaded.programs.untold.as_ref();
+        words.get()
+    };
+    let mut loaded = Loaded::new(RINGS, Streams::default());
+    assert_eq!(words(&loaded), Untold::default());
+    let untold: &UntoldWords = loaded.programs.untold.as_ref();
+    untold.told(7);
+    untold.read(9);
+    // Nobody closes or writes anything: the pin alone holds it.
+    loaded.restart();
+    assert!(loaded.programs.adopted);
+    assert_eq!(words(&loaded), Untold { told_ns: 7, read_ns: 9 });
+    loaded.restart_with([1 << 20, 1 << 16]);
+    assert_eq!(words(&loaded), Untold::default());
+    let [predecessor] = &loaded.programs.predecessors[..] else { panic!("one predecessor") };
+    assert_eq!(predecessor.untold, Untold { told_ns: 7, read_ns: 9 });
 }

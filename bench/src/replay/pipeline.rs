@@ -5,18 +5,23 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use kestrel_agent::{
     context::{Context, Host, Limits, cri},
-    pipeline::{CgroupQuestion, Message, Outlets, Parts, Pipeline},
-    posture::{CONTROLS, Change, Exemptions, HostFacts, Posture, Settings},
+    pipeline::{
+        CgroupQuestion, Message, Outgoing, Outlets, Parts, Pipeline,
+        lifecycle::{self, LifecycleReceiver, Processes},
+    },
+    posture::{CONTROLS, Exemptions, HostFacts, Posture, Settings},
     source::SequenceCheck,
     telemetry::{
         Telemetry,
-        label::{DecodeReason, Label as _, Ring, ScanKind},
+        label::{DecodeReason, Label as _, Queue, QueueDrop, Ring, ScanKind},
     },
 };
 use tokio::sync::{mpsc, watch};
 
 use super::{Stage, mix, recording::CPUS};
 
+/// Records of a round: what comes in 5 ms at 100,000 a second.
+const ROUND: usize = 500;
 /// As the agent's.
 const QUEUE: usize = 1024;
 /// As the agent's defaults.
@@ -26,7 +31,12 @@ const LIMITS: Limits = Limits { processes: 32_768, containers: 4096, cgroups: 16
 pub(super) struct Whole {
     pipeline: Pipeline,
     telemetry: Arc<Telemetry>,
-    changes: mpsc::Receiver<Change>,
+    changes: mpsc::Receiver<Outgoing>,
+    lifecycle: LifecycleReceiver,
+    /// Events that left by it.
+    told: u64,
+    /// Records since the end of the last round.
+    in_round: usize,
     names: mpsc::Receiver<cri::Question>,
     cgroups: mpsc::Receiver<CgroupQuestion>,
     _messages: mpsc::Sender<Message>,
@@ -42,6 +52,9 @@ impl Whole {
         let (names, names_out) = mpsc::channel(QUEUE);
         let (cgroups, cgroups_out) = mpsc::channel(QUEUE);
         let (start_scan, _) = watch::channel(false);
+        let (lifecycle, mut lifecycle_out) = lifecycle::channel(Processes::Containers);
+        // Somebody reads: no more buffers are made.
+        drop(lifecycle_out.try_recv());
         let host = Host { mnt_ns: mix::HOST.mnt, pid_ns: mix::HOST.pid, hierarchy: 0 };
         let facts = HostFacts { bounding: mix::ALL_CAPS, mnt_ns: mix::HOST.mnt, user_ns: mix::HOST.user };
         let posture = Posture::new(Settings::default(), Exemptions::default(), facts, "bench".to_owned());
@@ -51,9 +64,11 @@ impl Whole {
             telemetry: Arc::clone(&telemetry),
             messages: messages_in,
             outlets: Outlets::new(changes, names, cgroups, start_scan),
+            lifecycle,
             sequence: SequenceCheck::new(std::array::from_fn(|_| vec![0; CPUS])),
             boot_id: "bench".to_owned(),
             proof: None,
+            canary: None,
         });
         messages.try_send(Message::ScanDone(ScanKind::Start)).context("the pipeline takes no messages")?;
         pipeline.take_answers();
@@ -61,6 +76,9 @@ impl Whole {
             pipeline,
             telemetry,
             changes: changes_out,
+            lifecycle: lifecycle_out,
+            told: 0,
+            in_round: 0,
             names: names_out,
             cgroups: cgroups_out,
             _messages: messages,
@@ -79,6 +97,15 @@ impl Stage for Whole {
 
     fn record(&mut self, bytes: &[u8]) -> Result<()> {
         self.pipeline.record(bytes);
+        self.in_round += 1;
+        if self.in_round == ROUND {
+            self.in_round = 0;
+            self.pipeline.end_round();
+            // Takes them and gives them back, as the sink does; what it makes of them is its own.
+            while let Some(filled) = self.lifecycle.try_recv() {
+                self.told += filled.entries().len() as u64;
+            }
+        }
         Ok(())
     }
 
@@ -99,6 +126,9 @@ impl Stage for Whole {
         let missing = self.telemetry.rings.lost.of(Ring::Critical).get();
         ensure!(missing == 0, "{missing} sequence numbers are missing");
         ensure!(self.telemetry.posture.judged.get() > 0, "nothing was judged");
+        ensure!(self.told > 0, "nothing was told of processes");
+        let lost = self.telemetry.queues.dropped.of(Queue::Lifecycle, QueueDrop::Full).get();
+        ensure!(lost == 0, "{lost} events of processes found no room");
         Ok(())
     }
 }

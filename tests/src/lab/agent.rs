@@ -3,8 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -18,7 +17,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use super::{artifact, poll};
+use super::{artifact, http, poll};
 
 const READY: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(15);
@@ -156,6 +155,11 @@ impl Agent {
         self.state.clone()
     }
 
+    /// Keeps its state there from the next start on.
+    pub fn set_state_dir(&mut self, dir: PathBuf) {
+        self.state = dir;
+    }
+
     /// Where it appends findings.
     pub fn findings_file(&self) -> PathBuf {
         self.events.clone()
@@ -209,15 +213,7 @@ impl Agent {
 
     /// One HTTP request: status code and body.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
-        let mut stream = TcpStream::connect_timeout(&self.listen, Duration::from_secs(1))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.listen)?;
-        let mut reply = Vec::new();
-        stream.read_to_end(&mut reply)?;
-        let reply = String::from_utf8_lossy(&reply);
-        let (head, body) = reply.split_once("\r\n\r\n").context("a reply without a header")?;
-        let code = head.split(' ').nth(1).context("a reply without a status")?.parse()?;
-        Ok((code, body.to_owned()))
+        http::get(self.listen, path)
     }
 
     /// The sample of a metric that has this label.

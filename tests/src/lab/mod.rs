@@ -27,11 +27,17 @@
 
 pub mod agent;
 pub mod artifact;
+pub mod collector;
 pub mod containerd;
 pub mod cri;
+pub mod delivery;
 pub mod findings;
+pub mod fleet;
+pub mod forgetful;
+pub mod http;
 pub mod identity;
 pub mod image;
+pub mod island;
 pub mod ledger;
 pub mod lock;
 pub mod manifest;
@@ -41,6 +47,8 @@ pub mod poll;
 pub mod proc;
 pub mod spec;
 pub mod sweep;
+pub mod tally;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,38 @@
+//! What leaves the hot loop in order: changes of findings, and between them inventories.
+
+use super::lifecycle::{ContainerEntry, Lost};
+use crate::{
+    posture::{Change, ControlPosture, FindingReport},
+    time::Clock,
+};
+
+/// Something on its way to whoever tells it.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// A finding changed.
+    Change(Box<Change>),
+    /// What is true, between the changes before it and those after it.
+    Inventory(Box<InventorySnapshot>),
+    /// Something found no room in a queue of the hot loop.
+    Lost(Lost),
+}
+
+/// All containers and all open findings at one moment.
+#[derive(Clone, Debug)]
+pub struct InventorySnapshot {
+    /// When.
+    pub at: Clock,
+    /// Every container that is there.
+    pub containers: Vec<ContainerSnapshot>,
+    /// Every finding that was told and is not resolved.
+    pub findings: Vec<FindingReport>,
+}
+
+/// A container and what each control says of it.
+#[derive(Clone, Debug)]
+pub struct ContainerSnapshot {
+    /// The container.
+    pub container: ContainerEntry,
+    /// One for each control.
+    pub controls: Vec<ControlPosture>,
+}

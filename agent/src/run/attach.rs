@@ -1,0 +1,54 @@
+//! The programs, and what they can see on this node.
+
+use anyhow::Result;
+
+use super::{alive::AliveFile, coverage, host::Host, losses::Start, open::Ground};
+use crate::{
+    coverage::CoverageReport,
+    kernel::{Layout, Plan, Programs, Streams},
+    pipeline::clock,
+};
+
+/// Attached programs.
+pub(super) struct Attached {
+    pub(super) programs: Programs,
+    pub(super) host: Host,
+    pub(super) report: CoverageReport,
+    pub(super) alive: AliveFile,
+    /// How the programs came to run.
+    pub(super) how: Start,
+    /// When an agent was last alive in this boot of which this one may have to tell something.
+    pub(super) before_ns: Option<u64>,
+}
+
+/// Attaches the programs, or adopts those that run.
+pub(super) fn attach(ground: &Ground) -> Result<Attached> {
+    let Ground { config, state, mounted, boot, telemetry, health, .. } = ground;
+    let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
+    let alive = AliveFile::new(state.file("alive"), &boot.id);
+    let last_alive_ns = alive.read();
+    let plan = Plan {
+        pin_dir: config.pin_dir.clone(),
+        layout: layout.clone(),
+        streams: Streams { open: config.streams.open },
+    };
+    let mut programs = plan.carry_out()?;
+    let host = Host::read(mounted, &mut programs.scan)?;
+    let report = coverage::report(&boot.release, &layout, &programs);
+    report.log();
+    telemetry.support.set(&report);
+    health.set_coverage(report.clone());
+    let how = match (programs.adopted, programs.predecessors.is_empty()) {
+        (true, _) => Start::Adopted,
+        // They were attached until these were.
+        (false, false) => Start::Attached { last_alive_ns: None },
+        (false, true) => Start::Attached { last_alive_ns },
+    };
+    // Now and at the end too: an agent may end before its first sample.
+    alive.write(clock::boottime_ns());
+    let before_ns = match how {
+        Start::Adopted => Some(programs.progress.get()?.alive_ns).filter(|&alive_ns| alive_ns != 0),
+        Start::Attached { last_alive_ns } => last_alive_ns,
+    };
+    Ok(Attached { programs, host, report, alive, how, before_ns })
+}

@@ -1,0 +1,95 @@
+//! From what is told to the outbox.
+
+use std::time::{Duration, Instant};
+
+use kestrel_proto::v1;
+use tokio::sync::mpsc;
+
+use super::delivery::Delivery;
+use crate::{
+    export::Exporter,
+    outbox::{Item, Lane, Outbox},
+    output::event::Body,
+    pipeline::{InventorySnapshot, lifecycle::LifecycleBatch},
+    posture::Change,
+    time::Clock,
+};
+
+/// Time from one sync to the next while there is nothing to sync: what was acknowledged leaves the
+/// disk.
+const TIDY: Duration = Duration::from_secs(1);
+
+/// Encodes and appends, in order.
+pub(super) struct Keeper {
+    outbox: Outbox,
+    epoch: u64,
+    exporter: Exporter,
+    inventories: mpsc::Sender<Vec<v1::Inventory>>,
+    /// Encoded, not appended.
+    items: Vec<Item>,
+    /// The last number in the lane of findings.
+    last_finding: u64,
+    /// Appended, and not yet safe from power loss.
+    is_dirty: bool,
+    synced: Instant,
+}
+
+impl Keeper {
+    pub(super) fn new(delivery: &Delivery, inventories: mpsc::Sender<Vec<v1::Inventory>>) -> Self {
+        Self {
+            outbox: delivery.outbox.clone(),
+            epoch: delivery.epoch,
+            exporter: Exporter::new(),
+            inventories,
+            items: Vec::new(),
+            last_finding: 0,
+            is_dirty: false,
+            synced: Instant::now(),
+        }
+    }
+
+    pub(super) fn change(&mut self, change: &Change) {
+        self.items.push(self.exporter.change(change));
+    }
+
+    pub(super) fn notice(&mut self, at: Clock, body: &Body) {
+        self.items.extend(self.exporter.notice(at, body));
+    }
+
+    pub(super) fn lifecycle(&mut self, batch: &LifecycleBatch) {
+        self.exporter.lifecycle(batch, &mut self.items);
+    }
+
+    /// Gives numbers. From then on it goes to the collector, and outlives a kill.
+    pub(super) fn append(&mut self) {
+        if self.items.is_empty() {
+            return;
+        }
+        let appended = self.outbox.append(&mut self.items);
+        self.last_finding = appended.last[Lane::Findings.index()];
+        self.is_dirty = true;
+    }
+
+    /// What was appended outlives power loss, unless the disk does not let it: the outbox says so.
+    pub(super) fn sync(&mut self) {
+        self.outbox.sync();
+        self.is_dirty = false;
+        self.synced = Instant::now();
+    }
+
+    /// Now and then.
+    pub(super) fn tidy(&mut self) {
+        if self.is_dirty || self.synced.elapsed() >= TIDY {
+            self.sync();
+        }
+    }
+
+    /// The snapshot holds what was told before it, and nothing later.
+    pub(super) fn inventory(&mut self, snapshot: &InventorySnapshot) {
+        self.append();
+        let after =
+            v1::Watermark { epoch: self.epoch, lane: v1::Lane::Findings.into(), sequence: self.last_finding };
+        // Full: one waits for the collector, and another will be asked for.
+        let _ = self.inventories.try_send(self.exporter.inventory(snapshot, after));
+    }
+}

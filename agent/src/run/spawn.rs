@@ -1,0 +1,235 @@
+//! Threads and tasks, and the queues between them: the hot loop first, all others once the offset
+//! table is proved.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::AtomicBool,
+        mpsc::{Receiver, sync_channel},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    before::{Before, Sources},
+    delivery::{self, RunningUplink},
+    keep::Keeper,
+    naming,
+    open::Ground,
+    running::Running,
+    sample::Sampler,
+    scan::{self, Scanner},
+    sink::{Inlets, Notice, Sink},
+    spawn_thread,
+};
+use crate::{
+    config::Config,
+    context::{Context, Limits},
+    kernel::prove,
+    output::{event::Origin, jsonl::JsonLines},
+    pipeline::{Outlets, Parts, Pipeline, Reader, clock, lifecycle},
+    posture::{self, Posture, store},
+    telemetry::{
+        Telemetry,
+        label::{Queue, Table},
+    },
+    uplink::canary::Canary,
+};
+
+/// Messages to the hot loop.
+const MESSAGES: usize = 1024;
+/// Changes of findings on their way out.
+const CHANGES: usize = 1024;
+/// Containers to be named, cgroups to be found.
+const QUESTIONS: usize = 1024;
+
+/// Starts everything.
+pub(super) async fn spawn(
+    mut ground: Ground,
+    sources: Sources,
+    before: Before,
+    notices: mpsc::Sender<Notice>,
+    notices_out: mpsc::Receiver<Notice>,
+) -> Result<Running> {
+    let Sources { critical, bulk, switches, predecessors, sequence, scan, links, host, alive } = sources;
+    let Before { losses, untold, words, beat_ns } = before;
+    let state_file = ground.state.file("findings.json");
+    let exemptions = ground.exemptions.clone();
+    let Ground { config, telemetry, health, mounted, boot, delivery, .. } = &ground;
+    let mut posture =
+        Posture::new(posture_settings(config), exemptions, host.posture, config.node_name.clone());
+    restore(&mut posture, &state_file, &boot.id);
+
+    let (messages, messages_in) = mpsc::channel(MESSAGES);
+    let (changes, changes_out) = mpsc::channel(CHANGES);
+    let (names, names_out) = mpsc::channel(QUESTIONS);
+    let (cgroups, cgroups_out) = mpsc::channel(QUESTIONS);
+    let (start_scan, start_scan_done) = watch::channel(false);
+    let (proof, observed) = sync_channel(4);
+    let (canary, canary_seen) = sync_channel(4);
+    let (lifecycle, lifecycle_out) = lifecycle::channel(delivery::processes(config));
+    set_capacities(config, telemetry);
+    let outlets = Outlets::new(changes, names, cgroups, start_scan);
+    let told = Arc::clone(&outlets.told);
+    let mut pipeline = Pipeline::new(Parts {
+        context: Context::new(context_limits(config), host.context),
+        posture,
+        telemetry: Arc::clone(telemetry),
+        messages: messages_in,
+        outlets,
+        lifecycle,
+        sequence,
+        boot_id: boot.id.clone(),
+        proof: Some(proof),
+        canary: Some(canary),
+    });
+    pipeline.leave_word(untold);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let reader = Reader {
+        critical,
+        bulk,
+        switches,
+        health: Arc::clone(health),
+        beat_ns: Arc::clone(&beat_ns),
+        stop: Arc::clone(&stop),
+    };
+    let hot = spawn_thread("hot", move || reader.run(pipeline, predecessors))?;
+    prove(observed).await?;
+
+    let finding = {
+        let (mounted, messages) = (mounted.clone(), messages.clone());
+        spawn_thread("cgroups", move || scan::find_cgroups(&mounted, cgroups_out, &messages))?
+    };
+    let scanner = Scanner {
+        mounted: mounted.clone(),
+        tasks: scan,
+        messages: messages.clone(),
+        telemetry: Arc::clone(telemetry),
+    };
+    let every = config.scan.interval;
+    let scanning = spawn_thread("scan", move || scanner.run(every))?;
+    let canary = Canary {
+        every: config.canary.interval,
+        seen: canary_seen,
+        health: Arc::clone(health),
+        telemetry: Arc::clone(telemetry),
+    };
+    let canary = spawn_thread("canary", move || canary.run())?;
+    let (uplink, keeper, asked) = match delivery {
+        None => (None, None, None),
+        Some(delivery) => {
+            let (uplink, maker) = RunningUplink::spawn(delivery, &ground)?;
+            (Some(uplink), Some(Keeper::new(delivery, maker.made)), Some(maker.asked))
+        }
+    };
+    let naming = naming::run(naming::settings(config), names_out, messages.clone(), Arc::clone(telemetry));
+    let sampler = Sampler {
+        losses,
+        alive: alive.clone(),
+        links,
+        health: Arc::clone(health),
+        telemetry: Arc::clone(telemetry),
+        outbox: delivery.as_ref().map(|delivery| delivery.outbox.clone()),
+        notices: notices.clone(),
+        beat_ns: Arc::clone(&beat_ns),
+        words,
+    };
+    let sink = Sink {
+        origin: Origin { node: config.node_name.clone(), boot_id: boot.id.clone() },
+        state: state_file.clone(),
+        events: config.findings.file.clone().map(JsonLines::new),
+        keeper,
+        messages,
+        telemetry: Arc::clone(telemetry),
+        told,
+        state_failing: false,
+        last_word: None,
+    };
+    let inlets = Inlets { changes: changes_out, lifecycle: lifecycle_out, notices: notices_out, asked };
+    let sink = spawn_sink(sink, inlets)?;
+    ground.tasks.spawn(naming);
+    ground.tasks.spawn(sampler.run());
+    Ok(Running {
+        ground,
+        hot,
+        sink,
+        scanning,
+        finding,
+        canary,
+        uplink,
+        start_scan_done,
+        notices,
+        stop,
+        state_file,
+        alive,
+        beat_ns,
+    })
+}
+
+async fn prove(observed: Receiver<prove::Observed>) -> Result<()> {
+    let proved = tokio::task::spawn_blocking(move || prove::prove(&observed));
+    proved
+        .await
+        .context("the offset proof panicked")?
+        .context("the kernel's layout is not what the agent expects")?;
+    tracing::info!("offset table proved against /proc");
+    Ok(())
+}
+
+/// A thread of its own: files and the terminal may block, and nobody else may wait for them.
+fn spawn_sink(sink: Sink, inlets: Inlets) -> Result<oneshot::Receiver<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    spawn_thread("sink", move || runtime.block_on(sink.run(inlets)))
+}
+
+fn set_capacities(config: &Config, telemetry: &Telemetry) {
+    for (queue, capacity) in [
+        (Queue::Findings, CHANGES),
+        (Queue::CriRequests, QUESTIONS),
+        (Queue::CgroupRequests, QUESTIONS),
+        (Queue::Lifecycle, lifecycle::CAPACITY),
+    ] {
+        telemetry.queues.capacity.of(queue).set(capacity as u64);
+    }
+    for (table, capacity) in [
+        (Table::Processes, config.limits.processes),
+        (Table::Containers, config.limits.containers),
+        (Table::Cgroups, config.limits.cgroups),
+        (Table::Findings, config.limits.findings),
+    ] {
+        telemetry.context.capacity.of(table).set(capacity as u64);
+    }
+}
+
+fn context_limits(config: &Config) -> Limits {
+    let crate::config::Limits { processes, containers, cgroups, findings: _ } = config.limits;
+    Limits { processes, containers, cgroups }
+}
+
+fn posture_settings(config: &Config) -> posture::Settings {
+    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    posture::Settings {
+        name_wait_ns: nanos(config.findings.name_wait),
+        quiet_ns: nanos(config.findings.quiet_time),
+        max_findings: config.limits.findings,
+        max_processes: config.limits.processes,
+        max_containers: config.limits.containers,
+        ..posture::Settings::default()
+    }
+}
+
+fn restore(posture: &mut Posture, path: &Path, boot_id: &str) {
+    match store::read(path) {
+        store::Stored::Absent => {}
+        store::Stored::Found(snapshot) => posture.restore(*snapshot, boot_id, clock::now()),
+        store::Stored::Unusable { kept, reason } => {
+            let kept = kept.map_or_else(PathBuf::new, PathBuf::from);
+            tracing::error!(%reason, kept = %kept.display(), "state file is not usable: findings start anew");
+        }
+    }
+}
