@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod output;
 pub mod pipeline;
 pub mod posture;
+pub mod privilege;
 pub mod run;
 pub mod source;
 pub mod telemetry;

@@ -10,7 +10,7 @@ use kestrel_agent::{
     cli::{self, Cli, Command},
     config::Config,
     kernel::prove,
-    run,
+    privilege, run,
     uplink::canary,
 };
 
@@ -20,6 +20,9 @@ fn main() -> ExitCode {
     }
     if let Some(code) = canary::be_canary() {
         return code;
+    }
+    if let Err(error) = privilege::take_permitted() {
+        let _ = writeln!(io::stderr(), "kestrel-agent: cannot take its capabilities: {error}");
     }
     match execute(Cli::parse().command) {
         Ok(code) => code,
@@ -45,5 +48,6 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(args) => Ok(cli::status(&args, &mut out, &mut err)?.into()),
         Command::CheckConfig(args) => Ok(cli::check_config(args, &mut out, &mut err)?.into()),
         Command::Detach(args) => Ok(cli::detach(&args, &mut out, &mut err)?.into()),
+        Command::Prepare(args) => Ok(cli::prepare(&args, &mut out, &mut err)?.into()),
     }
 }

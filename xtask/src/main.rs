@@ -29,13 +29,19 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Install what builds and tests need, and mount what the kernel's hooks need.
-    Setup,
+    Setup {
+        /// Only what compiles: for a container image, where nothing can be mounted.
+        #[arg(long)]
+        build_only: bool,
+    },
     /// Compile the kernel programs to target/bpf/kestrel.bpf.o.
     BuildEbpf,
     /// Run clippy on the kernel programs.
     LintEbpf,
     /// Compile the programs that tests run inside containers.
     BuildTriggers,
+    /// Compile the agent as it is in its image, which tests put into a container.
+    BuildStatic,
     /// Build the agent and run it on this node, until Ctrl-C.
     Up(up::Args),
     /// Run the tests, on a real kernel and with real containers.
@@ -63,15 +69,20 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Setup => setup::run()?,
+        Task::Setup { build_only: true } => setup::for_build()?,
+        Task::Setup { build_only: false } => setup::run(&workspace)?,
         Task::BuildEbpf => bpf::build(&workspace)?,
         Task::LintEbpf => bpf::lint(&workspace)?,
         Task::BuildTriggers => test::build_triggers(&workspace)?,
+        Task::BuildStatic => {
+            bpf::build(&workspace)?;
+            test::build_static(&workspace)?;
+        }
         Task::Up(args) => return up::run(&workspace, &args),
         Task::Test(args) => test::run(&workspace, &args)?,
         Task::VmTest(args) => return vm::run(&workspace, &args),
         Task::Bench { args } => {
-            setup::run()?;
+            setup::run(&workspace)?;
             bpf::build(&workspace)?;
             test::build_triggers(&workspace)?;
             command::run(workspace.cargo("build").args([

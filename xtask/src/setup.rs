@@ -15,6 +15,7 @@ use crate::{
     command,
     host::Facts,
     toolchain::{self, BPF_LINKER, DEBIAN_CLIPPY, DEBIAN_PACKAGES, Offer},
+    workspace::Workspace,
 };
 
 /// A Debian package and how to tell that what it brings is there, from wherever.
@@ -31,7 +32,7 @@ const VM_NEEDS: [Need; 3] = [
     Need { package: "busybox-static", why: "fills it", is_met: has_static_busybox },
 ];
 
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 5] = [
     Need {
         package: "containerd",
         why: "private containers for demo and tests",
@@ -40,23 +41,41 @@ const NEEDS: [Need; 4] = [
     Need { package: "runc", why: "runs these containers", is_met: || has("runc") },
     Need { package: "busybox-static", why: "fills their image", is_met: has_static_busybox },
     Need { package: "protobuf-compiler", why: "compiles the CRI's interface", is_met: || has("protoc") },
+    Need { package: "python3-venv", why: "holds what validates manifests", is_met: has_venv },
 ];
 
 /// File systems that the kernel's hooks are attached and pinned through.
 const MOUNTS: [(&str, &str); 3] =
     [("tracefs", "/sys/kernel/tracing"), ("bpf", "/sys/fs/bpf"), ("securityfs", "/sys/kernel/security")];
 
+/// Of these, what compiles and does not run or test: for images.
+const BUILD_NEEDS: [&str; 1] = ["protobuf-compiler"];
+
+/// Validates manifests against the schemas of Kubernetes, which it carries.
+const VALIDATOR: (&str, &str) = ("kubernetes-validate", "1.37.0");
+
 /// Installs and mounts what is missing.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let facts = Facts::gather()?;
     facts.can_build()?;
-    install_packages(&facts)?;
+    install_packages(&facts, &unmet(&NEEDS))?;
     install_linker()?;
+    install_validator(workspace)?;
     mount_file_systems(&facts)
 }
 
-fn install_packages(facts: &Facts) -> Result<()> {
+/// Installs what a build needs, and mounts nothing.
+pub(crate) fn for_build() -> Result<()> {
+    let facts = Facts::gather()?;
+    facts.can_build()?;
     let mut missing = unmet(&NEEDS);
+    missing.retain(|(package, _)| BUILD_NEEDS.contains(package));
+    install_packages(&facts, &missing)?;
+    install_linker()
+}
+
+fn install_packages(facts: &Facts, missing: &[(&'static str, &'static str)]) -> Result<()> {
+    let mut missing = missing.to_vec();
     let lacks_containerd = missing.iter().any(|(package, _)| *package == "containerd");
     if Offer::gather().choose()?.is_none() {
         missing.extend(DEBIAN_PACKAGES.map(|package| (package, "compiles the kernel programs")));
@@ -129,6 +148,21 @@ fn install_linker() -> Result<()> {
     }
 }
 
+fn install_validator(workspace: &Workspace) -> Result<()> {
+    let (name, version) = VALIDATOR;
+    let tools = workspace.target.join("tools");
+    let mark = tools.join(format!("{name}-{version}"));
+    if mark.exists() {
+        return Ok(());
+    }
+    eprintln!("setup: installing {name} {version} (validates manifests) in {}", tools.display());
+    command::run(Command::new("python3").args(["-m", "venv"]).arg(&tools))?;
+    let mut pip = Command::new(tools.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).arg(format!("{name}=={version}"));
+    command::run(pip.stdin(Stdio::null()))?;
+    Ok(fs::write(mark, "")?)
+}
+
 fn mount_file_systems(facts: &Facts) -> Result<()> {
     let mounted = fs::read_to_string("/proc/self/mounts")?;
     for (kind, path) in MOUNTS {
@@ -150,6 +184,13 @@ fn mount_file_systems(facts: &Facts) -> Result<()> {
 fn has(program: &str) -> bool {
     command::find(program).is_some()
         || ["/usr/local/sbin", "/usr/sbin", "/sbin"].iter().any(|dir| Path::new(dir).join(program).is_file())
+}
+
+/// Debian's python3 has the module, and not what it needs.
+fn has_venv() -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import ensurepip, venv"]).stdout(Stdio::null()).stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
 }
 
 /// A dynamic busybox would find no loader in the image.

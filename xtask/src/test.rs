@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::{bpf, command, host::Facts, setup, workspace::Workspace};
 
 /// Programs for containers are linked statically, which needs a target that is named.
-const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -39,10 +39,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     } else {
         facts.can_run()?;
     }
-    setup::run()?;
+    setup::run(workspace)?;
     bpf::build(workspace)?;
     if args.only != Some(Suite::Unit) {
         build_triggers(workspace)?;
+        build_static(workspace)?;
         command::run(workspace.cargo("build").args(["--workspace", "--bins"]))?;
     }
 
@@ -94,6 +95,20 @@ pub(crate) fn build_triggers(workspace: &Workspace) -> Result<()> {
     command::run(&mut build)
 }
 
+/// Builds the agent as it is in its image: without a loader or a library beside it.
+pub(crate) fn build_static(workspace: &Workspace) -> Result<()> {
+    let flags = env::var("RUSTFLAGS").map_or_else(|_| String::new(), |flags| flags + " ");
+    let mut build = workspace.cargo("build");
+    build
+        .args(["--quiet", "--release", "-p", "kestrel-agent", "--bin", "kestrel-agent"])
+        .args(["--target", STATIC_TARGET])
+        .env("RUSTFLAGS", flags + "-C target-feature=+crt-static")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // Speed is not what is tested.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off");
+    command::run(&mut build)
+}
+
 /// The arguments that make cargo run a suite.
 fn select(workspace: &Workspace, suite: Suite) -> Result<Vec<String>> {
     let mut args = Vec::new();
@@ -140,6 +155,8 @@ fn test_files(package: &Path) -> Result<Vec<String>> {
 fn suite_of(package: &str, file: &str) -> Suite {
     match (package, file) {
         (_, file) if file.starts_with("kernel") => Suite::Kernel,
+        // These read files.
+        ("kestrel-tests", "manifests") => Suite::Unit,
         ("kestrel-tests", _) => Suite::Containers,
         _ => Suite::Unit,
     }

@@ -4,6 +4,7 @@
 mod check_config;
 mod client;
 mod detach;
+mod prepare;
 mod status;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -15,6 +16,7 @@ use crate::config::{CriSocket, Listen, LogLevel, Overrides, value};
 pub use check_config::check_config;
 pub use client::ClientError;
 pub use detach::detach;
+pub use prepare::prepare;
 pub use status::status;
 
 /// Watches the containers of this node and reports what they may do and do.
@@ -39,6 +41,8 @@ pub enum Command {
     /// Detach the programs that an agent left in the kernel. They outlive it on purpose, so that a
     /// restart is not blind.
     Detach(DetachArgs),
+    /// As root, give folders to the user that the agent runs as: exit code 0 done, 2 not.
+    Prepare(PrepareArgs),
 }
 
 /// Flags of `run`. Each overrides its key in the configuration file.
@@ -106,6 +110,20 @@ pub struct DetachArgs {
     /// Folder on a bpf file system for links, rings and counters (pin_dir).
     #[arg(long, value_name = "DIR", value_parser = value::path, default_value = "/sys/fs/bpf/kestrel")]
     pub pin_dir: PathBuf,
+}
+
+/// Flags of `prepare`.
+#[derive(Args, Debug)]
+pub struct PrepareArgs {
+    /// Folders, made if missing.
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+    /// User that they are given to.
+    #[arg(long, value_name = "UID", default_value_t = 65532)]
+    pub uid: u32,
+    /// Group that they are given to.
+    #[arg(long, value_name = "GID", default_value_t = 65532)]
+    pub gid: u32,
 }
 
 /// Flags of `check-config`.

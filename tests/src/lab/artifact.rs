@@ -28,6 +28,25 @@ pub fn trigger(name: &str) -> Result<PathBuf> {
     existing(dir.join(name), "cargo xtask build-triggers")
 }
 
+/// A daemon as it is in its image: linked statically.
+pub fn static_binary(name: &str) -> Result<PathBuf> {
+    let dir = match env::var_os("KESTREL_STATIC_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => profile_dir()?
+            .parent()
+            .context("a profile folder has a parent")?
+            .join("x86_64-unknown-linux-gnu/release"),
+    };
+    existing(dir.join(name), "cargo xtask build-static")
+}
+
+/// A tool that `cargo xtask setup` has installed beside what cargo builds.
+pub fn tool(name: &str) -> Result<PathBuf> {
+    let profile = profile_dir()?;
+    let target = profile.parent().context("a profile folder has a parent")?;
+    existing(target.join("tools/bin").join(name), "cargo xtask setup")
+}
+
 fn existing(path: PathBuf, remedy: &str) -> Result<PathBuf> {
     ensure!(path.is_file(), "{} is missing: run `{remedy}`", path.display());
     Ok(path)

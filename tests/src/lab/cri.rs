@@ -19,7 +19,7 @@ use tokio::{net::UnixStream, runtime::Runtime};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::{
-    image,
+    image, poll,
     spec::{ContainerSpec, PodSpec, Seccomp},
 };
 
@@ -70,6 +70,8 @@ pub struct ContainerInfo {
     pub pid: u32,
     /// Whether it runs.
     pub running: bool,
+    /// How it ended, once it has.
+    pub exit_code: i32,
     /// Its OCI spec, as runc got it.
     pub oci: Value,
 }
@@ -137,6 +139,10 @@ impl Cri {
         let request = v1::RunPodSandboxRequest { config: Some(config.clone()), ..Default::default() };
         let sandbox = call!(self.runtime.run_pod_sandbox(request))?.pod_sandbox_id;
         let mut pod = Pod { sandbox, spec: spec.clone(), containers: Vec::new() };
+        for container in &spec.init_containers {
+            self.run_to_end(&pod, &config, container)
+                .with_context(|| format!("init container {}", container.name))?;
+        }
         for container in &spec.containers {
             let container = self.run_container(&pod, &config, container, 0)?;
             pod.containers.push(container);
@@ -152,6 +158,17 @@ impl Cri {
         self.remove_container(&pod.containers[old].id)?;
         let attempt = pod.containers[old].attempt + 1;
         pod.containers[old] = self.run_container(pod, &sandbox_config(&pod.spec, log_dir), spec, attempt)?;
+        Ok(())
+    }
+
+    fn run_to_end(&self, pod: &Pod, sandbox: &v1::PodSandboxConfig, spec: &ContainerSpec) -> Result<()> {
+        let container = self.run_container(pod, sandbox, spec, 0)?;
+        let info = poll::until_some("its end", LIMIT, || {
+            Ok(Some(self.info(&container.id)?).filter(|info| !info.running))
+        })?;
+        let log = Path::new(&sandbox.log_directory).join(format!("{}.log", spec.name));
+        let log = fs::read_to_string(log).unwrap_or_default();
+        ensure!(info.exit_code == 0, "it ended with {}: {log}", info.exit_code);
         Ok(())
     }
 
@@ -189,14 +206,22 @@ impl Cri {
     pub fn info(&self, container_id: &str) -> Result<ContainerInfo> {
         let request = v1::ContainerStatusRequest { container_id: container_id.to_owned(), verbose: true };
         let reply = call!(self.runtime.container_status(request))?;
-        let state = reply.status.context("a reply without a status")?.state();
+        let status = reply.status.context("a reply without a status")?;
         let info: Value = serde_json::from_str(reply.info.get("info").context("a reply without details")?)?;
         let pid = info["pid"].as_u64().unwrap_or_default();
         Ok(ContainerInfo {
             pid: u32::try_from(pid)?,
-            running: state == v1::ContainerState::ContainerRunning,
+            running: status.state() == v1::ContainerState::ContainerRunning,
+            exit_code: status.exit_code,
             oci: info["runtimeSpec"].clone(),
         })
+    }
+
+    /// Asks a container to stop, and ends it after some seconds.
+    pub fn stop_container(&self, container_id: &str, seconds: i64) -> Result<()> {
+        let stop = v1::StopContainerRequest { container_id: container_id.to_owned(), timeout: seconds };
+        call!(self.runtime.stop_container(stop))?;
+        Ok(())
     }
 
     /// Stops a container and removes it.
@@ -278,19 +303,23 @@ fn container_config(pod: &PodSpec, spec: &ContainerSpec, attempt: u32) -> v1::Co
     ]);
     v1::ContainerConfig {
         metadata: Some(v1::ContainerMetadata { name: spec.name.clone(), attempt }),
-        image: Some(v1::ImageSpec { image: image::APP.to_owned(), ..Default::default() }),
+        image: Some(v1::ImageSpec {
+            image: spec.image.clone().unwrap_or_else(|| image::APP.to_owned()),
+            ..Default::default()
+        }),
         command: spec.command.clone(),
         envs: spec
             .env
             .iter()
             .map(|(key, value)| v1::KeyValue { key: key.clone(), value: value.clone() })
             .collect(),
-        mounts: spec
-            .mounts
-            .iter()
-            .map(|(host, inside)| v1::Mount {
+        mounts: [(&spec.mounts, false), (&spec.read_only_mounts, true)]
+            .into_iter()
+            .flat_map(|(mounts, readonly)| mounts.iter().map(move |mount| (mount, readonly)))
+            .map(|((host, inside), readonly)| v1::Mount {
                 host_path: host.to_string_lossy().into_owned(),
                 container_path: inside.to_string_lossy().into_owned(),
+                readonly,
                 ..Default::default()
             })
             .collect(),
@@ -308,6 +337,8 @@ fn container_config(pod: &PodSpec, spec: &ContainerSpec, attempt: u32) -> v1::Co
                 privileged: spec.privileged,
                 namespace_options: Some(namespaces(pod)),
                 run_as_user: spec.run_as_user.map(|value| v1::Int64Value { value }),
+                run_as_group: spec.run_as_group.map(|value| v1::Int64Value { value }),
+                supplemental_groups: spec.groups.clone(),
                 readonly_rootfs: spec.read_only_root,
                 no_new_privs: spec.no_new_privs,
                 masked_paths: hidden(spec, &["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list"]),

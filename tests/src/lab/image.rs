@@ -15,6 +15,9 @@ pub const APP: &str = "docker.io/library/kestrel-lab:1";
 /// The image of pod sandboxes.
 pub const PAUSE: &str = "registry.k8s.io/pause:3.9";
 
+/// What `setcap` gives the agent's binary in its image: permitted, not effective.
+const AGENT_CAPABILITIES: [u32; 5] = [39, 38, 19, 2, 24];
+
 const BUSYBOX: &str = "/bin/busybox";
 
 /// Triggers in the image, in `/bin`, with their modes.
@@ -33,14 +36,58 @@ pub fn install(containerd: &Containerd, cri: &Cri) -> Result<()> {
     })
 }
 
+/// Makes an image that holds the agent alone, as `deploy/images/agent.Dockerfile` does, and imports it.
+pub fn install_agent(containerd: &Containerd, cri: &Cri, tag: &str, binary: &Path) -> Result<()> {
+    let mut layer = Builder::new(Vec::new());
+    attribute(&mut layer, "security.capability", &file_capabilities(&AGENT_CAPABILITIES))?;
+    file(&mut layer, "kestrel-agent", &fs::read(binary)?, 0o755)?;
+    let archive = save(layer.into_inner()?, &[(tag, "/kestrel-agent", "65532:65532")])?;
+    let path = containerd.ledger().dir().join("agent.tar");
+    fs::write(&path, archive)?;
+    containerd.ctr(["images", "import", "--snapshotter", "overlayfs", &path.to_string_lossy()])?;
+    fs::remove_file(&path)?;
+    poll::until("the CRI to see the agent's image", Duration::from_secs(10), || {
+        Ok(cri.image_tags()?.iter().any(|known| known == tag))
+    })
+}
+
+/// `struct vfs_cap_data` of revision 2 (include/uapi/linux/capability.h): permitted, none effective.
+fn file_capabilities(numbers: &[u32]) -> Vec<u8> {
+    const REVISION_2: u32 = 0x0200_0000;
+    let permitted = numbers.iter().fold(0_u64, |set, number| set | 1 << number);
+    let words = [REVISION_2, permitted as u32, 0, (permitted >> 32) as u32, 0];
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// An extended attribute of the file that follows, in a PAX header.
+fn attribute<W: Write>(tar: &mut Builder<W>, name: &str, value: &[u8]) -> Result<()> {
+    let mut record = format!(" SCHILY.xattr.{name}=").into_bytes();
+    record.extend_from_slice(value);
+    record.push(b'\n');
+    // The length counts its own digits.
+    let digits = (1..).find(|digits| (record.len() + digits).to_string().len() == *digits);
+    let length = record.len() + digits.context("a length has digits")?;
+    let mut data = length.to_string().into_bytes();
+    data.extend_from_slice(&record);
+    let mut header = Header::new_ustar();
+    header.set_entry_type(EntryType::XHeader);
+    header.set_size(data.len().try_into()?);
+    header.set_mode(0o644);
+    Ok(tar.append_data(&mut header, "PaxHeaders/attributes", data.as_slice())?)
+}
+
 /// Both images in the format of `docker save`, on one layer.
 fn archive() -> Result<Vec<u8>> {
-    let layer = layer()?;
+    save(layer()?, &[(APP, "/bin/sh", ""), (PAUSE, "/bin/pause", "65535:65535")])
+}
+
+/// Images in the format of `docker save`, on one layer: tag, entrypoint and user of each.
+fn save(layer: Vec<u8>, images: &[(&str, &str, &str)]) -> Result<Vec<u8>> {
     let layer_id = hex(&layer);
     let layer_path = format!("{layer_id}/layer.tar");
     let mut files = vec![(layer_path.clone(), layer)];
     let mut manifest = Vec::new();
-    for (tag, entrypoint, user) in [(APP, "/bin/sh", ""), (PAUSE, "/bin/pause", "65535:65535")] {
+    for &(tag, entrypoint, user) in images {
         let config = config(&layer_id, entrypoint, user).to_string().into_bytes();
         let config_path = format!("{}.json", hex(&config));
         manifest.push(json!({"Config": config_path, "RepoTags": [tag], "Layers": [layer_path]}));

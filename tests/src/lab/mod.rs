@@ -40,6 +40,7 @@ pub mod image;
 pub mod island;
 pub mod ledger;
 pub mod lock;
+pub mod manifest;
 pub mod oracle;
 pub mod pods;
 pub mod poll;

@@ -22,12 +22,18 @@ pub enum Seccomp {
 pub struct ContainerSpec {
     /// Its name within the pod.
     pub name: String,
+    /// Its image; the lab's when `None`.
+    pub image: Option<String>,
     /// Program and arguments.
     pub command: Vec<String>,
     /// Environment.
     pub env: Vec<(String, String)>,
     /// The uid it starts with; the image's (root) when `None`.
     pub run_as_user: Option<i64>,
+    /// The gid it starts with; the image's when `None`.
+    pub run_as_group: Option<i64>,
+    /// `supplementalGroups` of its pod.
+    pub groups: Vec<i64>,
     /// `allowPrivilegeEscalation: false`.
     pub no_new_privs: bool,
     /// `privileged`.
@@ -42,6 +48,8 @@ pub struct ContainerSpec {
     pub read_only_root: bool,
     /// Host folders: where on the host, where in the container.
     pub mounts: Vec<(PathBuf, PathBuf)>,
+    /// Likewise, read-only.
+    pub read_only_mounts: Vec<(PathBuf, PathBuf)>,
 }
 
 impl ContainerSpec {
@@ -49,9 +57,12 @@ impl ContainerSpec {
     pub fn restricted<'a>(name: &str, command: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             name: name.to_owned(),
+            image: None,
             command: command.into_iter().map(str::to_owned).collect(),
             env: Vec::new(),
             run_as_user: Some(1000),
+            run_as_group: None,
+            groups: Vec::new(),
             no_new_privs: true,
             privileged: false,
             seccomp: Seccomp::RuntimeDefault,
@@ -59,6 +70,7 @@ impl ContainerSpec {
             add: Vec::new(),
             read_only_root: false,
             mounts: Vec::new(),
+            read_only_mounts: Vec::new(),
         }
     }
 
@@ -88,6 +100,8 @@ pub struct PodSpec {
     pub labels: BTreeMap<String, String>,
     /// `hostPID`.
     pub host_pid: bool,
+    /// Containers that run to their end, one after the other, before the others start.
+    pub init_containers: Vec<ContainerSpec>,
     /// Its containers, started in this order.
     pub containers: Vec<ContainerSpec>,
 }
@@ -108,6 +122,7 @@ impl PodSpec {
             uid: fresh_uid(),
             labels: BTreeMap::new(),
             host_pid: false,
+            init_containers: Vec::new(),
             containers: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! What the machines boot into: the agent, busybox and a script.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -10,11 +10,9 @@ use std::{
 use anyhow::Result;
 
 use super::CONTAINER;
-use crate::{command, workspace::Workspace};
+use crate::{command, test, workspace::Workspace};
 
 const INIT: &str = include_str!("init.sh");
-/// Without a loader in the machine the agent is linked statically, which needs a target that is named.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds the agent and packs it.
 pub(super) fn build(workspace: &Workspace, dir: &Path) -> Result<PathBuf> {
@@ -41,14 +39,6 @@ pub(super) fn build(workspace: &Workspace, dir: &Path) -> Result<PathBuf> {
 
 fn agent(workspace: &Workspace) -> Result<PathBuf> {
     eprintln!("vm-test: building the agent");
-    let flags = env::var("RUSTFLAGS").map_or_else(|_| String::new(), |flags| flags + " ");
-    let mut build = workspace.cargo("build");
-    build
-        .args(["--quiet", "--release", "-p", "kestrel-agent", "--bin", "kestrel-agent", "--target", TARGET])
-        .env("RUSTFLAGS", flags + "-C target-feature=+crt-static")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        // Speed is not what is tested.
-        .env("CARGO_PROFILE_RELEASE_LTO", "off");
-    command::run(&mut build)?;
-    Ok(workspace.target.join(TARGET).join("release/kestrel-agent"))
+    test::build_static(workspace)?;
+    Ok(workspace.target.join(test::STATIC_TARGET).join("release/kestrel-agent"))
 }
