@@ -125,6 +125,7 @@ impl Uplink {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let (outbox, state) = (self.outbox.clone(), Arc::clone(&self.state));
         let time = self.uplink.drain_timeout;
+        let stop_too = stop.clone();
         let drained = async {
             // An error is a sender that is gone.
             let _ = stop.wait_for(|stopped| *stopped).await;
@@ -138,7 +139,7 @@ impl Uplink {
         };
         let (finish, finished) = watch::channel(false);
         let link = Arc::clone(&self.state);
-        let deliver = self.deliver(finished, stop.clone());
+        let deliver = self.deliver(finished, stop_too);
         tokio::pin!(deliver);
         tokio::select! {
             biased;
