@@ -50,7 +50,7 @@ fn batch(first: u64) -> v1::Batch {
             gid: 1000,
             euid: 1000,
             egid: 1000,
-            cap_bounding: 0xa800_4025_fb,
+            cap_bounding: 0x00a8_0040_25fb,
             seccomp_mode: 2,
             ..v1::TaskState::default()
         }),
