@@ -246,7 +246,8 @@ impl Printer {
     fn show(&mut self, response: Option<Response>, place: &mut Place) -> Result<(), Failure> {
         match response {
             Some(Response::Event(event)) => {
-                if place.reach(event.cursor) && !(self.alerts && is_listed_only(&event)) {
+                let is_new = place.reach(event.cursor);
+                if is_new && !(self.alerts && is_listed_only(&event)) {
                     match self.lines {
                         Some(lines) => self.output.line(lines.event(&event))?,
                         None => self.output.line(json::event(&event)?)?,
