@@ -2,6 +2,9 @@
 //! [`kernel`] → [`source`] → [`decode`] → [`context`] → [`posture`] → [`output`], driven by
 //! [`pipeline`].
 //!
+//! What leaves the node goes through [`export`] into the [`outbox`], and by the [`uplink`] to the
+//! collector.
+//!
 //! Around it: [`config`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
 
 mod capability;

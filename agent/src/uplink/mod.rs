@@ -1,7 +1,7 @@
 //! The way to the collector: what is in the outbox goes up, acks come down and empty it.
 //!
-//! [`Uplink::run`] connects, says hello, delivers ([`session`]), and when the connection ends for
-//! whatever reason connects again after a pause ([`backoff`]). Nothing is dropped here: what is not
+//! [`Uplink::run`] connects, says hello, delivers (`session`), and when the connection ends for
+//! whatever reason connects again after a pause (`backoff`). Nothing is dropped here: what is not
 //! acknowledged stays in the outbox and is sent again.
 
 mod backoff;
