@@ -48,11 +48,12 @@ impl Delivery {
         fs::write(&url, slack.url()).unwrap();
         let config = format!("alerts:\n  timeout: 2s\n  slack:\n    url_file: {}\n", url.display());
         let collector = Collector::start(&Options { config, ..Options::default() }).unwrap();
+        let endpoint = collector.endpoint();
         let delivering = Delivering {
             processes: "containers",
             cri_socket: Some(lab.socket()),
             config: "findings:\n  quiet_time: 1s\n",
-            ..Delivering::to(&collector.endpoint())
+            ..Delivering::to(&endpoint)
         };
         let agent = delivering.start(dir.path()).unwrap();
         Self { lab, dir, slack, collector, agent }
@@ -158,7 +159,7 @@ fn demo_pods_reach_the_store_the_command_line_and_slack() {
     assert!(repeats <= 2, "one for the cut connection, one for the answer that never came: {:#?}", texts());
 
     for pod in &pods {
-        delivery.lab.stop(pod).unwrap();
+        delivery.lab.cri().remove_pod(&pod.sandbox).unwrap();
     }
     poll::until("everything to be resolved", LIMIT, || Ok(open(&watcher.findings()?).is_empty())).unwrap();
     let told = poll::until("Slack to hear of it", LIMIT, || {
