@@ -172,9 +172,9 @@ fn an_outbox_that_is_full_names_what_it_dropped() {
     let mut collector = Collector::start(&Options::default()).unwrap();
     let endpoint = collector.endpoint();
     collector.stop().unwrap();
-    let small = "outbox:\n  detections_bytes: 256KiB\n";
+    let small = "outbox:\n  detections_bytes: 1MiB\n";
     let agent = Delivering { config: small, ..Delivering::to(&endpoint) }.start(dir.path()).unwrap();
-    let counted = Counter::start(dir.path(), 3000, Duration::ZERO).unwrap().finish().unwrap();
+    let counted = Counter::start(dir.path(), 6000, Duration::ZERO).unwrap().finish().unwrap();
     collector.launch().unwrap();
     wait_delivered(&agent, LIMIT).unwrap();
     let tally = wait_whole(&counted, &mut Watcher::new(&endpoint).unwrap());

@@ -66,7 +66,7 @@ pub fn wait_delivered(agent: &Agent, limit: Duration) -> Result<()> {
     poll::until("the outbox to be empty", limit, || {
         let Ok((_, body)) = agent.get("/status") else { return Ok(false) };
         let status: Value = serde_json::from_str(&body)?;
-        let lanes = status["outbox"]["lanes"].as_array().context("a status without an outbox")?;
+        let lanes = status["delivery"]["lanes"].as_array().context("a status without delivery")?;
         Ok(lanes.iter().all(|lane| lane["events"] == 0))
     })
     .with_context(|| agent.get("/status").map(|(_, body)| body).unwrap_or_default())
