@@ -251,8 +251,7 @@ async fn open(config: &Config, dir: &Path) -> Result<Opened> {
         let mut problems = report(&recovery);
         let alerts = Alerts::open(&config.alerts, &dir.join("alerts"), Pace::default())?;
         let state_dir = dir.join("state");
-        make_folder(&state_dir)
-            .with_context(|| format!("cannot make {}", state_dir.display()))?;
+        make_folder(&state_dir).with_context(|| format!("cannot make {}", state_dir.display()))?;
         let opened = State::open(&state_dir, &log, alerts.taken());
         problems.extend(opened.problems);
         Ok(Opened { log, state: opened.state, alerts, transitions: opened.transitions, problems })
