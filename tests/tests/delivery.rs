@@ -149,7 +149,8 @@ fn demo_pods_reach_the_store_the_command_line_and_slack() {
     // One of a workload's findings can be replaced by a worse one, so at least as many.
     let told = poll::until("Slack to have all", LIMIT, || {
         let posted = delivery.slack.posted();
-        let unique: Vec<_> = posted.into_iter().filter(|message| !message.text().contains("repeat")).collect();
+        let unique: Vec<_> =
+            posted.into_iter().filter(|message| !message.text().contains("repeat")).collect();
         Ok(announced(&unique, "opened") >= expected.len())
     });
     let texts = || delivery.slack.posted().iter().map(Received::text).collect::<Vec<_>>();
@@ -187,7 +188,10 @@ fn hostile_text_is_inert_everywhere() {
     for message in &posted {
         let whole = message.body.to_string();
         let text = message.text();
-        assert!(!text.chars().any(|char| char.is_control() && char != '\n' || char == '\u{202e}'), "{text:?}");
+        assert!(
+            !text.chars().any(|char| char.is_control() && char != '\n' || char == '\u{202e}'),
+            "{text:?}"
+        );
         for forbidden in ["<!channel>", "<http", "<@"] {
             for value in mrkdwn(&message.body) {
                 assert!(!value.contains(forbidden), "{forbidden} in {whole}");
