@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use kestrel_proto::v1::{EventKind, Filter, record::Event};
+use kestrel_proto::v1::{Envelope, Filter, record::Event};
 use kestrel_tests::lab::{
     Lab,
     collector::{Collector, Options},
@@ -12,11 +12,27 @@ use kestrel_tests::lab::{
     forgetful::{Forgetful, PowerLoss},
     lock::KernelLock,
     pods, poll,
-    tally::{Counted, Counter},
+    tally::{Counted, Counter, Tally},
     watch::Watcher,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
+
+fn of(envelope: &Envelope) -> Option<&Event> {
+    envelope.record.as_ref()?.event.as_ref()
+}
+
+/// Waits until each is in the store, once.
+fn wait_stored(counted: &Counted, endpoint: &str) {
+    let mut watcher = Watcher::new(endpoint).unwrap();
+    let mut last = Tally::default();
+    let whole = poll::until("each exec to be in the store", LIMIT, || {
+        let Ok(past) = watcher.past(Counted::filter()) else { return Ok(false) };
+        last = counted.tally(&past.events);
+        Ok(last.is_whole() && last.stored == last.executed)
+    });
+    assert!(whole.is_ok(), "{last:#?}");
+}
 
 #[test]
 fn what_the_collector_acknowledged_survives_a_power_loss() {
@@ -29,6 +45,7 @@ fn what_the_collector_acknowledged_survives_a_power_loss() {
     let agent = Delivering::to(&endpoint).start(dir.path()).unwrap();
     for seed in 1..=6 {
         let counted = Counter::start(dir.path(), 300, Duration::ZERO).unwrap().finish().unwrap();
+        wait_stored(&counted, &endpoint);
         wait_delivered(&agent, LIMIT).unwrap();
         collector.kill().unwrap();
         let loss = if seed % 2 == 0 { PowerLoss::Everything } else { PowerLoss::Torn(seed) };
@@ -59,10 +76,8 @@ fn a_power_loss_under_load_loses_nothing_that_the_agent_still_has() {
         collector.launch().unwrap();
     }
     let counted = counter.finish().unwrap();
+    wait_stored(&counted, &endpoint);
     wait_delivered(&agent, LIMIT).unwrap();
-    let past = Watcher::new(&endpoint).unwrap().past(Counted::filter()).unwrap();
-    let tally = counted.tally(&past.events);
-    assert!(tally.stored == tally.executed && tally.is_whole(), "{tally:#?}");
 }
 
 #[test]
@@ -99,15 +114,19 @@ fn what_the_agent_told_survives_a_power_loss_with_no_collector_there() {
     collector.launch().unwrap();
     agent.launch().unwrap();
     wait_delivered(&agent, LIMIT).unwrap();
-    let filter = Filter { kinds: vec![EventKind::Finding.into()], ..Filter::default() };
-    let events = Watcher::new(&endpoint).unwrap().past(filter).unwrap().events;
-    let epochs: BTreeSet<_> = events.iter().map(|event| event.epoch).collect();
-    assert_eq!(epochs.len(), 2, "those of before the power loss come under their own epoch");
+    let mut watcher = Watcher::new(&endpoint).unwrap();
+    let ready = |events: &[Envelope]| {
+        events.iter().filter(|event| matches!(of(event), Some(Event::Ready(_)))).count() == 2
+    };
+    poll::until("word of both starts", LIMIT, || Ok(ready(&watcher.past(Filter::default())?.events)))
+        .unwrap();
+    let events = watcher.past(Filter::default()).unwrap().events;
     let first = events.first().map(|event| event.epoch);
+    assert!(events.iter().any(|event| Some(event.epoch) != first), "each start has its epoch");
     let stored: BTreeSet<_> = events
         .iter()
         .filter(|event| Some(event.epoch) == first)
-        .filter_map(|event| match event.record.as_ref()?.event.as_ref()? {
+        .filter_map(|event| match of(event)? {
             Event::Finding(finding) if finding.alert => Some(finding.id.clone()),
             _ => None,
         })

@@ -195,7 +195,10 @@ impl Store {
         let log = beside(&path, "-wal");
         let log = File::open(&log).map_err(io("open", &log))?;
         log.sync_all().map_err(io("sync", &path))?;
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("sync", dir))?;
+        // The names of the files, and that of the folder.
+        for folder in [Some(dir), dir.parent()].into_iter().flatten() {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("sync", folder))?;
+        }
         Ok(Self { connection, log })
     }
 

@@ -29,6 +29,17 @@ pub(super) enum LockError {
     },
 }
 
+/// Makes a folder and those above it, and puts their names on the disk: what is synced in a folder
+/// that a power loss takes is lost all the same.
+fn make(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|folder| !folder.exists()).count();
+    fs::create_dir_all(path)?;
+    for folder in path.ancestors().skip(1).take(missing) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
 /// Held while the agent runs; the kernel lets go of it with the process.
 #[derive(Debug)]
 pub(super) struct StateDir {
@@ -43,7 +54,7 @@ impl StateDir {
     /// When it cannot be made, or another agent has it.
     pub(super) fn take(path: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Directory { path: path.to_path_buf(), source };
-        fs::create_dir_all(path).map_err(failed)?;
+        make(path).map_err(failed)?;
         let file = File::options()
             .create(true)
             .truncate(false)

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     ffi::{OsStr, OsString},
     ops::Range,
+    time::SystemTime,
 };
 
 /// Number of the root.
@@ -34,6 +35,7 @@ pub(super) struct Disk {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) mode: u16,
+    pub(super) modified: SystemTime,
     pub(super) body: Body,
 }
 
@@ -58,7 +60,7 @@ pub(super) struct Folder {
 }
 
 impl File {
-    pub(super) fn write(&mut self, at: usize, bytes: &[u8]) {
+    fn write(&mut self, at: usize, bytes: &[u8]) {
         let end = at + bytes.len();
         if self.data.len() < end {
             let hole = self.data.len()..end;
@@ -108,7 +110,7 @@ impl File {
 
 impl Disk {
     pub(super) fn new() -> Self {
-        let root = Node { mode: 0o755, body: Body::Folder(Folder::default()) };
+        let root = Node { mode: 0o755, modified: SystemTime::now(), body: Body::Folder(Folder::default()) };
         Self { nodes: HashMap::from([(ROOT, root)]), next: ROOT + 1, syncs: 0 }
     }
 
@@ -118,6 +120,16 @@ impl Disk {
 
     pub(super) fn node_mut(&mut self, number: u64) -> Option<&mut Node> {
         self.nodes.get_mut(&number)
+    }
+
+    /// Writes to a file; false if there is no such file.
+    pub(super) fn write(&mut self, number: u64, at: usize, bytes: &[u8]) -> bool {
+        let Some(file) = self.file_mut(number) else { return false };
+        file.write(at, bytes);
+        if let Some(node) = self.nodes.get_mut(&number) {
+            node.modified = SystemTime::now();
+        }
+        true
     }
 
     pub(super) fn file_mut(&mut self, number: u64) -> Option<&mut File> {
@@ -149,7 +161,7 @@ impl Disk {
         let number = self.next;
         self.folder_mut(folder)?.entries.insert(name.to_owned(), number);
         self.next += 1;
-        self.nodes.insert(number, Node { mode, body });
+        self.nodes.insert(number, Node { mode, modified: SystemTime::now(), body });
         Some(number)
     }
 

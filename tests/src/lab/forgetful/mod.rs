@@ -112,15 +112,14 @@ fn attributes(number: u64, node: &Node) -> FileAttr {
         Body::File(file) => (FileType::RegularFile, file.data.len() as u64, 1),
         Body::Folder(_) => (FileType::Directory, 0, 2),
     };
-    let epoch = SystemTime::UNIX_EPOCH;
     FileAttr {
         ino: INodeNo(number),
         size,
         blocks: size.div_ceil(512),
-        atime: epoch,
-        mtime: epoch,
-        ctime: epoch,
-        crtime: epoch,
+        atime: node.modified,
+        mtime: node.modified,
+        ctime: node.modified,
+        crtime: node.modified,
         kind,
         perm: node.mode,
         nlink,
@@ -255,8 +254,9 @@ impl Filesystem for Files {
         reply: ReplyWrite,
     ) {
         let mut disk = self.disk();
-        let Some(file) = disk.file_mut(number.0) else { return reply.error(Errno::ENOENT) };
-        file.write(place(offset), data);
+        if !disk.write(number.0, place(offset), data) {
+            return reply.error(Errno::ENOENT);
+        }
         reply.written(u32::try_from(data.len()).unwrap_or(0));
     }
 
