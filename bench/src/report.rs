@@ -164,6 +164,7 @@ fn measure_line(measure: &Measure) -> [String; 6] {
 impl Unit {
     fn show(self, value: f64) -> String {
         match self {
+            Self::Bytes if value < 1e4 => format!("{value:.0} B"),
             Self::Bytes => format!("{:.1} MB", value / 1e6),
             Self::Seconds if value.is_infinite() => "over the last bucket".to_owned(),
             Self::Seconds => format!("{:.2} ms", value * 1e3),

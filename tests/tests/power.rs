@@ -12,7 +12,7 @@ use kestrel_tests::lab::{
     forgetful::{Forgetful, PowerLoss},
     lock::KernelLock,
     pods, poll,
-    tally::{Counted, Counter, Tally},
+    tally::{Counted, Counter},
     watch::Watcher,
 };
 
@@ -20,18 +20,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 fn of(envelope: &Envelope) -> Option<&Event> {
     envelope.record.as_ref()?.event.as_ref()
-}
-
-/// Waits until each is in the store, once.
-fn wait_stored(counted: &Counted, endpoint: &str) {
-    let mut watcher = Watcher::new(endpoint).unwrap();
-    let mut last = Tally::default();
-    let whole = poll::until("each exec to be in the store", LIMIT, || {
-        let Ok(past) = watcher.past(Counted::filter()) else { return Ok(false) };
-        last = counted.tally(&past.events);
-        Ok(last.is_whole() && last.stored == last.executed)
-    });
-    assert!(whole.is_ok(), "{last:#?}");
 }
 
 #[test]
@@ -45,7 +33,7 @@ fn what_the_collector_acknowledged_survives_a_power_loss() {
     let agent = Delivering::to(&endpoint).start(dir.path()).unwrap();
     for seed in 1..=6 {
         let counted = Counter::start(dir.path(), 300, Duration::ZERO).unwrap().finish().unwrap();
-        wait_stored(&counted, &endpoint);
+        counted.wait_stored(&mut Watcher::new(&endpoint).unwrap(), LIMIT).unwrap();
         wait_delivered(&agent, LIMIT).unwrap();
         collector.kill().unwrap();
         let loss = if seed % 2 == 0 { PowerLoss::Everything } else { PowerLoss::Torn(seed) };
@@ -76,7 +64,7 @@ fn a_power_loss_under_load_loses_nothing_that_the_agent_still_has() {
         collector.launch().unwrap();
     }
     let counted = counter.finish().unwrap();
-    wait_stored(&counted, &endpoint);
+    counted.wait_stored(&mut Watcher::new(&endpoint).unwrap(), LIMIT).unwrap();
     wait_delivered(&agent, LIMIT).unwrap();
 }
 

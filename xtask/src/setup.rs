@@ -32,7 +32,7 @@ const VM_NEEDS: [Need; 3] = [
     Need { package: "busybox-static", why: "fills it", is_met: has_static_busybox },
 ];
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         package: "containerd",
         why: "private containers for demo and tests",
@@ -41,6 +41,7 @@ const NEEDS: [Need; 5] = [
     Need { package: "runc", why: "runs these containers", is_met: || has("runc") },
     Need { package: "busybox-static", why: "fills their image", is_met: has_static_busybox },
     Need { package: "protobuf-compiler", why: "compiles the CRI's interface", is_met: || has("protoc") },
+    Need { package: "iproute2", why: "cuts networks in tests", is_met: || has("ip") && has("tc") },
     Need { package: "python3-venv", why: "holds what validates manifests", is_met: has_venv },
 ];
 

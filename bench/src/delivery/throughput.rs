@@ -26,7 +26,7 @@ const BATCHES: usize = 100;
 /// Batches of a node that are not acknowledged, as an agent has it.
 const WINDOW: usize = 64;
 /// No limit that is reached.
-const QUOTA: &str = "quota:\n  events_per_second: 100000000\n  bytes_per_second: 100GiB\n";
+const QUOTA: &str = "quota:\n  events_per_second: 10000000\n  bytes_per_second: 10GiB\n";
 
 struct Node {
     busy: Busy,

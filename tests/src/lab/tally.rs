@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use kestrel_proto::v1::{Envelope, EventKind, Filter, Lane, record::Event};
 
-use super::artifact;
+use super::{artifact, poll, watch::Watcher};
 
 /// The program, as long as it counts. Dropping it ends it.
 #[derive(Debug)]
@@ -184,6 +184,18 @@ impl Counted {
             }
         }
         tally
+    }
+
+    /// Waits until each is in the store, once.
+    pub fn wait_stored(&self, watcher: &mut Watcher, limit: Duration) -> Result<()> {
+        let mut last = Tally::default();
+        poll::until("each exec to be in the store", limit, || {
+            // The collector may be on its way up.
+            let Ok(past) = watcher.past(Self::filter()) else { return Ok(false) };
+            last = self.tally(&past.events);
+            Ok(last.is_whole() && last.stored == last.executed)
+        })
+        .with_context(|| format!("{last:?}"))
     }
 
     fn number(&self, envelope: &Envelope) -> Option<u64> {

@@ -10,6 +10,8 @@ use kestrel_proto::{
 
 /// Containers of the node.
 const CONTAINERS: u64 = 30;
+/// Processes that a collector remembers of a connection.
+const PROCESSES: u64 = 65_536;
 /// What a container runtime leaves to an unprivileged container.
 const CAPABILITIES: u64 = 0xa804_25fb;
 /// 10 ms.
@@ -22,6 +24,8 @@ pub struct Busy {
     epoch: u64,
     next: u64,
     acked: u64,
+    /// Processes that the collector remembers.
+    known: u64,
     told_containers: bool,
 }
 
@@ -29,7 +33,7 @@ impl Busy {
     /// With an outbox of this epoch.
     #[must_use]
     pub fn new(node: &str, epoch: u64) -> Self {
-        Self { node: node.to_owned(), epoch, next: 1, acked: 0, told_containers: false }
+        Self { node: node.to_owned(), epoch, next: 1, acked: 0, known: 0, told_containers: false }
     }
 
     /// The epoch of its outbox.
@@ -67,6 +71,11 @@ impl Busy {
     pub fn batch(&mut self, count: u64) -> AgentMessage {
         let first = self.next;
         self.next += count;
+        let forget = self.known + count > PROCESSES;
+        if forget {
+            (self.known, self.told_containers) = (0, false);
+        }
+        self.known += count;
         let containers =
             if self.told_containers { Vec::new() } else { (0..CONTAINERS).map(container).collect() };
         self.told_containers = true;
@@ -76,7 +85,7 @@ impl Busy {
             first_sequence: first,
             processes: (first..first + count).map(process).collect(),
             containers,
-            forget: false,
+            forget,
             records: (first..first + count).map(record).collect(),
         };
         AgentMessage { message: Some(Message::Batch(batch)) }

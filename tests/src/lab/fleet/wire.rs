@@ -109,9 +109,16 @@ impl Connection {
         (self.up, self.down)
     }
 
-    /// As [`Up::send`].
+    /// As [`Up::send`]; where the collector has ended the stream, its reason is the error.
     pub async fn send(&mut self, frame: &Frame) -> Result<()> {
-        self.up.send(frame).await
+        let Err(error) = self.up.send(frame).await else { return Ok(()) };
+        loop {
+            match self.down.hear().await {
+                Ok(Heard::Message(_)) => {}
+                Ok(Heard::Ended(ended)) => bail!("the collector ended the stream: {ended:?}"),
+                Err(_) => return Err(error),
+            }
+        }
     }
 
     /// As [`Down::hear`].
