@@ -6,6 +6,7 @@
 
 pub mod canary;
 pub mod clock;
+mod inventory;
 pub mod lifecycle;
 mod measure;
 mod message;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 use self::{
     canary::CanarySeen,
     clock::Clocks,
+    inventory::InventoryGate,
     lifecycle::{Activity, LifecycleSender, Lost},
     stage::{By, Seen, Stage},
     untold::Amount,
@@ -74,6 +76,7 @@ pub struct Pipeline {
     changes: Vec<Change>,
     /// When the gauges were last set.
     measured_ns: u64,
+    inventories: InventoryGate,
     untold: Option<Untold>,
 }
 
@@ -117,6 +120,7 @@ impl Pipeline {
             proof,
             canary,
         } = parts;
+        let inventories = InventoryGate::new(posture.name_wait_ns());
         Self {
             context,
             posture,
@@ -132,6 +136,7 @@ impl Pipeline {
             canary,
             changes: Vec::with_capacity(64),
             measured_ns: 0,
+            inventories,
             untold: None,
         }
     }
@@ -306,6 +311,7 @@ impl Pipeline {
         self.refuse_names();
         self.posture.tick(now, &mut self.changes);
         self.send_changes();
+        self.give_inventory(now);
         self.outlets.retry(&self.telemetry);
         if boottime_ns.saturating_sub(self.measured_ns) >= MEASURE_NS {
             self.measured_ns = boottime_ns;
@@ -358,6 +364,7 @@ impl Pipeline {
                 });
                 if kind == ScanKind::Start {
                     self.posture.scan_complete(now);
+                    self.inventories.scanned(now.boottime_ns);
                 }
                 // Whoever hears of the end of the scan reads what it found.
                 self.measure();
@@ -369,12 +376,20 @@ impl Pipeline {
             // Whoever asked may have given up.
             Message::Snapshot(answer) => drop(answer.send(self.posture.snapshot(&self.boot_id, now))),
             Message::Inventory => {
-                let inventory = self.inventory(now);
-                self.outlets.send(Outgoing::Inventory(Box::new(inventory)), &self.telemetry);
+                self.inventories.ask();
+                self.give_inventory(now);
             }
         }
         self.refuse_names();
         self.send_changes();
+    }
+
+    /// Behind the changes that it holds.
+    fn give_inventory(&mut self, now: Clock) {
+        if self.inventories.take(now.boottime_ns) {
+            let inventory = self.inventory(now);
+            self.outlets.send(Outgoing::Inventory(Box::new(inventory)), &self.telemetry);
+        }
     }
 
     /// The judge learns the names before the container's processes are judged by them.

@@ -424,6 +424,12 @@ impl Posture {
         }
     }
 
+    /// How long a finding waits for a name, in nanoseconds.
+    #[must_use]
+    pub const fn name_wait_ns(&self) -> u64 {
+        self.settings.name_wait_ns
+    }
+
     /// The start scan is done: what the last run left open must be confirmed by now.
     pub fn scan_complete(&mut self, now: Clock) {
         self.scanned_at = Some(now.boottime_ns);

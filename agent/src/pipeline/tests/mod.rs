@@ -95,6 +95,11 @@ impl Node {
         node
     }
 
+    /// Everything that ran before is known.
+    fn scanned(&mut self) {
+        self.say(Message::ScanDone(ScanKind::Start));
+    }
+
     fn say(&mut self, message: Message) {
         self.messages.try_send(message).unwrap();
         self.pipeline.take_answers();

@@ -51,6 +51,7 @@ fn an_inventory_holds_what_was_told_before_it_and_nothing_later() {
         let mut node = Node::with(Processes::Containers, room);
         let mut replica = Replica::default();
         let mut inventories = 0;
+        node.scanned();
         node.start(100);
         for round in 0..40_u32 {
             node.say(Message::Inventory);
@@ -82,6 +83,7 @@ fn an_inventory_holds_what_was_told_before_it_and_nothing_later() {
 #[test]
 fn a_container_of_which_nothing_was_judged_is_listed_as_unknown() {
     let mut node = Node::new(Processes::Containers);
+    node.scanned();
     node.mkdir(CGROUP, &path());
     node.say(Message::Inventory);
     let Ok(Outgoing::Inventory(inventory)) = node.changes.try_recv() else { panic!("an inventory") };
@@ -97,6 +99,7 @@ fn a_container_of_which_nothing_was_judged_is_listed_as_unknown() {
 #[test]
 fn what_does_not_fit_the_backlog_is_told_as_lost() {
     let mut node = Node::with(Processes::Off, 1);
+    node.scanned();
     for _ in 0..5000 {
         node.say(Message::Inventory);
     }
