@@ -16,7 +16,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use super::{artifact, http, poll};
+use super::{artifact, certificates, http, poll};
 
 const READY: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(15);
@@ -32,6 +32,8 @@ pub struct Options {
     pub wrapper: Vec<OsString>,
     /// Where it is reached; loopback otherwise.
     pub address: Option<IpAddr>,
+    /// Folder of its certificate; without TLS otherwise.
+    pub certificates: Option<PathBuf>,
     /// Lines of its configuration file beyond the addresses and folders.
     pub config: String,
 }
@@ -61,8 +63,10 @@ impl Collector {
             Some(_) => (SocketAddr::new(address, 9480), SocketAddr::new(address, 9481)),
         };
         let data = options.data_dir.clone().unwrap_or_else(|| dir.path().join("data"));
+        let tls =
+            options.certificates.as_deref().map_or_else(|| "  tls: off\n".to_owned(), certificates::keys);
         let config = format!(
-            "data_dir: {}\ngrpc:\n  listen: {grpc}\n  tls: off\nhttp:\n  listen: {http}\n{}",
+            "data_dir: {}\ngrpc:\n  listen: {grpc}\n{tls}http:\n  listen: {http}\n{}",
             data.display(),
             options.config
         );

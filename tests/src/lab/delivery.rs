@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{agent::Agent, poll};
+use super::{agent::Agent, certificates, poll};
 
 /// How the agent is to deliver.
 #[derive(Clone, Debug)]
@@ -23,6 +23,10 @@ pub struct Delivering<'a> {
     pub cri_socket: Option<PathBuf>,
     /// Where the agent keeps its state; a folder of its own otherwise.
     pub state_dir: Option<PathBuf>,
+    /// Folder of its certificate; without TLS otherwise.
+    pub certificates: Option<&'a Path>,
+    /// Its name.
+    pub node: &'a str,
     /// More lines of the configuration file.
     pub config: &'a str,
 }
@@ -30,16 +34,24 @@ pub struct Delivering<'a> {
 impl<'a> Delivering<'a> {
     /// To that collector, with every process of the node.
     pub fn to(endpoint: &'a str) -> Self {
-        Self { endpoint, processes: "all", cri_socket: None, state_dir: None, config: "" }
+        Self {
+            endpoint,
+            processes: "all",
+            cri_socket: None,
+            state_dir: None,
+            certificates: None,
+            node: "node-1",
+            config: "",
+        }
     }
 
     /// Makes an agent that is yet to be started; its configuration file goes to `dir`.
     pub fn prepare(&self, dir: &Path) -> Result<Agent> {
-        let Self { endpoint, processes, cri_socket, state_dir, config } = self;
+        let Self { endpoint, processes, cri_socket, state_dir, certificates, node, config } = self;
+        let tls = certificates.map_or_else(|| "  tls: off\n".to_owned(), certificates::keys);
         let file = dir.join("agent.yaml");
         let text = format!(
-            "node_name: node-1\ncluster: test\nuplink:\n  endpoint: {endpoint}\n  tls: off\n\
-             streams:\n  processes: {processes}\n{config}"
+            "node_name: {node}\ncluster: test\nuplink:\n  endpoint: {endpoint}\n{tls}streams:\n  processes: {processes}\n{config}"
         );
         fs::write(&file, text)?;
         let mut args: Vec<OsString> = vec!["--config".into(), file.into()];

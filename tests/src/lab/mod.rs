@@ -27,6 +27,7 @@
 
 pub mod agent;
 pub mod artifact;
+pub mod certificates;
 pub mod collector;
 pub mod containerd;
 pub mod cri;
