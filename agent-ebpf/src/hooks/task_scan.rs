@@ -66,7 +66,10 @@ unsafe fn is_wanted(task: u64) -> bool {
     const KTHREADD: u32 = 2;
     // SAFETY: fields from the offset table.
     unsafe {
-        if read::is_kernel_thread::<Typed>(task) {
+        // Its memory and its filters are gone, or go: there is nothing left to judge.
+        if read::is_group_dead::<Typed>(task) {
+            false
+        } else if read::is_kernel_thread::<Typed>(task) {
             Typed::read::<u32>(task, offset!(task_pid)) == KTHREADD
         } else {
             read::is_leader::<Typed>(task) || differs_from_leader(task)

@@ -16,15 +16,10 @@ pub(super) fn of_change(change: &Change) -> v1::Finding {
         ChangeKind::Updated => (v1::FindingState::Updated, v1::Resolution::Unspecified),
         ChangeKind::Resolved(why) => (v1::FindingState::Resolved, resolution(why)),
     };
-    v1::Finding {
-        state: state.into(),
-        resolution: why.into(),
-        alert: change.alert,
-        ..of_report(&change.finding)
-    }
+    v1::Finding { state: state.into(), resolution: why.into(), ..of_report(&change.finding) }
 }
 
-/// A finding that is open, as of now. Nobody is to be told of it anew.
+/// A finding that is open, as of now.
 pub(super) fn of_open(report: &FindingReport) -> v1::Finding {
     v1::Finding { state: v1::FindingState::Open.into(), ..of_report(report) }
 }
@@ -63,7 +58,7 @@ fn of_report(report: &FindingReport) -> v1::Finding {
         id: id.to_string(),
         state: v1::FindingState::Unspecified.into(),
         resolution: v1::Resolution::Unspecified.into(),
-        alert: false,
+        alert: worst.alerts(),
         verdict: verdict(*worst).into(),
         unknown_reason: unknown.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
         exemption: exempt.as_deref().map(exemption),
