@@ -128,7 +128,10 @@ async fn collect(config: &Config) -> Result<()> {
         tracing::info!(address = %server.address()?, "metrics, health and status");
         tasks.spawn("the HTTP server", server.serve());
     }
-    tasks.spawn("the gauges", sample(Arc::clone(&telemetry), Arc::clone(&ingest), log.clone()));
+    tasks.spawn(
+        "the gauges",
+        sample(Arc::clone(&telemetry), Arc::clone(&ingest), log.clone(), state.clone(), alerts.clone()),
+    );
     let ended = log.clone();
     tasks.spawn("the log's writer", async move { ended.ended().await });
     let patience = Patience::new(config.nodes.silent_after);
@@ -329,7 +332,7 @@ fn pages(
     Pages { telemetry: Arc::clone(telemetry), status: Box::new(status) }
 }
 
-async fn sample(telemetry: Arc<Telemetry>, ingest: Arc<Ingest>, log: Log) {
+async fn sample(telemetry: Arc<Telemetry>, ingest: Arc<Ingest>, log: Log, state: State, alerts: Alerts) {
     let committed: watch::Receiver<u64> = log.committed();
     let mut due = interval(SAMPLE);
     let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -342,6 +345,8 @@ async fn sample(telemetry: Arc<Telemetry>, ingest: Arc<Ingest>, log: Log) {
         gauges.segments.set(gauge(log.segments() as u64));
         gauges.writing.set(i64::from(log_problem(&log).is_none()));
         telemetry.ingest.definition_bytes.set(gauge(ingest.definition_bytes() as u64));
+        telemetry.known.state(&state.read());
+        telemetry.known.alerts(&alerts.status());
     }
 }
 

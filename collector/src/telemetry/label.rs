@@ -32,6 +32,26 @@ macro_rules! labels {
 }
 
 labels! {
+    /// Where alerts go.
+    ChannelLabel {
+        /// Slack.
+        Slack = "slack",
+        /// The JSON webhook.
+        Webhook = "webhook",
+    }
+    /// How a node is.
+    ConditionLabel {
+        /// Nothing is wrong with it.
+        Healthy = "healthy",
+        /// Nothing is heard of it.
+        Silent = "silent",
+        /// It does not see, or is not well.
+        Blind = "blind",
+        /// It said that it stops.
+        Stopped = "stopped",
+        /// It has not said yet.
+        Unknown = "unknown",
+    }
     /// Messages of agents.
     MessageKind {
         /// The first of a stream.

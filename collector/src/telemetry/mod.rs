@@ -2,6 +2,7 @@
 //! [`label`], never from a node or a workload, and every series is there at zero from the first
 //! scrape.
 
+mod known;
 mod label;
 
 use kestrel_proto::v1::record::Event;
@@ -11,7 +12,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-pub use label::{EventKind, MessageKind, PressureLabel, RefusalReason};
+pub use known::Known;
+pub use label::{ChannelLabel, ConditionLabel, EventKind, MessageKind, PressureLabel, RefusalReason};
 
 /// Of [`Telemetry::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -26,6 +28,8 @@ pub struct Telemetry {
     pub ingest: Ingest,
     /// The log.
     pub log: LogGauges,
+    /// Nodes, findings and alerts.
+    pub known: Known,
 }
 
 /// From the agents to the log.
@@ -200,11 +204,12 @@ impl Telemetry {
     pub fn new(others: impl FnOnce(&mut Registry)) -> Self {
         let mut registry = Registry::with_prefix(PREFIX);
         let ingest = Ingest::default();
-        let log = LogGauges::default();
+        let (log, known) = (LogGauges::default(), Known::default());
         ingest.register(&mut registry);
         log.register(&mut registry);
+        known.register(&mut registry);
         others(&mut registry);
-        Self { registry, ingest, log }
+        Self { registry, ingest, log, known }
     }
 
     /// As Prometheus reads it.
@@ -226,6 +231,8 @@ mod tests {
         let text = Telemetry::default().render();
         for line in [
             "kestrel_collector_ingest_events_total{kind=\"exec\"} 0",
+            "kestrel_collector_alerts_delivered_total{channel=\"slack\"} 0",
+            "kestrel_collector_nodes{condition=\"silent\"} 0",
             "kestrel_collector_ingest_messages_total{kind=\"batch\"} 0",
             "kestrel_collector_ingest_refused_streams_total{reason=\"too_large\"} 0",
             "kestrel_collector_ingest_pressures_total{reason=\"disk_full\"} 0",
