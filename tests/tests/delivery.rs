@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use kestrel_proto::v1::{EventKind, Filter, FindingState, FindingsResponse, record::Event};
+use kestrel_proto::v1::{EventKind, Filter, FindingState, FindingsResponse, NodeCondition, record::Event};
 use kestrel_tests::lab::{
     Lab,
     agent::Agent,
@@ -46,13 +46,16 @@ impl Delivery {
         slack.script(answers.iter().copied());
         let url = dir.path().join("slack-url");
         fs::write(&url, slack.url()).unwrap();
-        let config = format!("alerts:\n  timeout: 2s\n  slack:\n    url_file: {}\n", url.display());
+        let config = format!(
+            "nodes:\n  silent_after: 5s\nalerts:\n  timeout: 2s\n  slack:\n    url_file: {}\n",
+            url.display()
+        );
         let collector = Collector::start(&Options { config, ..Options::default() }).unwrap();
         let endpoint = collector.endpoint();
         let delivering = Delivering {
             processes: "containers",
             cri_socket: Some(lab.socket()),
-            config: "findings:\n  quiet_time: 1s\n",
+            config: "findings:\n  quiet_time: 1s\nheartbeat:\n  interval: 1s\n",
             ..Delivering::to(&endpoint)
         };
         let agent = delivering.start(dir.path()).unwrap();
@@ -169,6 +172,67 @@ fn demo_pods_reach_the_store_the_command_line_and_slack() {
     });
     assert!(told.is_ok(), "{} findings: {:#?}", expected.len(), texts());
     assert!(!delivery.collector.stderr().contains("s3cr3t"), "the URL is a secret");
+}
+
+#[test]
+fn a_node_that_goes_silent_is_told_and_so_is_its_return() {
+    let mut delivery = Delivery::start(&[]);
+    let mut watcher = delivery.watcher();
+    let condition = |watcher: &mut Watcher| {
+        let nodes = watcher.nodes()?;
+        Ok::<_, anyhow::Error>(nodes.first().and_then(|node| node.status.as_ref()?.condition().into()))
+    };
+    let mut wait = |wanted: NodeCondition| {
+        let what = format!("the node to be {wanted:?}");
+        poll::until(&what, LIMIT, || Ok(condition(&mut watcher)? == Some(wanted))).unwrap();
+    };
+    wait(NodeCondition::Healthy);
+    delivery.agent.kill().unwrap();
+    wait(NodeCondition::Silent);
+    let posted = delivery.slack.wait_posted(1, LIMIT).unwrap();
+    assert!(posted[0].text().contains("Node is silent"), "{}", posted[0].text());
+    delivery.agent.launch().unwrap();
+    wait(NodeCondition::Healthy);
+    let posted = delivery.slack.wait_posted(2, LIMIT).unwrap();
+    assert!(posted[1].text().contains("Node is well again"), "{}", posted[1].text());
+    let filter = Filter { kinds: vec![EventKind::Node.into()], ..Filter::default() };
+    let events = delivery.watcher().past(filter).unwrap().events;
+    let told: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event.record.as_ref()?.event.as_ref()? {
+            Event::Node(status) => Some(status.condition()),
+            _ => None,
+        })
+        .collect();
+    assert!(told.contains(&NodeCondition::Silent), "an event of its own: {told:?}");
+}
+
+#[test]
+fn a_new_data_folder_heals_from_inventories() {
+    let mut delivery = Delivery::start(&[]);
+    let app = ContainerSpec {
+        run_as_user: Some(0),
+        ..ContainerSpec::restricted("app", ["/bin/sleep", "2147483647"])
+    };
+    let pod = delivery.lab.run(&PodSpec::new("shop", "root-1").container(app)).unwrap();
+    let mut watcher = delivery.watcher();
+    poll::until("the finding", LIMIT, || Ok(!open(&watcher.findings()?).is_empty())).unwrap();
+    let before = open(&watcher.findings().unwrap());
+    wait_delivered(&delivery.agent, LIMIT).unwrap();
+    delivery.collector.kill().unwrap();
+    fs::remove_dir_all(delivery.collector.dir().join("data")).unwrap();
+    delivery.collector.launch().unwrap();
+    let healed = poll::until("the finding from the inventory", LIMIT, || {
+        Ok(watcher.findings().is_ok_and(|findings| open(&findings) == before))
+    });
+    assert!(healed.is_ok(), "{before:?}: {:?}", watcher.findings());
+    let containers = watcher.inventory().unwrap();
+    let id = &pod.containers[0].id;
+    let is_listed = containers.iter().any(|response| {
+        let posture = response.container.as_ref();
+        posture.and_then(|posture| posture.container.as_ref()).is_some_and(|container| container.id == *id)
+    });
+    assert!(is_listed, "{containers:?}");
 }
 
 #[test]
