@@ -1,6 +1,10 @@
 //! One connection: batches up, acks down, until it ends.
 
-use std::{collections::VecDeque, convert::Infallible, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    convert::Infallible,
+    time::Duration,
+};
 
 use kestrel_proto::v1::{self, collector_message::Message};
 use tokio::{
@@ -21,7 +25,7 @@ use super::{
     wire::{AgentMessage, Payload},
 };
 use crate::{
-    outbox::Outbox,
+    outbox::{Lane, Outbox, Watermark},
     telemetry::{Telemetry, label::UplinkPressure},
 };
 
@@ -56,6 +60,8 @@ pub(super) struct Session<'a> {
     known: Known,
     max_batch: usize,
     parts: VecDeque<v1::Inventory>,
+    /// Up to where the collector has the findings lane, by epoch, as it says itself.
+    findings: HashMap<u64, u64>,
     /// The outbox may have something to send.
     has_more: bool,
     batches_since_part: u32,
@@ -94,6 +100,7 @@ impl<'a> Session<'a> {
             known: Known::default(),
             max_batch,
             parts: VecDeque::new(),
+            findings: HashMap::new(),
             has_more: true,
             batches_since_part: 0,
             heartbeat_due: now,
@@ -104,6 +111,9 @@ impl<'a> Session<'a> {
             heard: now,
         };
         session.lent.inventories.discard();
+        for mark in &welcome.watermarks {
+            session.confirmed(*mark);
+        }
         let Err(end) = session.work(outbound, inbound, finish).await;
         session.lent.telemetry.uplink.in_flight.set(0);
         if end.label() == crate::telemetry::label::UplinkEnd::Refused {
@@ -143,7 +153,7 @@ impl<'a> Session<'a> {
                     Err(_) => is_open = false,
                 },
                 () = self.lent.outbox.changed(), if !self.has_more => self.has_more = true,
-                parts = self.lent.inventories.next() => self.parts = parts.into(),
+                parts = self.lent.inventories.next() => self.parts = self.attainable(parts).into(),
                 _ = finish.wait_for(|finish| *finish) => break,
                 () = sleep_until(next_look) => {}
             }
@@ -182,6 +192,25 @@ impl<'a> Session<'a> {
             next = next.min(later(self.gather_until)).min(later(self.paused_until));
         }
         self.ack_deadline().map_or(next, |deadline| next.min(deadline))
+    }
+
+    fn confirmed(&mut self, mark: Watermark) {
+        if mark.lane == Lane::Findings {
+            let sequence = self.findings.entry(mark.epoch).or_default();
+            *sequence = mark.sequence.max(*sequence);
+        }
+    }
+
+    /// A collector that lost its data would wait in vain for events that were acknowledged before it
+    /// did: an inventory is all that it can get of them.
+    fn attainable(&self, mut parts: Vec<v1::Inventory>) -> Vec<v1::Inventory> {
+        if self.lent.outbox.status().lanes[Lane::Findings.index()].events == 0 {
+            for after in parts.iter_mut().filter_map(|part| part.after.as_mut()) {
+                let has = self.findings.get(&after.epoch).copied().unwrap_or(0);
+                after.sequence = after.sequence.min(has);
+            }
+        }
+        parts
     }
 
     /// When the oldest batch has waited too long, the collector being silent as well.
@@ -230,7 +259,10 @@ impl<'a> Session<'a> {
         self.heard = Instant::now();
         match message.message {
             Some(Message::Ack(v1::Ack { watermark: Some(acked) })) => match watermark(&acked) {
-                Some(acked) => self.acked(acked),
+                Some(acked) => {
+                    self.confirmed(acked);
+                    self.acked(acked)
+                }
                 None => Err(End::Protocol("it acknowledged a lane that there is not")),
             },
             Some(Message::Ack(v1::Ack { watermark: None })) => Err(End::Protocol("an ack is empty")),
@@ -246,7 +278,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn acked(&mut self, acked: crate::outbox::Watermark) -> Result<(), End> {
+    fn acked(&mut self, acked: Watermark) -> Result<(), End> {
         if let Some(oldest) = self.window.oldest()
             && (oldest.epoch, oldest.lane) == (acked.epoch, acked.lane)
             && oldest.last <= acked.sequence
