@@ -13,12 +13,9 @@
 //!
 //! An event is one flat object with `type`, and what the event is about under that same name.
 
-use std::{
-    io::{self, Write},
-    sync::LazyLock,
-};
+use std::{io, sync::LazyLock};
 
-use inert::{inert, is_hostile};
+use inert::{inert, json::InertFormatter};
 use kestrel_proto::v1;
 use prost::Message;
 use prost_reflect::{
@@ -243,27 +240,6 @@ fn word(descriptor: &EnumDescriptor, number: i32) -> String {
     rest.to_ascii_lowercase()
 }
 
-/// Writes hostile characters as escapes.
-struct InertFormatter;
-
-impl serde_json::ser::Formatter for InertFormatter {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(is_hostile) {
-            out.write_all(&rest.as_bytes()[..at])?;
-            let mut chars = rest[at..].chars();
-            let mut units = [0; 2];
-            if let Some(char) = chars.next() {
-                for unit in char.encode_utf16(&mut units) {
-                    write!(out, "\\u{unit:04x}")?;
-                }
-            }
-            rest = chars.as_str();
-        }
-        out.write_all(rest.as_bytes())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,7 +271,7 @@ mod tests {
             ..Default::default()
         };
         let text = String::from_utf8(line("Process", &process).unwrap()).unwrap();
-        assert!(!text.chars().any(is_hostile), "{text}");
+        assert!(!text.chars().any(inert::is_hostile), "{text}");
         let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(parsed["exe"], r"/tmp/\x1b]0;\xff");
         assert_eq!(parsed["container_id"], "\u{202e}\u{e0001}\x1b");

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod json;
+
 use std::fmt::Write as _;
 
 /// Whether a character moves the cursor, reorders the line, stacks on its neighbour or cannot be

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use inert::{inert, inert_comm, is_hostile};
+use inert::{inert, inert_comm, json::InertFormatter};
 use serde::Serialize;
 
 use crate::{
@@ -337,30 +337,6 @@ impl<'a> Event<'a> {
         let mut serializer = serde_json::Serializer::with_formatter(&mut out, InertFormatter);
         self.serialize(&mut serializer)?;
         out.write_all(b"\n")
-    }
-}
-
-struct InertFormatter;
-
-impl serde_json::ser::Formatter for InertFormatter {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        out: &mut W,
-        fragment: &str,
-    ) -> std::io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(is_hostile) {
-            out.write_all(&rest.as_bytes()[..at])?;
-            let mut chars = rest[at..].chars();
-            let mut units = [0; 2];
-            if let Some(char) = chars.next() {
-                for unit in char.encode_utf16(&mut units) {
-                    write!(out, "\\u{unit:04x}")?;
-                }
-            }
-            rest = chars.as_str();
-        }
-        out.write_all(rest.as_bytes())
     }
 }
 
