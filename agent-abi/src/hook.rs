@@ -21,14 +21,48 @@ pub enum Hook {
     SysExit = 6,
     /// Handler of [`Hook::SysExit`]: calls that change credentials, seccomp or namespaces.
     Credentials = 7,
-    /// Handler of [`Hook::SysExit`]: opened files.
-    Open = 8,
+    /// Handler of [`Hook::SysExit`]: calls that open a file or work on an open one.
+    File = 8,
     /// `iter/task`: the tasks that ran before the hooks were there.
     TaskScan = 9,
+    /// Handler of [`Hook::SysExit`]: calls that name files by their paths.
+    Path = 10,
+    /// Handler of [`Hook::SysExit`]: calls of which the arguments say it all.
+    Plain = 11,
+    /// Handler of [`Hook::SysExit`]: calls on sockets.
+    Socket = 12,
+    /// `sys_enter`: calls that may not return, or that may blind the agent before they do.
+    SysEnter = 13,
+    /// Programs on the exits of single system calls, in place of [`Hook::SysExit`].
+    Fexit = 14,
+    /// `cgroup_rename`.
+    CgroupRename = 15,
+    /// `cgroup_release`.
+    CgroupRelease = 16,
+    /// `mark_victim`: the kernel kills a process for its memory.
+    OomKill = 17,
+    /// `signal_generate` for the agent itself.
+    Signal = 18,
+    /// `inet_sock_set_state`.
+    SocketState = 19,
+    /// `cgroup_skb`: first bytes of connections, and DNS.
+    Packet = 20,
+    /// `io_uring_submit_req` (`io_uring_submit_sqe` before 6.3).
+    UringSubmit = 21,
+    /// `io_uring_complete`.
+    UringComplete = 22,
+    /// `cgroup/sysctl`: writes of kernel parameters.
+    Sysctl = 23,
+    /// LSM `bprm_check_security`.
+    LsmExec = 24,
+    /// LSM `file_open`.
+    LsmOpen = 25,
+    /// LSM `socket_connect`.
+    LsmConnect = 26,
 }
 
 /// Number of [`Hook`]s.
-pub const HOOKS: usize = 10;
+pub const HOOKS: usize = 27;
 
 impl Hook {
     /// Every hook, in the order of its discriminant.
@@ -41,19 +75,26 @@ impl Hook {
         Self::CgroupAttach,
         Self::SysExit,
         Self::Credentials,
-        Self::Open,
+        Self::File,
         Self::TaskScan,
+        Self::Path,
+        Self::Plain,
+        Self::Socket,
+        Self::SysEnter,
+        Self::Fexit,
+        Self::CgroupRename,
+        Self::CgroupRelease,
+        Self::OomKill,
+        Self::Signal,
+        Self::SocketState,
+        Self::Packet,
+        Self::UringSubmit,
+        Self::UringComplete,
+        Self::Sysctl,
+        Self::LsmExec,
+        Self::LsmOpen,
+        Self::LsmConnect,
     ];
-
-    /// Ring that its records go to; `None` for a hook that sends none.
-    #[must_use]
-    pub const fn ring(self) -> Option<u32> {
-        match self {
-            Self::SysExit | Self::TaskScan => None,
-            Self::Open => Some(crate::map::RING_BULK),
-            _ => Some(crate::map::RING_CRITICAL),
-        }
-    }
 
     /// Name in logs, metrics and the attach report.
     #[must_use]
@@ -67,14 +108,31 @@ impl Hook {
             Self::CgroupAttach => "cgroup_attach_task",
             Self::SysExit => "sys_exit",
             Self::Credentials => "sys_exit/credentials",
-            Self::Open => "sys_exit/open",
+            Self::File => "sys_exit/file",
             Self::TaskScan => "iter/task",
+            Self::Path => "sys_exit/path",
+            Self::Plain => "sys_exit/plain",
+            Self::Socket => "sys_exit/socket",
+            Self::SysEnter => "sys_enter",
+            Self::Fexit => "fexit",
+            Self::CgroupRename => "cgroup_rename",
+            Self::CgroupRelease => "cgroup_release",
+            Self::OomKill => "mark_victim",
+            Self::Signal => "signal_generate",
+            Self::SocketState => "inet_sock_set_state",
+            Self::Packet => "cgroup_skb",
+            Self::UringSubmit => "io_uring_submit",
+            Self::UringComplete => "io_uring_complete",
+            Self::Sysctl => "cgroup/sysctl",
+            Self::LsmExec => "lsm/bprm_check",
+            Self::LsmOpen => "lsm/file_open",
+            Self::LsmConnect => "lsm/socket_connect",
         }
     }
 }
 
 /// One hook's counters on one CPU. At quiescence
-/// `seen = submitted + lost + filtered + handed_on + tail_failed`.
+/// `seen = submitted + lost + filtered + throttled + errors + handed_on + tail_failed`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(
@@ -88,14 +146,23 @@ pub struct HookCounters {
     pub submitted: u64,
     /// Records that the ring had no room for.
     pub lost: u64,
-    /// Runs with nothing to report: a thread, a failed call, the agent itself.
+    /// Runs with nothing to report: a thread, a failed call, a path that nobody wants, the agent
+    /// itself.
     pub filtered: u64,
+    /// Records held back because their cgroup sends too many.
+    pub throttled: u64,
+    /// Runs that could not make their record.
+    pub errors: u64,
     /// Runs given to a tail-called handler. The dispatcher counts the call before it makes it.
     pub handed_on: u64,
     /// Tail calls that did not happen.
     pub tail_failed: u64,
     /// Of `submitted`: records cut to their posture part because the ring was nearly full.
     pub shrunk: u64,
+    /// Of `submitted`: those in the bulk ring.
+    pub submitted_bulk: u64,
+    /// Of `lost`: those of the bulk ring.
+    pub lost_bulk: u64,
 }
 
-const _: () = assert!(size_of::<HookCounters>() == 56);
+const _: () = assert!(size_of::<HookCounters>() == 88);

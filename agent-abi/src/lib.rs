@@ -5,10 +5,11 @@
 #![no_std]
 
 pub mod hook;
+pub mod interest;
 pub mod map;
 pub mod offset;
 pub mod record;
 
 /// Version of everything in this crate. It names the pin directory and stands in every record, so
 /// that an agent never reads the records, rings or counters of another layout.
-pub const ABI_VERSION: u16 = 2;
+pub const ABI_VERSION: u16 = 3;

@@ -6,7 +6,7 @@ pub const RINGS: &str = "RINGS";
 pub const COUNTERS: &str = "COUNTERS";
 /// Per-CPU next sequence number (`u64`), indexed by ring.
 pub const SEQUENCES: &str = "SEQUENCES";
-/// Handler indices per system call number: 0 is "nobody wants it".
+/// One [`crate::interest::Interest`] per system call number.
 pub const INTEREST: &str = "INTEREST";
 /// Program array of the handlers of `sys_exit`.
 pub const SYS_EXIT_HANDLERS: &str = "SYS_EXIT_HANDLERS";
@@ -18,6 +18,14 @@ pub const PROGRESS: &str = "PROGRESS";
 pub const UNTOLD: &str = "UNTOLD";
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h): user space may map the array [`UNTOLD`].
 pub const MMAPABLE: u32 = 1 << 10;
+/// Flags of a cgroup by its id ([`cgroup_flag`]). A cgroup that is not there is nobody's yet.
+pub const CGROUPS: &str = "CGROUPS";
+/// Token [`Bucket`]s by cgroup id.
+pub const BUCKETS: &str = "BUCKETS";
+/// Executables whose bulk events nobody wants: [`Executable`] to `u32`.
+pub const MUTED_EXECUTABLES: &str = "MUTED_EXECUTABLES";
+/// Longest-prefix trie of absolute paths of up to [`PREFIX_BYTES`], to [`PREFIX_WANTED`] or [`PREFIX_UNWANTED`].
+pub const PREFIXES: &str = "PREFIXES";
 /// The ring of [`RING_CRITICAL`].
 pub const CRITICAL: &str = "CRITICAL";
 /// The ring of [`RING_BULK`].
@@ -27,29 +35,24 @@ pub const OFFSETS: &str = "OFFSETS";
 /// The [`Boot`] global.
 pub const BOOT: &str = "BOOT";
 
-/// Exec, exit, cgroup and credential records.
+/// Exec, exit, cgroup and credential records, and the rare calls that change a node.
 pub const RING_CRITICAL: u32 = 0;
-/// File records: a flood of them cannot evict the others.
+/// File and network records: a flood of them cannot evict the others.
 pub const RING_BULK: u32 = 1;
 /// Number of rings.
 pub const RING_COUNT: usize = 2;
 
-/// Slots of [`INTEREST`], one per system call number. x86-64's highest is below 512.
-pub const SYSCALLS: u32 = 512;
-/// Bits by which the 32-bit ABI's handler is shifted in a slot of [`INTEREST`]; the native one has
-/// the lowest byte. One look-up answers for both, and a process' ABI is asked only where one of
-/// them is wanted.
-pub const INTEREST_COMPAT_SHIFT: u32 = 8;
-
-/// A native call.
-pub const ABI_NATIVE: u32 = 0;
-/// A 32-bit call (`int 0x80`, open to any process).
-pub const ABI_COMPAT: u32 = 1;
-
 /// Handler of [`crate::hook::Hook::Credentials`] in [`SYS_EXIT_HANDLERS`].
 pub const HANDLER_CREDENTIALS: u32 = 1;
-/// Handler of [`crate::hook::Hook::Open`] in [`SYS_EXIT_HANDLERS`].
-pub const HANDLER_OPEN: u32 = 2;
+/// Handler of [`crate::hook::Hook::File`]. A call that failed has no file and goes to
+/// [`HANDLER_PATH`].
+pub const HANDLER_FILE: u32 = 2;
+/// Handler of [`crate::hook::Hook::Path`].
+pub const HANDLER_PATH: u32 = 3;
+/// Handler of [`crate::hook::Hook::Plain`].
+pub const HANDLER_PLAIN: u32 = 4;
+/// Handler of [`crate::hook::Hook::Socket`].
+pub const HANDLER_SOCKET: u32 = 5;
 /// Slots of [`SYS_EXIT_HANDLERS`]; 0 is unused because 0 means "not wanted".
 pub const HANDLER_SLOTS: u32 = 16;
 
@@ -65,7 +68,65 @@ pub struct Settings {
     pub agent_tgid: u32,
     /// 1 while the reader sleeps: the next record wakes it and clears this.
     pub reader_sleeps: u32,
+    /// Bulk records that a cgroup may send per second on the long run; 0: as many as it likes.
+    pub bulk_rate: u32,
+    /// Bulk records that it may send at once.
+    pub bulk_burst: u32,
+    /// Entries of [`MUTED_EXECUTABLES`]: with 0 the executable is not looked at.
+    pub muted_executables: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
 }
+
+/// Values of [`CGROUPS`].
+pub mod cgroup_flag {
+    /// Of the host: not a container, nor within one.
+    pub const HOST: u32 = 1;
+    /// Its bulk events are not wanted.
+    pub const MUTED: u32 = 1 << 1;
+}
+
+/// What a cgroup may still send. Programs on several CPUs write it without a lock: the tokens are
+/// approximate, `throttled` is exact.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Bucket {
+    /// Records left.
+    pub tokens: u64,
+    /// When it was last filled up, `CLOCK_BOOTTIME` nanoseconds.
+    pub filled_ns: u64,
+    /// Records held back, ever.
+    pub throttled: u64,
+}
+
+/// An executable, by what a workload cannot choose.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Executable {
+    /// Inode number.
+    pub inode: u64,
+    /// As [`crate::record::FileRef::dev`].
+    pub dev: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// Most bytes of a path prefix: with its length, the most that a key of a trie has
+/// (`LPM_DATA_SIZE_MAX`, kernel/bpf/lpm_trie.c).
+pub const PREFIX_BYTES: usize = 252;
+
+/// Value of [`PREFIXES`]: files below are wanted.
+pub const PREFIX_WANTED: u32 = 1;
+/// Value of [`PREFIXES`]: they are not, though a shorter prefix wants them.
+pub const PREFIX_UNWANTED: u32 = 2;
 
 /// How far the reader came. It outlives the reader, like the rings and the counters.
 #[repr(C)]
@@ -114,14 +175,29 @@ pub struct Boot {
     pub cgroup_hierarchy: u32,
     /// Bytes of the seccomp allow bitmap; 0 where the kernel has none.
     pub seccomp_bitmap_bytes: u32,
-    /// Flag in `thread_info.status` that marks a 32-bit call (`TS_COMPAT`, arch/x86).
-    pub ts_compat: u32,
+    /// Flag of the thread's status that marks a 32-bit call: `TS_COMPAT` in `thread_info.status` on
+    /// x86-64, `_TIF_32BIT` in `thread_info.flags` on arm64.
+    pub compat_flag: u32,
+    /// Offset in `pt_regs` of the number of the call.
+    pub regs_number: u32,
+    /// Offsets in `pt_regs` of the six arguments of a native call.
+    pub regs_native: [u32; 6],
+    /// The same of a 32-bit call.
+    pub regs_compat: [u32; 6],
+    /// 1 where `bpf_get_current_task_btf` is there (5.11).
+    pub has_task_btf: u32,
+    /// [`crate::record::via`] of what the handlers of `sys_exit` send.
+    pub via: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
 }
 
 /// [`Boot::cgroup_subsys`]: containers are v2 cgroups.
 pub const CGROUP_V2: u32 = u32::MAX;
 
-const _: () = assert!(size_of::<Settings>() == 8);
+const _: () = assert!(size_of::<Settings>() == 24);
+const _: () = assert!(size_of::<Bucket>() == 24);
+const _: () = assert!(size_of::<Executable>() == 16);
 const _: () = assert!(size_of::<Progress>() == 24);
 const _: () = assert!(size_of::<Untold>() == 16);
-const _: () = assert!(size_of::<Boot>() == 24);
+const _: () = assert!(size_of::<Boot>() == 88);

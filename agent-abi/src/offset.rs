@@ -112,8 +112,8 @@ offsets! {
     task_thread_pid = "task_struct"."thread_pid" Required;
     /// `task_struct.exit_code`.
     task_exit_code = "task_struct"."exit_code" Required;
-    /// `task_struct.thread_info.status`: holds `TS_COMPAT` on x86.
-    task_thread_status = "task_struct"."thread_info.status" Optional;
+    /// `task_struct.thread_info.status` on x86-64, `…flags` on arm64: tells a 32-bit call.
+    task_thread_status = "task_struct"."thread_info.status|thread_info.flags" Optional;
     /// `signal_struct.live`.
     signal_live = "signal_struct"."live" Required;
     /// `signal_struct.pids`.
@@ -274,16 +274,16 @@ offsets! {
     ovl_inode_upper = "ovl_inode"."__upperdentry" Optional in "overlay";
     /// `seccomp_filter.cache.allow_native` (5.11).
     seccomp_filter_allow = "seccomp_filter"."cache.allow_native" Optional;
-    /// `pt_regs.orig_ax`.
-    regs_orig_ax = "pt_regs"."orig_ax" Required;
-    /// `pt_regs.di`: first native argument.
-    regs_di = "pt_regs"."di" Required;
-    /// `pt_regs.si`: second native argument.
-    regs_si = "pt_regs"."si" Required;
-    /// `pt_regs.dx`: third argument of both ABIs.
-    regs_dx = "pt_regs"."dx" Required;
-    /// `pt_regs.bx`: first 32-bit argument.
-    regs_bx = "pt_regs"."bx" Required;
-    /// `pt_regs.cx`: second 32-bit argument.
-    regs_cx = "pt_regs"."cx" Required;
+    /// `files_struct.count`: how many tasks share the descriptors.
+    files_count = "files_struct"."count" Required;
+    /// `file.f_count`, a plain number of references (before 6.13).
+    file_count = "file"."f_count" Optional;
+    /// `file.f_ref`, a number of references less one (6.13).
+    file_ref = "file"."f_ref.refcnt" Optional;
+    /// `file.private_data`.
+    file_private = "file"."private_data" Required;
+    /// `fs_struct.root`.
+    fs_root = "fs_struct"."root" Required;
+    /// `dentry.d_name.len`.
+    dentry_len = "dentry"."d_name.len" Required;
 }

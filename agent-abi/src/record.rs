@@ -1,7 +1,9 @@
 //! Records: a fixed part per kind, then a tail of exactly the bytes that were needed.
 //!
-//! A [`Span`] in the fixed part points into the tail. Lists of strings (a path's components, argv)
-//! are NUL-terminated strings one after the other; a path's components run from leaf to root.
+//! A [`Span`] in the fixed part points into the tail. Paths are absolute and not terminated; argv is
+//! NUL-terminated strings one after the other.
+//!
+//! All records made of a system call begin with [`Header`] and [`Syscall`].
 
 /// Kinds of records: [`Header::kind`].
 pub mod kind {
@@ -19,10 +21,63 @@ pub mod kind {
     pub const CGROUP_ATTACH: u16 = 6;
     /// [`super::Credentials`].
     pub const CREDENTIALS: u16 = 7;
-    /// [`super::Open`].
-    pub const OPEN: u16 = 8;
+    /// [`super::FileCall`].
+    pub const FILE: u16 = 8;
     /// [`super::Exec`], made by the task iterator: the image a task runs, not a change of it.
     pub const SCAN: u16 = 9;
+    /// [`super::PathCall`].
+    pub const PATH: u16 = 10;
+    /// [`super::PlainCall`].
+    pub const PLAIN: u16 = 11;
+    /// [`super::SocketCall`].
+    pub const SOCKET: u16 = 12;
+    /// [`super::SocketState`].
+    pub const SOCKET_STATE: u16 = 13;
+    /// [`super::Packet`].
+    pub const PACKET: u16 = 14;
+    /// [`super::OomKill`].
+    pub const OOM_KILL: u16 = 15;
+    /// [`super::Cgroup`]: renamed.
+    pub const CGROUP_RENAME: u16 = 16;
+    /// [`super::Cgroup`]: the last reference is gone.
+    pub const CGROUP_RELEASE: u16 = 17;
+    /// [`super::Signal`].
+    pub const SIGNAL: u16 = 18;
+    /// [`super::UringDone`].
+    pub const URING_DONE: u16 = 19;
+    /// [`super::Sysctl`].
+    pub const SYSCTL: u16 = 20;
+}
+
+/// Where a record comes from: [`Syscall::via`].
+pub mod via {
+    /// `sys_exit`: after the call.
+    pub const SYS_EXIT: u8 = 0;
+    /// `sys_enter`: before the call, whose result is [`super::PENDING`].
+    pub const SYS_ENTER: u8 = 1;
+    /// `fexit` of the call itself.
+    pub const FEXIT: u8 = 2;
+    /// An LSM hook: within the call, whose result is [`super::PENDING`].
+    pub const LSM: u8 = 3;
+    /// Submitted through an io_uring; the result comes as a [`super::UringDone`].
+    pub const URING: u8 = 4;
+}
+
+/// [`Syscall::result`] of a call that has not returned yet.
+pub const PENDING: i64 = i64::MIN;
+
+/// How much a path or an address can be trusted: what it was read from.
+pub mod grade {
+    /// There is none.
+    pub const NONE: u32 = 0;
+    /// The object that the operation used.
+    pub const OBJECT: u32 = 1;
+    /// Looked up behind a descriptor after the call, and nobody else can have changed that.
+    pub const FD: u32 = 2;
+    /// Looked up behind a descriptor that another thread may have changed since.
+    pub const FD_RACED: u32 = 3;
+    /// Read from the caller's memory after the call: another thread may have changed it.
+    pub const USER: u32 = 4;
 }
 
 /// [`Header::flags`].
@@ -238,8 +293,16 @@ pub mod file_flag {
     pub const PATH_TRUNCATED: u32 = 1 << 5;
     /// The file could not be read from the kernel at all.
     pub const NOT_READ: u32 = 1 << 6;
-    /// A later call may have put another file behind the descriptor ([`super::Open`] only).
-    pub const RACED: u32 = 1 << 7;
+    /// In procfs.
+    pub const PROC: u32 = 1 << 7;
+    /// In sysfs.
+    pub const SYSFS: u32 = 1 << 8;
+    /// In a cgroup file system.
+    pub const CGROUPFS: u32 = 1 << 9;
+    /// In BPF's file system.
+    pub const BPFFS: u32 = 1 << 10;
+    /// A socket, a pipe or another object without a place in a file system.
+    pub const ANONYMOUS: u32 = 1 << 11;
 }
 
 /// A file as the operation found it.
@@ -260,10 +323,10 @@ pub struct FileRef {
     pub uid: u32,
     /// Of [`file_flag`].
     pub flags: u32,
-    /// Components of the path, leaf first.
+    /// The path, from the root of the mount namespace that the file's mount is in.
     pub path: Span,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// Of [`grade`].
+    pub grade: u32,
 }
 
 /// A new process. The child has its own state, which `clone` flags may have changed.
@@ -384,34 +447,330 @@ pub struct Credentials {
     pub reserved: u32,
 }
 
-/// An opened file, looked up behind the descriptor after the call.
+/// A system call, or an operation of an io_uring: what all records of them begin with.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(
     feature = "user",
     derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
 )]
-pub struct Open {
-    /// Kind [`kind::OPEN`].
-    pub header: Header,
-    /// The calling thread.
+pub struct Syscall {
+    /// The arguments; of a 32-bit call 32 bits each.
+    pub args: [u64; 6],
+    /// What it returned, errors negative; [`PENDING`] while it has not.
+    pub result: i64,
+    /// Its number in its ABI.
+    pub number: u32,
+    /// [`crate::interest::ABI_NATIVE`] and its like.
+    pub abi: u8,
+    /// Of [`via`].
+    pub via: u8,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u16,
+    /// The calling thread; of an io_uring the one that submitted.
     pub task: TaskRef,
     /// Its cgroup.
     pub cgroup_id: u64,
+}
+
+/// A call that opened a file, or worked on an open one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct FileCall {
+    /// Kind [`kind::FILE`].
+    pub header: Header,
+    /// The call.
+    pub call: Syscall,
     /// The file.
     pub file: FileRef,
-    /// Returned descriptor.
-    pub fd: i32,
+    /// Bytes of the caller's, such as `struct open_how` or the name of an attribute.
+    pub text: Span,
     /// `f_flags` of the open file.
     pub open_flags: u32,
+    /// Its descriptor, or -1.
+    pub fd: i32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// A path as a call names it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct PathRef {
+    /// What `name` starts at: the root of the caller for an absolute name, else the directory that
+    /// was named or the working directory. An absolute path itself.
+    pub base: Span,
+    /// The name as the caller gave it.
+    pub name: Span,
+    /// Of [`grade`]: that of `name`.
+    pub grade: u32,
+    /// Of [`path_flag`].
+    pub flags: u32,
+}
+
+/// [`PathRef::flags`].
+pub mod path_flag {
+    /// The walk of `base` stopped before the root: the front of the path is missing.
+    pub const BASE_TRUNCATED: u32 = 1;
+    /// `base` could not be read.
+    pub const BASE_NOT_READ: u32 = 1 << 1;
+    /// `name` was longer than what fits.
+    pub const NAME_TRUNCATED: u32 = 1 << 2;
+    /// `name` could not be read.
+    pub const NAME_NOT_READ: u32 = 1 << 3;
+}
+
+/// A call that names one file or two by their paths.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct PathCall {
+    /// Kind [`kind::PATH`].
+    pub header: Header,
+    /// The call.
+    pub call: Syscall,
+    /// First path.
+    pub from: PathRef,
+    /// Second path.
+    pub to: PathRef,
+    /// Bytes of the caller's, such as the type of a file system to mount.
+    pub text: Span,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// A call of which the arguments say it all.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct PlainCall {
+    /// Kind [`kind::PLAIN`].
+    pub header: Header,
+    /// The call.
+    pub call: Syscall,
+    /// Process that the call is about, where the kernel holds it (a pidfd); else all zero.
+    pub target: TaskRef,
+    /// Process or thread that the call is about, as the caller numbers it; 0: none.
+    pub target_pid: i32,
+    /// Inode number of the pid namespace in which the caller numbers it.
+    pub pid_ns: u32,
+    /// Bytes of the caller's, such as `union bpf_attr` or a module's parameters.
+    pub text: Span,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// A socket as the kernel holds it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct SocketRef {
+    /// `sock.__sk_common.skc_cookie`; 0: it was given none.
+    pub cookie: u64,
+    /// Inode of the socket's file; 0 where there is none.
+    pub inode: u64,
+    /// Local address: of IPv4 the first four bytes.
+    pub local: [u8; 16],
+    /// The peer's.
+    pub peer: [u8; 16],
+    /// Local port.
+    pub local_port: u16,
+    /// The peer's.
+    pub peer_port: u16,
+    /// `AF_…`; 0: this is no socket.
+    pub family: u16,
+    /// `SOCK_STREAM` and its like.
+    pub kind: u16,
+    /// `IPPROTO_…`; for netlink its family.
+    pub protocol: u16,
+    /// `TCP_ESTABLISHED` and its like (include/net/tcp_states.h).
+    pub state: u8,
+    /// Of [`socket_flag`].
+    pub flags: u8,
+    /// Inode number of its network namespace.
+    pub net_ns: u32,
+}
+
+/// [`SocketRef::flags`].
+pub mod socket_flag {
+    /// The descriptor could have been changed by another thread since the call.
+    pub const RACED: u8 = 1;
+    /// It could not be read.
+    pub const NOT_READ: u8 = 1 << 1;
+}
+
+/// A call on a socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct SocketCall {
+    /// Kind [`kind::SOCKET`].
+    pub header: Header,
+    /// The call.
+    pub call: Syscall,
+    /// The socket after it.
+    pub socket: SocketRef,
+    /// `struct sockaddr` as the caller gave it.
+    pub given: Span,
+    /// Path of a unix socket, its own or its peer's, as the kernel holds it; an abstract name begins
+    /// with a NUL.
+    pub path: Span,
+    /// Of [`grade`]: that of `socket`.
+    pub grade: u32,
+    /// Of [`grade`]: that of `given`.
+    pub given_grade: u32,
+}
+
+/// An internet socket changed its state.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct SocketState {
+    /// Kind [`kind::SOCKET_STATE`].
+    pub header: Header,
+    /// The socket.
+    pub socket: SocketRef,
+    /// Cgroup of the socket's owner (not of whoever runs): 0 where there is none.
+    pub cgroup_id: u64,
+    /// Before (include/net/tcp_states.h).
+    pub from: u32,
+    /// After.
+    pub to: u32,
+}
+
+/// First bytes of a connection, or a DNS message.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Packet {
+    /// Kind [`kind::PACKET`].
+    pub header: Header,
+    /// The socket; `local` is its own side, whichever way the packet goes.
+    pub socket: SocketRef,
+    /// Cgroup of the socket's owner.
+    pub cgroup_id: u64,
+    /// 1: it is sent; 0: it is received.
+    pub egress: u32,
+    /// Bytes of payload that the packet has.
+    pub length: u32,
+    /// The first of them.
+    pub payload: Span,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
+}
+
+/// The kernel kills a process for its memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct OomKill {
+    /// Kind [`kind::OOM_KILL`].
+    pub header: Header,
+    /// The process. On kernels before 6.9 its ids alone.
+    pub task: TaskRef,
+    /// Its cgroup; 0 where the kernel does not say.
+    pub cgroup_id: u64,
+}
+
+/// A signal for the agent.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Signal {
+    /// Kind [`kind::SIGNAL`].
+    pub header: Header,
+    /// Who sends it.
+    pub task: TaskRef,
+    /// The sender's cgroup.
+    pub cgroup_id: u64,
+    /// Number of the signal.
+    pub signal: u32,
+    /// `si_code` (include/uapi/asm-generic/siginfo.h).
+    pub code: i32,
+}
+
+/// An operation of an io_uring is done.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct UringDone {
+    /// Kind [`kind::URING_DONE`].
+    pub header: Header,
+    /// `boottime_ns` of the record that told of its submission.
+    pub submitted_ns: u64,
+    /// Address of the request: with `submitted_ns` it names the operation.
+    pub request: u64,
+    /// What it returned, errors negative.
+    pub result: i64,
+}
+
+/// A kernel parameter is written.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Sysctl {
+    /// Kind [`kind::SYSCTL`].
+    pub header: Header,
+    /// Who writes.
+    pub task: TaskRef,
+    /// Its cgroup.
+    pub cgroup_id: u64,
+    /// Such as `net/ipv4/ip_forward`.
+    pub name: Span,
+    /// The new value.
+    pub value: Span,
 }
 
 /// Longest path component, without its NUL (`NAME_MAX`).
 pub const COMPONENT_BYTES: usize = 255;
 /// Most components of a path that are walked.
-pub const COMPONENTS: usize = 48;
-/// Most bytes of a path in a record.
-pub const PATH_BYTES: usize = 2048;
+pub const COMPONENTS: usize = 128;
+/// Most bytes of a path in a record (`PATH_MAX`).
+pub const PATH_BYTES: usize = 4096;
+/// Most bytes of the caller's that are captured as they are.
+pub const TEXT_BYTES: usize = 256;
+/// Most bytes of a `struct sockaddr` (`sizeof(struct sockaddr_storage)`).
+pub const ADDRESS_BYTES: usize = 128;
+/// Most bytes of a packet's payload.
+pub const PAYLOAD_BYTES: usize = 512;
 /// Most bytes of argv in a record.
 pub const ARGV_BYTES: usize = 4096;
 /// Most bytes of the file name as given.
@@ -434,5 +793,17 @@ const _: () = {
     assert!(size_of::<Exit>() == 32 + 32);
     assert!(size_of::<Cgroup>() == 32 + 32);
     assert!(size_of::<Credentials>() == 32 + 216 + 40);
-    assert!(size_of::<Open>() == 32 + 24 + 32 + 8);
+    assert!(size_of::<Syscall>() == 88);
+    assert!(size_of::<FileCall>() == 32 + 88 + 32 + 16);
+    assert!(size_of::<PathRef>() == 16);
+    assert!(size_of::<PathCall>() == 32 + 88 + 32 + 8);
+    assert!(size_of::<PlainCall>() == 32 + 88 + 16 + 16);
+    assert!(size_of::<SocketRef>() == 64);
+    assert!(size_of::<SocketCall>() == 32 + 88 + 64 + 16);
+    assert!(size_of::<SocketState>() == 32 + 64 + 16);
+    assert!(size_of::<Packet>() == 32 + 64 + 24);
+    assert!(size_of::<OomKill>() == 32 + 24);
+    assert!(size_of::<Signal>() == 32 + 32);
+    assert!(size_of::<UringDone>() == 32 + 24);
+    assert!(size_of::<Sysctl>() == 32 + 32);
 };

@@ -2,11 +2,15 @@
 
 use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
-    map::{Boot, HANDLER_SLOTS, MMAPABLE, Progress, RING_COUNT, SYSCALLS, Settings, Untold},
+    interest::{Interest, SYSCALLS},
+    map::{
+        Boot, Bucket, Executable, HANDLER_SLOTS, MMAPABLE, PREFIX_BYTES, Progress, RING_COUNT, Settings,
+        Untold,
+    },
     offset::Offsets,
 };
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, PerCpuArray, ProgramArray, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray, RingBuf},
     macros::btf_map,
 };
 
@@ -21,7 +25,13 @@ pub static BOOT: Boot = Boot {
     cgroup_subsys: 0,
     cgroup_hierarchy: 0,
     seccomp_bitmap_bytes: 0,
-    ts_compat: 0,
+    compat_flag: 0,
+    regs_number: 0,
+    regs_native: [0; 6],
+    regs_compat: [0; 6],
+    has_task_btf: 0,
+    via: 0,
+    reserved: 0,
 };
 
 /// Reads one field of a frozen global. Volatile: the compiler must not fold in the placeholder.
@@ -45,11 +55,11 @@ pub type Ring = RingBuf<u64, 4096>;
 #[btf_map]
 pub static RINGS: ArrayOfMaps<Ring, { RING_COUNT }> = ArrayOfMaps::new();
 
-/// Exec, exit, cgroup and credential records. Sized by the loader, put into [`RINGS`] by it.
+/// Records of which none may be lost for the sake of others. Sized by the loader, put into [`RINGS`] by it.
 #[btf_map]
 pub static CRITICAL: Ring = Ring::new();
 
-/// File records.
+/// File and network records.
 #[btf_map]
 pub static BULK: Ring = Ring::new();
 
@@ -60,10 +70,24 @@ pub static COUNTERS: PerCpuArray<HookCounters, { HOOKS }> = PerCpuArray::new();
 pub static SEQUENCES: PerCpuArray<u64, { RING_COUNT }> = PerCpuArray::new();
 
 #[btf_map]
-pub static INTEREST: Array<u32, { SYSCALLS as usize }> = Array::new();
+pub static INTEREST: Array<Interest, { SYSCALLS as usize }> = Array::new();
 
 #[btf_map]
 pub static SYS_EXIT_HANDLERS: ProgramArray<{ HANDLER_SLOTS as usize }> = ProgramArray::new();
+
+/// What is known of cgroups. The agent fills it in.
+#[btf_map]
+pub static CGROUPS: HashMap<u64, u32, 16_384> = HashMap::new();
+
+/// What each cgroup may still send.
+#[btf_map]
+pub static BUCKETS: HashMap<u64, Bucket, 16_384> = HashMap::new();
+
+#[btf_map]
+pub static MUTED_EXECUTABLES: HashMap<Executable, u32, 1024> = HashMap::new();
+
+#[btf_map]
+pub static PREFIXES: LpmTrie<[u8; PREFIX_BYTES], u32, 1024> = LpmTrie::new();
 
 #[btf_map]
 pub static SETTINGS: Array<Settings, 1> = Array::new();

@@ -1,5 +1,6 @@
 //! Kestrel's kernel programs: one file per hook family in [`hooks`], every kernel pointer read in
 //! [`read`], every record sent by [`ring`].
+#![feature(asm_experimental_arch)]
 #![no_std]
 #![no_main]
 

@@ -13,10 +13,13 @@ use aya_ebpf::{
     },
 };
 
-use crate::global::{BOOT, RINGS, Ring, SEQUENCES, frozen, settings};
+use crate::{
+    global::{BOOT, RINGS, Ring, SEQUENCES, frozen, settings},
+    scratch::RECORD_BYTES,
+};
 
 /// Longest record: a mask, so that the verifier sees the bound.
-const LEN_MASK: u64 = 0x3fff;
+const LEN_MASK: u64 = RECORD_BYTES as u64 - 1;
 
 /// Ring of a record.
 #[repr(u32)]
@@ -24,6 +27,14 @@ const LEN_MASK: u64 = 0x3fff;
 pub enum Lane {
     Critical = RING_CRITICAL,
     Bulk = RING_BULK,
+}
+
+impl Lane {
+    /// The lane of a ring's number.
+    #[inline(always)]
+    pub fn of(ring: u8) -> Self {
+        if u32::from(ring) == RING_CRITICAL { Self::Critical } else { Self::Bulk }
+    }
 }
 
 /// Whether less than a quarter of the critical ring is free. Records then keep to their fixed part,
@@ -79,7 +90,10 @@ fn next_sequence(lane: Lane) -> Option<u64> {
 /// `record` points at a scratch buffer of at least `len` bytes.
 #[inline(always)]
 pub unsafe fn send(hook: &mut HookCounters, record: *mut u8, lane: Lane, kind: u16, flags: u32, len: usize) {
-    let Some(sequence) = next_sequence(lane) else { return };
+    let Some(sequence) = next_sequence(lane) else {
+        hook.errors += 1;
+        return;
+    };
     // SAFETY: as the caller's.
     unsafe { stamp(record, lane, kind, flags, len, sequence) };
     let sent = match RINGS.get(lane as u32) {
@@ -90,13 +104,16 @@ pub unsafe fn send(hook: &mut HookCounters, record: *mut u8, lane: Lane, kind: u
         },
         None => false,
     };
+    let is_bulk = u64::from(lane == Lane::Bulk);
     if sent {
         hook.submitted += 1;
+        hook.submitted_bulk += is_bulk;
         if flags & header_flag::SHRUNK != 0 {
             hook.shrunk += 1;
         }
     } else {
         hook.lost += 1;
+        hook.lost_bulk += is_bulk;
     }
 }
 

@@ -4,17 +4,90 @@
 //! that keep tracepoints preemptible another hook's program may run in between. So each attached
 //! program has a buffer of its own.
 
+use core::ptr::{read_volatile, write_volatile};
+
+use agent_abi::record::{PATH_BYTES, Span};
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 
-/// Where a write into a [`Large`] buffer may begin: masked with this, any write of up to
-/// [`WRITE_BYTES`] ends inside.
-pub const START_MASK: usize = 8191;
-/// Most bytes of one write into a [`Large`] buffer.
+/// Where a piece of a record may begin: masked with this, a write of up to [`WRITE_BYTES`] ends
+/// before [`WALK`].
+pub const START_MASK: usize = 16_383;
+/// Most bytes of one write.
 pub const WRITE_BYTES: usize = 8192;
+/// Where a path is put together, from its end to its front: [`PATH_BYTES`], and what one write more
+/// may reach over.
+pub const WALK: usize = START_MASK + 1 + WRITE_BYTES;
+/// How far the front has come, from [`WALK`] on: a `u32`.
+pub const WALK_FRONT: usize = WALK + PATH_BYTES + 512;
+/// Key of a look-up in [`crate::global::PREFIXES`].
+pub const PREFIX_KEY: usize = WALK_FRONT + 8;
+/// Where the tail of a record ends: a `u32`.
+const END: usize = PREFIX_KEY + 256;
+/// Longest record that can be sent.
+pub const RECORD_BYTES: usize = 32_768;
 
 /// For records with paths or arguments.
 #[repr(C, align(8))]
-pub struct Large([u8; START_MASK + 1 + WRITE_BYTES]);
+pub struct Large([u8; RECORD_BYTES]);
+
+const _: () = assert!(END + 8 <= RECORD_BYTES);
+
+/// The tail of a record that is being built in a [`Large`] buffer.
+///
+/// Where it ends is kept in the buffer and not in a register: what is read back from there the
+/// verifier knows nothing of, so that what follows is checked once and not for each way that led to
+/// it.
+#[derive(Clone, Copy)]
+pub struct Tail {
+    record: *mut u8,
+}
+
+impl Tail {
+    /// Behind a fixed part of `fixed` bytes.
+    ///
+    /// # Safety
+    /// `record` is a large scratch buffer.
+    #[inline(always)]
+    pub unsafe fn new(record: *mut u8, fixed: usize) -> Self {
+        // SAFETY: within the buffer.
+        unsafe { write_volatile(record.add(END).cast::<u32>(), fixed as u32) };
+        Self { record }
+    }
+
+    /// Bytes of the record so far.
+    #[inline(always)]
+    pub fn end(self) -> usize {
+        // SAFETY: within the buffer.
+        unsafe { read_volatile(self.record.add(END).cast::<u32>()) as usize }
+    }
+
+    /// Where the next piece begins: there is room for [`WRITE_BYTES`].
+    #[inline(always)]
+    pub fn start(self) -> usize {
+        self.end() & START_MASK
+    }
+
+    /// Address of a place that [`Self::start`] gave.
+    #[inline(always)]
+    pub fn place(self, start: usize) -> *mut u8 {
+        // SAFETY: masked, so within the buffer.
+        unsafe { self.record.add(start & START_MASK) }
+    }
+
+    /// Takes in the `len` bytes at `start`.
+    #[inline(always)]
+    pub fn take(self, start: usize, len: usize) -> Span {
+        // SAFETY: within the buffer.
+        unsafe { write_volatile(self.record.add(END).cast::<u32>(), (start + len) as u32) };
+        Span { offset: start as u16, len: len as u16 }
+    }
+
+    /// The whole buffer.
+    #[inline(always)]
+    pub fn record(self) -> *mut u8 {
+        self.record
+    }
+}
 
 /// For records of fixed size, and cgroup paths.
 #[repr(C, align(8))]
@@ -29,6 +102,9 @@ pub enum LargeSlot {
     TaskScan = 2,
 }
 
+/// Number of [`LargeSlot`]s.
+const LARGE_SLOTS: usize = 3;
+
 /// Owners of a [`Small`] buffer.
 #[repr(u32)]
 #[derive(Clone, Copy)]
@@ -38,13 +114,18 @@ pub enum SmallSlot {
     CgroupMkdir = 2,
     CgroupRmdir = 3,
     CgroupAttach = 4,
+    CgroupRename = 5,
+    CgroupRelease = 6,
 }
 
-#[btf_map]
-static SCRATCH_LARGE: PerCpuArray<Large, 3> = PerCpuArray::new();
+/// Number of [`SmallSlot`]s.
+const SMALL_SLOTS: usize = 7;
 
 #[btf_map]
-static SCRATCH_SMALL: PerCpuArray<Small, 5> = PerCpuArray::new();
+static SCRATCH_LARGE: PerCpuArray<Large, LARGE_SLOTS> = PerCpuArray::new();
+
+#[btf_map]
+static SCRATCH_SMALL: PerCpuArray<Small, SMALL_SLOTS> = PerCpuArray::new();
 
 /// This CPU's buffer of `slot`.
 #[inline(always)]

@@ -23,6 +23,7 @@ pub mod posture;
 pub mod privilege;
 pub mod run;
 pub mod source;
+pub mod syscall;
 pub mod telemetry;
 pub mod time;
 pub mod uplink;

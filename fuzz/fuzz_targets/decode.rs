@@ -13,12 +13,13 @@ fuzz_target!(|data: &[u8]| {
     let mut path = Vec::new();
     match event {
         Event::Exec(exec) => {
-            exec.exe.write_to(&mut path);
-            exec.cwd.write_to(&mut path);
             assert!(exec.argv.iter().map(<[u8]>::len).sum::<usize>() <= data.len());
         }
-        Event::Open(open) => open.path.write_to(&mut path),
+        Event::Path(paths) => {
+            paths.from.write_to(&mut path);
+            paths.to.write_to(&mut path);
+        }
         Event::Cgroup(cgroup) => assert!(cgroup.path.len() <= data.len()),
-        Event::Fork(_) | Event::Exit(_) | Event::Credentials(_) => {}
+        _ => {}
     }
 });

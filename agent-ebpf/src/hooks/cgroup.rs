@@ -90,7 +90,10 @@ unsafe fn report<M: Memory>(
             counters.filtered += 1;
             return;
         };
-        let Some(record) = scratch::small(slot) else { return };
+        let Some(record) = scratch::small(slot) else {
+            counters.errors += 1;
+            return;
+        };
         let fixed = record.cast::<Cgroup>();
         (*fixed).cgroup_id = read::cgroup_id::<Typed>(cgroup);
         (*fixed).hierarchy = hierarchy;

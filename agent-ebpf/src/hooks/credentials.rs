@@ -2,7 +2,6 @@
 
 use agent_abi::{
     hook::Hook,
-    map::ABI_COMPAT,
     record::{Credentials, kind},
 };
 use aya_ebpf::{
@@ -10,84 +9,37 @@ use aya_ebpf::{
 };
 
 use super::{
+    call::{self, argument},
     counted,
-    sys_exit::{abi, number},
 };
 use crate::{
-    global::offset,
-    read::{self, Memory, Probed, Typed},
+    read::{self, Probed},
     ring::{self, Lane},
-    scratch::{self, LargeSlot},
+    scratch::{self, LargeSlot, Tail},
 };
-
-/// Highest return value that is an error number.
-const MAX_ERRNO: i64 = -4095;
 
 #[btf_tracepoint(function = "sys_exit")]
 fn sys_exit_credentials(ctx: BtfTracePointContext) -> i32 {
     counted(Hook::Credentials, |counters| {
         let regs: u64 = ctx.arg(0);
-        let returned: i64 = ctx.arg(1);
-        if (MAX_ERRNO..0).contains(&returned) {
-            counters.filtered += 1;
+        let raw = call::raw_number(regs);
+        let abi = call::abi(raw);
+        let Some(record) = scratch::large(LargeSlot::SysExit) else {
+            counters.errors += 1;
             return;
-        }
-        let abi = abi();
-        let number = number(regs);
-        // SAFETY: `pt_regs`, which the verifier knows.
-        let (first, second, third): (u64, u64, u64) = unsafe {
-            if abi == ABI_COMPAT {
-                (
-                    Typed::read(regs, offset!(regs_bx)),
-                    Typed::read(regs, offset!(regs_cx)),
-                    Typed::read(regs, offset!(regs_dx)),
-                )
-            } else {
-                (
-                    Typed::read(regs, offset!(regs_di)),
-                    Typed::read(regs, offset!(regs_si)),
-                    Typed::read(regs, offset!(regs_dx)),
-                )
-            }
         };
-        if is_prctl(abi, number) && !changes_limits(first as u32) {
-            counters.filtered += 1;
-            return;
-        }
-        let Some(record) = scratch::large(LargeSlot::SysExit) else { return };
         // SAFETY: the current task; a large scratch buffer.
         unsafe {
             let task = bpf_get_current_task();
             let credentials = record.cast::<Credentials>();
-            let mut at = size_of::<Credentials>();
+            let tail = Tail::new(record, size_of::<Credentials>());
             read::fill::<Probed>(task, &raw mut (*credentials).state);
-            (*credentials).syscall_abi = abi;
-            (*credentials).syscall = number;
-            (*credentials).args = [first, second, third];
+            (*credentials).syscall_abi = u32::from(abi);
+            (*credentials).syscall = call::number(raw);
+            (*credentials).args = [argument(regs, abi, 0), argument(regs, abi, 1), argument(regs, abi, 2)];
             (*credentials).reserved = 0;
-            (*credentials).seccomp_allow = read::allow_bitmap::<Probed>(task, record, &mut at);
-            ring::send(counters, record, Lane::Critical, kind::CREDENTIALS, 0, at);
+            (*credentials).seccomp_allow = read::allow_bitmap::<Probed>(task, tail);
+            ring::send(counters, record, Lane::Critical, kind::CREDENTIALS, 0, tail.end());
         }
     })
-}
-
-/// `prctl` (arch/x86/entry/syscalls).
-#[inline(always)]
-fn is_prctl(abi: u32, number: u32) -> bool {
-    number == if abi == ABI_COMPAT { 172 } else { 157 }
-}
-
-/// Options that change what a task may do (include/uapi/linux/prctl.h). The others, `PR_SET_NAME`
-/// before all, are called by every thread.
-#[inline(always)]
-fn changes_limits(option: u32) -> bool {
-    const PR_SET_SECCOMP: u32 = 22;
-    const PR_CAPBSET_DROP: u32 = 24;
-    const PR_SET_SECUREBITS: u32 = 28;
-    const PR_SET_NO_NEW_PRIVS: u32 = 38;
-    const PR_CAP_AMBIENT: u32 = 47;
-    matches!(
-        option,
-        PR_SET_SECCOMP | PR_CAPBSET_DROP | PR_SET_SECUREBITS | PR_SET_NO_NEW_PRIVS | PR_CAP_AMBIENT
-    )
 }

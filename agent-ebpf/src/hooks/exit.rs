@@ -24,7 +24,10 @@ fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
                 counters.filtered += 1;
                 return;
             }
-            let Some(record) = scratch::small(SmallSlot::Exit) else { return };
+            let Some(record) = scratch::small(SmallSlot::Exit) else {
+                counters.errors += 1;
+                return;
+            };
             let exit = record.cast::<Exit>();
             read::task_ref::<Typed>(task, &raw mut (*exit).task);
             (*exit).cgroup_id = read::task_cgroup_id::<Typed>(task);

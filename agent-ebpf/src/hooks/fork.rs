@@ -24,7 +24,10 @@ fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
                 counters.filtered += 1;
                 return;
             }
-            let Some(record) = scratch::small(SmallSlot::Fork) else { return };
+            let Some(record) = scratch::small(SmallSlot::Fork) else {
+                counters.errors += 1;
+                return;
+            };
             let fork = record.cast::<Fork>();
             read::fill::<Typed>(child, &raw mut (*fork).child);
             read::task_ref::<Typed>(creator, &raw mut (*fork).creator);

@@ -1,11 +1,15 @@
 //! The programs, one file a hook family.
 
+mod call;
 mod cgroup;
 mod credentials;
 mod exec;
 mod exit;
+mod file;
+mod filter;
 mod fork;
-mod open;
+mod path;
+mod plain;
 mod sys_exit;
 mod task_scan;
 

@@ -2,63 +2,73 @@
 
 use agent_abi::{
     hook::Hook,
-    map::{ABI_COMPAT, ABI_NATIVE, INTEREST_COMPAT_SHIFT, SYSCALLS},
-    offset::ABSENT,
+    interest::{ABI_MASK, NONE, RESULT, Want},
+    map::{HANDLER_FILE, HANDLER_PATH},
 };
-use aya_ebpf::{
-    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
-use crate::{
-    global::{BOOT, INTEREST, SYS_EXIT_HANDLERS, counters, frozen, offset},
-    read::{Memory, Typed, probe},
+use super::{
+    call::{self, argument},
+    filter,
 };
-
-/// `__X32_SYSCALL_BIT` (arch/x86/include/uapi/asm/unistd.h): x32 shares the native numbers.
-const X32_BIT: u64 = 0x4000_0000;
+use crate::global::{INTEREST, SYS_EXIT_HANDLERS, counters};
 
 #[btf_tracepoint(function = "sys_exit")]
 fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let regs: u64 = ctx.arg(0);
-    let number = number(regs);
-    let Some(&interest) = INTEREST.get(number) else { return 0 };
-    if interest == 0 || number >= SYSCALLS {
-        return 0;
-    }
-    let handler = if abi() == ABI_COMPAT { interest >> INTEREST_COMPAT_SHIFT } else { interest } & 0xff;
-    if handler == 0 {
-        return 0;
-    }
-    // Calls that nobody wants are not counted: this runs at every call of every task.
-    if let Some(counters) = counters(Hook::SysExit) {
-        counters.seen += 1;
-        counters.handed_on += 1;
-    }
+    let result: i64 = ctx.arg(1);
+    let Some(handler) = dispatch(Hook::SysExit, regs, result) else { return 0 };
     // SAFETY: the handlers are programs of this same hook.
     unsafe { SYS_EXIT_HANDLERS.tail_call(&ctx, handler) };
-    if let Some(counters) = counters(Hook::SysExit) {
+    not_handed_on(Hook::SysExit)
+}
+
+/// The handler of a call that is wanted. It is counted as handed on before it is.
+#[inline(always)]
+pub(super) fn dispatch(hook: Hook, regs: u64, result: i64) -> Option<u32> {
+    let raw = call::raw_number(regs);
+    let interest = INTEREST.get_ptr(call::number(raw))?;
+    // SAFETY: a map value.
+    let wanted = unsafe { (*interest).wanted };
+    if wanted == 0 {
+        return None;
+    }
+    let abi = call::abi(raw);
+    if wanted >> (abi & ABI_MASK) & 1 == 0 {
+        return None;
+    }
+    // Calls that nobody wants are not counted: this runs at every call of every task.
+    let counters = counters(hook)?;
+    counters.seen += 1;
+    // SAFETY: a map value; the index is masked to the array's length.
+    let want = unsafe { &*(&raw const (*interest).wants).cast::<Want>().add(usize::from(abi & ABI_MASK)) };
+    let tested = match want.tested {
+        0 => argument(regs, abi, 0),
+        1 => argument(regs, abi, 1),
+        2 => argument(regs, abi, 2),
+        3 => argument(regs, abi, 3),
+        4 => argument(regs, abi, 4),
+        5 => argument(regs, abi, 5),
+        RESULT => result as u64,
+        _ => 0,
+    };
+    if !filter::passes(want, result, tested) || filter::by_agent() || filter::is_muted(want.predicates) {
+        counters.filtered += 1;
+        return None;
+    }
+    counters.handed_on += 1;
+    let handler = u32::from(want.handler);
+    // A call that failed has no file, but the name of one.
+    let has_no_file = handler == HANDLER_FILE && filter::is_error(result) && want.name != NONE;
+    Some(if has_no_file { HANDLER_PATH } else { handler })
+}
+
+/// The tail call did not happen.
+#[inline(always)]
+pub(super) fn not_handed_on(hook: Hook) -> i32 {
+    if let Some(counters) = counters(hook) {
         counters.handed_on -= 1;
         counters.tail_failed += 1;
     }
     0
-}
-
-/// Number of the call that returns.
-#[inline(always)]
-pub(super) fn number(regs: u64) -> u32 {
-    // SAFETY: `pt_regs`, which the verifier knows.
-    (unsafe { Typed::read::<u64>(regs, offset!(regs_orig_ax)) } & !X32_BIT) as u32
-}
-
-/// Whether the current call is a 32-bit one. `orig_ax` and `cs` do not tell (`int 0x80` from
-/// 64-bit code), the thread's status does.
-#[inline(always)]
-pub(super) fn abi() -> u32 {
-    if offset!(task_thread_status) == ABSENT {
-        return ABI_NATIVE;
-    }
-    // SAFETY: the helper returns the current task.
-    let task = unsafe { bpf_get_current_task() };
-    let status = probe::<u32>(task + u64::from(offset!(task_thread_status)));
-    if status & frozen(&BOOT.ts_compat) != 0 { ABI_COMPAT } else { ABI_NATIVE }
 }

@@ -11,7 +11,7 @@ use crate::{
     global::offset,
     read::{self, Memory, Typed},
     ring::{self, Lane},
-    scratch::{self, LargeSlot},
+    scratch::{self, LargeSlot, Tail},
 };
 
 /// Longest record: a mask, so that the verifier sees the bound.
@@ -43,13 +43,17 @@ fn task_scan(ctx: *mut TaskIterator) -> i32 {
                 counters.filtered += 1;
                 return;
             }
-            let Some(record) = scratch::large(LargeSlot::TaskScan) else { return };
+            let Some(record) = scratch::large(LargeSlot::TaskScan) else {
+                counters.errors += 1;
+                return;
+            };
             let exec = record.cast::<Exec>();
-            let mut at = size_of::<Exec>();
-            image(task, exec, record, &mut at, true);
-            ring::stamp(record, Lane::Critical, kind::SCAN, 0, at, 0);
+            let tail = Tail::new(record, size_of::<Exec>());
+            image(task, exec, tail, true);
+            let len = tail.end();
+            ring::stamp(record, Lane::Critical, kind::SCAN, 0, len, 0);
             let sequence_file = Typed::read::<u64>(meta, 0);
-            if bpf_seq_write(sequence_file as *mut _, record.cast(), (at & LEN_MASK) as u32) == 0 {
+            if bpf_seq_write(sequence_file as *mut _, record.cast(), (len & LEN_MASK) as u32) == 0 {
                 counters.submitted += 1;
             } else {
                 counters.lost += 1;

@@ -3,11 +3,13 @@
 mod cgroup;
 mod file;
 mod memory;
+mod path;
 mod seccomp;
 mod task;
 
-pub use cgroup::{cgroup_id, cgroup_in_hierarchy, task_cgroup_id};
-pub use file::{append_path, describe};
+pub use cgroup::{cgroup_id, cgroup_in_hierarchy, current_cgroup_id, task_cgroup_id};
+pub use file::{behind, describe, descriptor_grade};
 pub use memory::{Memory, Probed, Typed, pointer, probe};
+pub use path::{AT_FDCWD, append_path, is_wanted, named};
 pub use seccomp::allow_bitmap;
-pub use task::{fill, is_group_dead, is_kernel_thread, is_leader, task_ref};
+pub use task::{fill, is_group_dead, is_kernel_thread, is_leader, pid_namespace, process_of_pidfd, task_ref};

@@ -9,16 +9,16 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use super::{Memory, pointer};
 use crate::{
     global::{BOOT, frozen, offset},
-    scratch::START_MASK,
+    scratch::Tail,
 };
 
-/// Appends the kernel's bitmap of unconditionally allowed native calls to `record` at `at`. It
+/// Appends the kernel's bitmap of unconditionally allowed native calls to `tail`. It
 /// covers the whole chain of filters (kernel/seccomp.c, `seccomp_cache_prepare`).
 ///
 /// # Safety
-/// `task` is a `task_struct` pointer of the kind that `M` reads, `record` a large scratch buffer.
+/// `task` is a `task_struct` pointer of the kind that `M` reads.
 #[inline(always)]
-pub unsafe fn allow_bitmap<M: Memory>(task: u64, record: *mut u8, at: &mut usize) -> Span {
+pub unsafe fn allow_bitmap<M: Memory>(task: u64, tail: Tail) -> Span {
     let none = Span { offset: 0, len: 0 };
     if offset!(task_seccomp_filter) == ABSENT || offset!(seccomp_filter_allow) == ABSENT {
         return none;
@@ -27,18 +27,17 @@ pub unsafe fn allow_bitmap<M: Memory>(task: u64, record: *mut u8, at: &mut usize
     if bytes == 0 || bytes as usize > SECCOMP_BITMAP_BYTES {
         return none;
     }
-    // SAFETY: a field of the task, then the helper checks the address; the masked start leaves room.
+    // SAFETY: a field of the task, then the helper checks the address; the tail has room.
     unsafe {
         let filter = pointer(task, offset!(task_seccomp_filter));
         if filter == 0 {
             return none;
         }
-        let start = *at & START_MASK;
+        let start = tail.start();
         let address = filter + u64::from(offset!(seccomp_filter_allow));
-        if bpf_probe_read_kernel(record.add(start).cast(), bytes, address as *const _) != 0 {
+        if bpf_probe_read_kernel(tail.place(start).cast(), bytes, address as *const _) != 0 {
             return none;
         }
-        *at = start + bytes as usize;
-        Span { offset: start as u16, len: bytes as u16 }
+        tail.take(start, bytes as usize)
     }
 }

@@ -210,6 +210,23 @@ unsafe fn namespaces<M: Memory>(task: u64, out: *mut TaskState) {
     }
 }
 
+/// Inode number of the pid namespace in which `task` numbers others.
+#[inline(always)]
+pub fn pid_namespace(task: u64) -> u32 {
+    let deepest = deepest_number(pointer(task, offset!(task_thread_pid)));
+    probe(pointer(deepest, offset!(upid_ns)) + u64::from(offset!(pid_ns_inum)))
+}
+
+/// The process that a pidfd is of, in the host's pid namespace; whatever `file` is, a number.
+#[inline(always)]
+pub fn process_of_pidfd(file: u64) -> u32 {
+    if file == 0 {
+        return 0;
+    }
+    let pid = pointer(file, offset!(file_private));
+    probe(pid + u64::from(offset!(pid_numbers)) + u64::from(offset!(upid_nr)))
+}
+
 /// Address of the last `upid` of a `pid`.
 #[inline(always)]
 fn deepest_number(pid: u64) -> u64 {

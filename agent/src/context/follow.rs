@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use agent_abi::{
-    map::{ABI_COMPAT, ABI_NATIVE},
+    interest::{ABI_COMPAT, ABI_NATIVE},
     record::{self, TaskRef, TaskState, file_flag, header_flag, task_flag},
 };
 
@@ -84,7 +84,6 @@ pub struct Context {
     pub(super) asked_again_ns: u64,
     /// The newest boottime that was met.
     pub(super) now_ns: u64,
-    path: Vec<u8>,
 }
 
 impl Context {
@@ -102,7 +101,6 @@ impl Context {
             threads: Vec::new(),
             asked_again_ns: 0,
             now_ns: 0,
-            path: Vec::with_capacity(record::PATH_BYTES + record::COMPONENT_BYTES),
         }
     }
 
@@ -118,8 +116,17 @@ impl Context {
             Event::Exit(exit) => self.exit(exit, effects),
             Event::Cgroup(cgroup) => self.cgroup(cgroup, effects),
             Event::Credentials(credentials) => self.credentials(credentials, effects),
-            // Opened files change nothing here; whose they are is asked with `process`.
-            Event::Open(_) => {}
+            // They change nothing here; whose they are is asked with `process`.
+            Event::File(_)
+            | Event::Path(_)
+            | Event::Plain(_)
+            | Event::Socket(_)
+            | Event::SocketState(_)
+            | Event::Packet(_)
+            | Event::OomKill(_)
+            | Event::Signal(_)
+            | Event::UringDone(_)
+            | Event::Sysctl(_) => {}
         }
     }
 
@@ -363,8 +370,8 @@ impl Context {
         }
         let (id, now) = (record.cgroup_id, record.header.boottime_ns);
         match cgroup.change {
-            CgroupChange::Mkdir => self.learn(id, cgroup.path, now, effects),
-            CgroupChange::Rmdir => self.cgroup_gone(id, effects),
+            CgroupChange::Mkdir | CgroupChange::Rename => self.learn(id, cgroup.path, now, effects),
+            CgroupChange::Rmdir | CgroupChange::Release => self.cgroup_gone(id, effects),
             CgroupChange::Attach => {
                 if !cgroup.path.is_empty() && !self.knows_cgroup(id) {
                     self.learn(id, cgroup.path, now, effects);
@@ -440,18 +447,17 @@ impl Context {
     }
 
     pub(super) fn set_image(&mut self, slot: u32, exec: &Exec<'_>, now: u64) {
-        exec.exe.write_to(&mut self.path);
         let it = &mut self.processes[slot];
         it.image_mnt = exec.record.state.ns.mnt;
         it.image_ns = now;
         it.process.exe = exec.record.exe;
         it.process.exe_path.clear();
         // The leaf says most; a path without its front is marked as the kernel marks it.
-        let cut = self.path.len().saturating_sub(EXE_PATH_BYTES);
+        let cut = exec.exe.len().saturating_sub(EXE_PATH_BYTES);
         if cut > 0 {
             it.process.exe.flags |= file_flag::PATH_TRUNCATED;
         }
-        it.process.exe_path.extend_from_slice(&self.path[cut..]);
+        it.process.exe_path.extend_from_slice(&exec.exe[cut..]);
     }
 
     pub(super) fn judge(&self, slot: u32, why: Why, effects: &mut impl FnMut(Effect<'_>)) {
@@ -480,7 +486,9 @@ fn synchronises_threads(record: &record::Credentials) -> bool {
     const TSYNC: u64 = 1;
     const NATIVE: u32 = if cfg!(target_arch = "x86_64") { 317 } else { 277 };
     const COMPAT: u32 = if cfg!(target_arch = "x86_64") { 354 } else { 383 };
+    const NATIVE_ABI: u32 = ABI_NATIVE as u32;
+    const COMPAT_ABI: u32 = ABI_COMPAT as u32;
     let [operation, flags, _] = record.args;
-    let seccomp = matches!((record.syscall_abi, record.syscall), (ABI_NATIVE, NATIVE) | (ABI_COMPAT, COMPAT));
+    let seccomp = matches!((record.syscall_abi, record.syscall), (NATIVE_ABI, NATIVE) | (COMPAT_ABI, COMPAT));
     seccomp && operation == SET_MODE_FILTER && flags & TSYNC != 0
 }

@@ -22,7 +22,7 @@ use rustix::{
 
 use super::{ARGV_BYTES, EXE_PATH_BYTES, ProcessId, cgroupfs, process::NANOS_PER_TICK};
 use crate::{
-    decode::{Event, Exec, ImageSource, PathComponents, Strings},
+    decode::{Event, Exec, ImageSource, Strings},
     kernel::Mounted,
 };
 
@@ -30,7 +30,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Scanned {
     record: record::Exec,
-    /// Components of the executable's path, leaf first.
+    /// Path of the executable.
     exe: Vec<u8>,
     argv: Vec<u8>,
 }
@@ -42,10 +42,10 @@ impl Scanned {
         Event::Exec(Exec {
             record: &self.record,
             source: ImageSource::Scan,
-            exe: PathComponents(Strings(&self.exe)),
+            exe: &self.exe,
             argv: Strings(&self.argv),
             filename: &[],
-            cwd: PathComponents::default(),
+            cwd: &[],
             seccomp_allow: None,
         })
     }
@@ -165,7 +165,7 @@ fn one(mounted: &Mounted, tgid: u32, first_user_ns: u32) -> Option<Scanned> {
     }
     let header = Header { abi: ABI_VERSION, kind: kind::SCAN, boottime_ns, ..Header::default() };
     let record = record::Exec { header, state, exe, ..record::Exec::default() };
-    Some(Scanned { record, exe: components(&path), argv })
+    Some(Scanned { record, exe: path.strip_suffix(DELETED).unwrap_or(&path).to_vec(), argv })
 }
 
 fn stat(tgid: u32) -> Option<Stat> {
@@ -206,17 +206,6 @@ fn argv(tgid: u32) -> Vec<u8> {
         let _ = file.take(limit).read_to_end(&mut argv);
     }
     argv
-}
-
-/// The path's components, leaf first, as the kernel's walk writes them.
-fn components(path: &[u8]) -> Vec<u8> {
-    let path = path.strip_suffix(DELETED).unwrap_or(path);
-    let mut list = Vec::with_capacity(path.len() + 1);
-    for component in path.rsplit(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
-        list.extend_from_slice(component);
-        list.push(0);
-    }
-    list
 }
 
 fn executable(tgid: u32, path: &[u8]) -> record::FileRef {
@@ -329,13 +318,6 @@ mod tests {
 
     fn own_uid() -> u32 {
         fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap()
-    }
-
-    #[test]
-    fn components_run_from_leaf_to_root() {
-        assert_eq!(components(b"/usr/bin/sh"), b"sh\0bin\0usr\0");
-        assert_eq!(components(b"/tmp/x (deleted)"), b"x\0tmp\0");
-        assert_eq!(components(b""), b"");
     }
 
     #[test]

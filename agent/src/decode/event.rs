@@ -15,8 +15,26 @@ pub enum Event<'a> {
     Cgroup(Cgroup<'a>),
     /// A call that may have changed what a task may do.
     Credentials(Credentials<'a>),
-    /// An opened file.
-    Open(Open<'a>),
+    /// A call that opened a file, or worked on an open one.
+    File(FileCall<'a>),
+    /// A call that named files by their paths.
+    Path(PathCall<'a>),
+    /// Any other call.
+    Plain(PlainCall<'a>),
+    /// A call on a socket.
+    Socket(SocketCall<'a>),
+    /// An internet socket changed its state.
+    SocketState(&'a record::SocketState),
+    /// First bytes of a connection, or a DNS message.
+    Packet(Packet<'a>),
+    /// The kernel kills a process for its memory.
+    OomKill(&'a record::OomKill),
+    /// A signal for the agent.
+    Signal(&'a record::Signal),
+    /// An operation of an io_uring is done.
+    UringDone(&'a record::UringDone),
+    /// A kernel parameter is written.
+    Sysctl(Sysctl<'a>),
 }
 
 impl Event<'_> {
@@ -29,7 +47,16 @@ impl Event<'_> {
             Self::Exit(exit) => &exit.header,
             Self::Cgroup(cgroup) => &cgroup.record.header,
             Self::Credentials(credentials) => &credentials.record.header,
-            Self::Open(open) => &open.record.header,
+            Self::File(file) => &file.record.header,
+            Self::Path(path) => &path.record.header,
+            Self::Plain(plain) => &plain.record.header,
+            Self::Socket(socket) => &socket.record.header,
+            Self::SocketState(state) => &state.header,
+            Self::Packet(packet) => &packet.record.header,
+            Self::OomKill(kill) => &kill.header,
+            Self::Signal(signal) => &signal.header,
+            Self::UringDone(done) => &done.header,
+            Self::Sysctl(sysctl) => &sysctl.record.header,
         }
     }
 }
@@ -52,13 +79,13 @@ pub struct Exec<'a> {
     /// Exec or scan.
     pub source: ImageSource,
     /// Path of the executable.
-    pub exe: PathComponents<'a>,
+    pub exe: &'a [u8],
     /// Arguments; empty in a scan and in a shrunk record.
     pub argv: Strings<'a>,
     /// Path as given to `execve`.
     pub filename: &'a [u8],
     /// Working directory.
-    pub cwd: PathComponents<'a>,
+    pub cwd: &'a [u8],
     /// The kernel's own bitmap of system calls that the task's seccomp filters allow whatever
     /// their arguments; `None` where there is no filter or the kernel keeps none.
     pub seccomp_allow: Option<&'a [u8]>,
@@ -73,6 +100,10 @@ pub enum CgroupChange {
     Rmdir,
     /// A task was moved into it.
     Attach,
+    /// Renamed.
+    Rename,
+    /// Its last reference is gone.
+    Release,
 }
 
 /// A cgroup event.
@@ -95,13 +126,106 @@ pub struct Credentials<'a> {
     pub seccomp_allow: Option<&'a [u8]>,
 }
 
-/// An opened file.
+/// A call that opened a file, or worked on an open one.
 #[derive(Clone, Copy, Debug)]
-pub struct Open<'a> {
+pub struct FileCall<'a> {
     /// The fixed part.
-    pub record: &'a record::Open,
-    /// Path of the file.
-    pub path: PathComponents<'a>,
+    pub record: &'a record::FileCall,
+    /// Path of the file. Without its front where [`record::file_flag::PATH_TRUNCATED`] says so.
+    pub path: &'a [u8],
+    /// Bytes of the caller's.
+    pub text: &'a [u8],
+}
+
+/// A path as a call named it.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedPath<'a> {
+    /// The fixed part.
+    pub record: &'a record::PathRef,
+    /// What the name starts at.
+    pub base: &'a [u8],
+    /// The name as given.
+    pub name: &'a [u8],
+}
+
+/// A call that named files by their paths.
+#[derive(Clone, Copy, Debug)]
+pub struct PathCall<'a> {
+    /// The fixed part.
+    pub record: &'a record::PathCall,
+    /// First path.
+    pub from: NamedPath<'a>,
+    /// Second path; of grade [`record::grade::NONE`] where the call has none.
+    pub to: NamedPath<'a>,
+    /// Bytes of the caller's.
+    pub text: &'a [u8],
+}
+
+/// A call of which the arguments say it all.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainCall<'a> {
+    /// The fixed part.
+    pub record: &'a record::PlainCall,
+    /// Bytes of the caller's.
+    pub text: &'a [u8],
+}
+
+/// A call on a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketCall<'a> {
+    /// The fixed part.
+    pub record: &'a record::SocketCall,
+    /// `struct sockaddr` as the caller gave it.
+    pub given: &'a [u8],
+    /// Path of a unix socket as the kernel holds it.
+    pub path: &'a [u8],
+}
+
+/// First bytes of a connection, or a DNS message.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// The fixed part.
+    pub record: &'a record::Packet,
+    /// The first bytes of the payload.
+    pub payload: &'a [u8],
+}
+
+/// A kernel parameter is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Sysctl<'a> {
+    /// The fixed part.
+    pub record: &'a record::Sysctl,
+    /// Its name.
+    pub name: &'a [u8],
+    /// The new value.
+    pub value: &'a [u8],
+}
+
+impl NamedPath<'_> {
+    /// Writes the absolute path into `path`, replacing what it held: the name after its base, with
+    /// `.`, `..` and doubled slashes resolved by text. Symbolic links are as named.
+    pub fn write_to(&self, path: &mut Vec<u8>) {
+        path.clear();
+        path.extend_from_slice(if self.base == b"/" { b"" } else { self.base });
+        let floor = if self.name.starts_with(b"/") { path.len() } else { 0 };
+        for component in self.name.split(|&byte| byte == b'/') {
+            match component {
+                b"" | b"." => {}
+                b".." => {
+                    // A root has no parent, neither the namespace's nor that of a chroot.
+                    let parent = path.iter().rposition(|&byte| byte == b'/').unwrap_or_default();
+                    path.truncate(parent.max(floor));
+                }
+                component => {
+                    path.push(b'/');
+                    path.extend_from_slice(component);
+                }
+            }
+        }
+        if path.is_empty() && !(self.base.is_empty() && self.name.is_empty()) {
+            path.push(b'/');
+        }
+    }
 }
 
 /// NUL-terminated strings one after the other; the last NUL may have been cut off.
@@ -117,39 +241,34 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// A path as the kernel's walk found it: components from leaf to root.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PathComponents<'a>(pub Strings<'a>);
-
-impl PathComponents<'_> {
-    /// Writes the path from root to leaf into `path`, replacing what it held. A path whose walk
-    /// stopped early is the caller's to mark (`file_flag::PATH_TRUNCATED`).
-    pub fn write_to(&self, path: &mut Vec<u8>) {
-        path.clear();
-        for component in self.0.iter().rev() {
-            path.push(b'/');
-            // The root by itself: no other component has a slash in it.
-            if component != b"/" {
-                path.extend_from_slice(component);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn joined(base: &[u8], name: &[u8]) -> String {
+        let record = record::PathRef::default();
+        let mut path = vec![b'x'];
+        NamedPath { record: &record, base, name }.write_to(&mut path);
+        String::from_utf8(path).unwrap()
+    }
+
     #[test]
-    fn paths_run_from_root_to_leaf() {
-        let path = |bytes: &'static [u8]| {
-            let mut path = vec![b'x'];
-            PathComponents(Strings(bytes)).write_to(&mut path);
-            String::from_utf8(path).unwrap()
-        };
-        assert_eq!(path(b"sh\0bin\0usr\0"), "/usr/bin/sh");
-        assert_eq!(path(b"/\0"), "/");
-        assert_eq!(path(b"memfd:x\0"), "/memfd:x");
-        assert_eq!(path(b""), "");
+    fn names_are_joined_to_what_they_start_at() {
+        assert_eq!(joined(b"/srv", b"a/b"), "/srv/a/b");
+        assert_eq!(joined(b"/", b"/etc/passwd"), "/etc/passwd");
+        assert_eq!(joined(b"/", b"etc"), "/etc");
+        assert_eq!(joined(b"/srv", b""), "/srv");
+        assert_eq!(joined(b"/", b""), "/");
+        assert_eq!(joined(b"/", b"/"), "/");
+        assert_eq!(joined(b"", b""), "");
+    }
+
+    #[test]
+    fn dots_are_resolved_and_end_at_the_root() {
+        assert_eq!(joined(b"/srv/a", b"../b/./c//d/"), "/srv/b/c/d");
+        assert_eq!(joined(b"/srv", b"../../../etc"), "/etc");
+        assert_eq!(joined(b"/srv", b".."), "/");
+        // An absolute name in a chroot stays in it.
+        assert_eq!(joined(b"/jail", b"/../../etc"), "/jail/etc");
     }
 }

@@ -4,5 +4,8 @@
 mod event;
 mod record;
 
-pub use event::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource, Open, PathComponents, Strings};
+pub use event::{
+    Cgroup, CgroupChange, Credentials, Event, Exec, FileCall, ImageSource, NamedPath, Packet, PathCall,
+    PlainCall, SocketCall, Strings, Sysctl,
+};
 pub use record::{DecodeError, decode};

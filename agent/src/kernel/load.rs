@@ -9,7 +9,9 @@ use std::{
 
 use agent_abi::{
     hook::Hook,
-    map::{self, HANDLER_CREDENTIALS, HANDLER_OPEN, Progress, RING_COUNT, Untold},
+    map::{
+        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, Progress, RING_COUNT, Untold,
+    },
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -20,19 +22,21 @@ use thiserror::Error;
 use zerocopy::IntoBytes;
 
 use super::{
-    interest::{self, Streams},
     maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
     offsets::Layout,
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
     untold::{UntoldMap, UntoldWords},
 };
-use crate::source::{Ring, RingError};
+use crate::{
+    source::{Ring, RingError},
+    syscall::Wants,
+};
 
 /// The kernel programs, built by `cargo xtask build-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KESTREL_BPF_OBJECT"));
 
 /// Maps that the agent after this one needs. Scratch buffers are not among them.
-const PINNED: [&str; 10] = [
+const PINNED: [&str; 14] = [
     map::CRITICAL,
     map::BULK,
     map::RINGS,
@@ -41,6 +45,10 @@ const PINNED: [&str; 10] = [
     map::INTEREST,
     map::SYS_EXIT_HANDLERS,
     map::SETTINGS,
+    map::CGROUPS,
+    map::BUCKETS,
+    map::MUTED_EXECUTABLES,
+    map::PREFIXES,
     map::PROGRESS,
     map::UNTOLD,
 ];
@@ -69,9 +77,11 @@ struct Handler {
     slot: u32,
 }
 
-const HANDLERS: [Handler; 2] = [
+const HANDLERS: [Handler; 4] = [
     Handler { hook: Hook::Credentials, program: "sys_exit_credentials", slot: HANDLER_CREDENTIALS },
-    Handler { hook: Hook::Open, program: "sys_exit_open", slot: HANDLER_OPEN },
+    Handler { hook: Hook::File, program: "sys_exit_file", slot: HANDLER_FILE },
+    Handler { hook: Hook::Path, program: "sys_exit_path", slot: HANDLER_PATH },
+    Handler { hook: Hook::Plain, program: "sys_exit_plain", slot: HANDLER_PLAIN },
 ];
 
 /// Why the programs do not run.
@@ -115,8 +125,8 @@ pub struct Plan {
     pub pin_dir: PathBuf,
     /// What the programs are told of this kernel.
     pub layout: Layout,
-    /// Which optional streams are wanted.
-    pub streams: Streams,
+    /// Which calls are wanted.
+    pub wants: Wants,
 }
 
 /// Detaches every program that an agent has pinned below `pin_dir`. Whatever their rings hold is
@@ -216,7 +226,7 @@ impl Plan {
         if !adopted {
             fill_rings(&mut object, &critical_map, &bulk_map)?;
         }
-        maps::set_interest(&mut object, &interest::table(self.streams))?;
+        maps::set_interest(&mut object, &self.wants.table())?;
         let types = aya::Btf::from_sys_fs()?;
         let mut hooks = Vec::new();
         for handler in &HANDLERS {

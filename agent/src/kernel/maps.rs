@@ -4,7 +4,8 @@ use std::path::Path;
 
 use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
-    map::{self, Progress, RING_COUNT, SYSCALLS, Settings},
+    interest::Interest,
+    map::{self, Progress, RING_COUNT, Settings},
 };
 use aya::{
     Ebpf,
@@ -40,9 +41,14 @@ pub(super) fn take(object: &mut Ebpf, name: &'static str) -> Result<Map, MapsErr
     object.take_map(name).ok_or(MapsError::Absent { name })
 }
 
+/// Words of a hook's counters.
+const COUNTS: usize = size_of::<HookCounters>() / 8;
+/// Words of what is wanted of a number.
+const INTEREST_WORDS: usize = size_of::<Interest>() / 8;
+
 /// What each hook counted. Sums over all CPUs.
 pub struct Counters {
-    hooks: PerCpuArray<MapData, [u64; 7]>,
+    hooks: PerCpuArray<MapData, [u64; COUNTS]>,
 }
 
 impl Counters {
@@ -67,14 +73,31 @@ impl Counters {
         let mut sums = [HookCounters::default(); HOOKS];
         for (hook, sum) in Hook::ALL.into_iter().zip(&mut sums) {
             let values = self.hooks.get(&(hook as u32), 0).map_err(failed(map::COUNTERS))?;
-            for &[seen, submitted, lost, filtered, handed_on, tail_failed, shrunk] in values.iter() {
+            for value in values.iter() {
+                let HookCounters {
+                    seen,
+                    submitted,
+                    lost,
+                    filtered,
+                    throttled,
+                    errors,
+                    handed_on,
+                    tail_failed,
+                    shrunk,
+                    submitted_bulk,
+                    lost_bulk,
+                } = zerocopy::transmute!(*value);
                 sum.seen += seen;
                 sum.submitted += submitted;
                 sum.lost += lost;
                 sum.filtered += filtered;
+                sum.throttled += throttled;
+                sum.errors += errors;
                 sum.handed_on += handed_on;
                 sum.tail_failed += tail_failed;
                 sum.shrunk += shrunk;
+                sum.submitted_bulk += submitted_bulk;
+                sum.lost_bulk += lost_bulk;
             }
         }
         Ok(sums)
@@ -86,10 +109,9 @@ impl Counters {
     /// When the kernel refuses.
     pub fn lost(&self) -> Result<[u64; RING_COUNT], MapsError> {
         let mut lost = [0; RING_COUNT];
-        for (hook, counters) in Hook::ALL.into_iter().zip(self.read()?) {
-            if let Some(ring) = hook.ring() {
-                lost[ring as usize] += counters.lost;
-            }
+        for counters in self.read()? {
+            lost[map::RING_CRITICAL as usize] += counters.lost - counters.lost_bulk;
+            lost[map::RING_BULK as usize] += counters.lost_bulk;
         }
         Ok(lost)
     }
@@ -120,7 +142,7 @@ impl Sequences {
 
 /// The switches of the running programs.
 pub struct Switches {
-    settings: Array<MapData, [u32; 2]>,
+    settings: Array<MapData, [u32; 6]>,
 }
 
 impl Switches {
@@ -134,8 +156,8 @@ impl Switches {
     /// # Errors
     /// When the kernel refuses.
     pub fn set(&mut self, settings: Settings) -> Result<(), MapsError> {
-        let Settings { agent_tgid, reader_sleeps } = settings;
-        self.settings.set(0, [agent_tgid, reader_sleeps], 0).map_err(failed(map::SETTINGS))
+        let words: [u32; 6] = zerocopy::transmute!(settings);
+        self.settings.set(0, words, 0).map_err(failed(map::SETTINGS))
     }
 }
 
@@ -177,11 +199,12 @@ impl ProgressMap {
     }
 }
 
-pub(super) fn set_interest(object: &mut Ebpf, table: &[u32; SYSCALLS as usize]) -> Result<(), MapsError> {
+pub(super) fn set_interest(object: &mut Ebpf, table: &[Interest]) -> Result<(), MapsError> {
     let map = object.map_mut(map::INTEREST).ok_or(MapsError::Absent { name: map::INTEREST })?;
-    let mut interest: Array<_, u32> = map.try_into().map_err(failed(map::INTEREST))?;
-    for (number, &handlers) in (0..).zip(table) {
-        interest.set(number, handlers, 0).map_err(failed(map::INTEREST))?;
+    let mut interest: Array<_, [u64; INTEREST_WORDS]> = map.try_into().map_err(failed(map::INTEREST))?;
+    for (number, &wanted) in (0..).zip(table) {
+        let words: [u64; INTEREST_WORDS] = zerocopy::transmute!(wanted);
+        interest.set(number, words, 0).map_err(failed(map::INTEREST))?;
     }
     Ok(())
 }

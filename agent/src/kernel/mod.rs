@@ -2,16 +2,15 @@
 
 pub mod btf;
 mod cgroup;
-mod interest;
 mod load;
 mod maps;
 mod offsets;
 mod pins;
 pub mod prove;
+mod registers;
 mod untold;
 
 pub use cgroup::{CgroupError, Hierarchy, Mounted};
-pub use interest::Streams;
 pub use load::{LinkPins, LoadError, Plan, Predecessor, Programs, RecursionCounters, TaskScan, detach};
 pub use maps::{Counters, MapsError, ProgressMap, Sequences, Switches};
 pub use offsets::{Layout, OffsetError};

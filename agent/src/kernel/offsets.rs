@@ -3,17 +3,15 @@
 use agent_abi::{
     map::{Boot, CGROUP_V2, RING_COUNT},
     offset::{ABSENT, FIELDS, Field, Need, Offsets},
-    record::SECCOMP_BITMAP_BYTES,
+    record::{SECCOMP_BITMAP_BYTES, via},
 };
 use thiserror::Error;
 
 use super::{
     btf::{Btf, BtfError, Types},
     cgroup::Hierarchy,
+    registers::Registers,
 };
-
-/// `TS_COMPAT` (arch/x86/include/asm/thread_info.h).
-const TS_COMPAT: u32 = 0x0002;
 
 /// Why the kernel's layout is not known well enough.
 #[derive(Debug, Error)]
@@ -24,6 +22,9 @@ pub enum OffsetError {
     /// Required fields are missing.
     #[error("this kernel lacks required fields: {}", .0.join(", "))]
     Missing(Vec<String>),
+    /// `pt_regs` is not what this architecture has.
+    #[error("this kernel's pt_regs lacks the registers of a system call")]
+    NoRegisters,
     /// Containers are in v1 cgroups and the pids controller is not there.
     #[error("containers are in v1 cgroups, and this kernel has no pids controller to tell them apart")]
     NoPidsController,
@@ -61,6 +62,7 @@ impl Layout {
             return Err(OffsetError::Missing(required));
         }
         let types = Types::kernel(&kernel);
+        let registers = Registers::read(types).ok_or(OffsetError::NoRegisters)?;
         let cgroup_subsys = match hierarchy {
             Hierarchy::V2 => CGROUP_V2,
             Hierarchy::V1Pids { .. } => {
@@ -72,7 +74,15 @@ impl Layout {
             cgroup_subsys,
             cgroup_hierarchy: hierarchy.id(),
             seccomp_bitmap_bytes: seccomp_bitmap_bytes(types),
-            ts_compat: TS_COMPAT,
+            compat_flag: registers.compat_flag,
+            regs_number: registers.number,
+            regs_native: registers.native,
+            regs_compat: registers.compat,
+            has_task_btf: u32::from(
+                types.enumerator("bpf_func_id", "BPF_FUNC_get_current_task_btf").is_some(),
+            ),
+            via: u32::from(via::SYS_EXIT),
+            reserved: 0,
         };
         Ok(Self { offsets: Offsets::from_array(offsets), boot, missing })
     }

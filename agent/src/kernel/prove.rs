@@ -76,9 +76,7 @@ impl Observed {
     /// From the record of an exec.
     #[must_use]
     pub fn of(exec: &Exec<'_>) -> Self {
-        let (mut exe_path, mut cwd) = (Vec::new(), Vec::new());
-        exec.exe.write_to(&mut exe_path);
-        exec.cwd.write_to(&mut cwd);
+        let (exe_path, cwd) = (exec.exe.to_vec(), exec.cwd.to_vec());
         Self { state: exec.record.state, exe_path, argv: exec.argv.0.to_vec(), cwd }
     }
 

@@ -118,7 +118,11 @@ impl Reader {
     }
 
     fn set_sleeping(&mut self, sleeps: bool) {
-        let settings = Settings { agent_tgid: std::process::id(), reader_sleeps: u32::from(sleeps) };
+        let settings = Settings {
+            agent_tgid: std::process::id(),
+            reader_sleeps: u32::from(sleeps),
+            ..Settings::default()
+        };
         if let Err(error) = self.switches.set(settings) {
             // Without it the loop is woken too often or sleeps its full time; nothing is lost.
             tracing::debug!(%error, "cannot set the reader's switch");

@@ -4,9 +4,11 @@ use anyhow::Result;
 
 use super::{alive::AliveFile, coverage, host::Host, losses::Start, open::Ground};
 use crate::{
+    config::Streams,
     coverage::CoverageReport,
-    kernel::{Layout, Plan, Programs, Streams},
+    kernel::{Layout, Plan, Programs},
     pipeline::clock,
+    syscall::{Family, Only, Wants},
 };
 
 /// Attached programs.
@@ -21,17 +23,23 @@ pub(super) struct Attached {
     pub(super) before_ns: Option<u64>,
 }
 
+/// What posture and the streams need.
+fn wants(streams: &Streams) -> Wants {
+    let mut wants = Wants::posture();
+    if streams.open {
+        wants.add_family(Family::Files, Only::default());
+    }
+    wants
+}
+
 /// Attaches the programs, or adopts those that run.
 pub(super) fn attach(ground: &Ground) -> Result<Attached> {
     let Ground { config, state, mounted, boot, telemetry, health, .. } = ground;
     let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
     let alive = AliveFile::new(state.file("alive"), &boot.id);
     let last_alive_ns = alive.read();
-    let plan = Plan {
-        pin_dir: config.pin_dir.clone(),
-        layout: layout.clone(),
-        streams: Streams { open: config.streams.open },
-    };
+    let plan =
+        Plan { pin_dir: config.pin_dir.clone(), layout: layout.clone(), wants: wants(&config.streams) };
     let mut programs = plan.carry_out()?;
     let host = Host::read(mounted, &mut programs.scan)?;
     let report = coverage::report(&boot.release, &layout, &programs);

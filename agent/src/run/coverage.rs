@@ -15,7 +15,7 @@ use crate::{
 #[must_use]
 pub(super) fn report(release: &str, layout: &Layout, programs: &Programs) -> CoverageReport {
     let mut report = CoverageReport::new(release);
-    for hook in Hook::ALL {
+    for &(hook, _) in &programs.hooks {
         report.hook(hook.name(), hook_support(hook, programs));
     }
     for control in CONTROLS {

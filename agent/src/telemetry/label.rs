@@ -74,8 +74,30 @@ labels! {
         CgroupAttach = "cgroup_attach",
         /// A credential change.
         Credentials = "credentials",
-        /// An opened file.
-        Open = "open",
+        /// A cgroup renamed.
+        CgroupRename = "cgroup_rename",
+        /// A cgroup released.
+        CgroupRelease = "cgroup_release",
+        /// A call on an open file.
+        File = "file",
+        /// A call that names files.
+        Path = "path",
+        /// Any other call.
+        Plain = "call",
+        /// A call on a socket.
+        Socket = "socket",
+        /// A change of a socket's state.
+        SocketState = "socket_state",
+        /// First bytes of a connection, or DNS.
+        Packet = "packet",
+        /// A process killed for its memory.
+        OomKill = "oom_kill",
+        /// A signal for the agent.
+        Signal = "signal",
+        /// The end of an operation of an io_uring.
+        UringDone = "uring_done",
+        /// A kernel parameter written.
+        Sysctl = "sysctl",
     }
 
     /// Why a record was not decoded.
@@ -291,9 +313,20 @@ impl From<&Event<'_>> for EventKind {
                 CgroupChange::Mkdir => Self::CgroupMkdir,
                 CgroupChange::Rmdir => Self::CgroupRmdir,
                 CgroupChange::Attach => Self::CgroupAttach,
+                CgroupChange::Rename => Self::CgroupRename,
+                CgroupChange::Release => Self::CgroupRelease,
             },
             Event::Credentials(_) => Self::Credentials,
-            Event::Open(_) => Self::Open,
+            Event::File(_) => Self::File,
+            Event::Path(_) => Self::Path,
+            Event::Plain(_) => Self::Plain,
+            Event::Socket(_) => Self::Socket,
+            Event::SocketState(_) => Self::SocketState,
+            Event::Packet(_) => Self::Packet,
+            Event::OomKill(_) => Self::OomKill,
+            Event::Signal(_) => Self::Signal,
+            Event::UringDone(_) => Self::UringDone,
+            Event::Sysctl(_) => Self::Sysctl,
         }
     }
 }

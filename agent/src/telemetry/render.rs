@@ -147,12 +147,31 @@ impl Page<'_> {
     }
 
     fn hooks(&mut self, hooks: &Hooks) -> fmt::Result {
-        let Hooks { seen, submitted, lost, filtered, handed_on, tail_failed, shrunk, recursion_misses } =
-            hooks;
+        let Hooks {
+            seen,
+            submitted,
+            lost,
+            filtered,
+            throttled,
+            errors,
+            handed_on,
+            tail_failed,
+            shrunk,
+            // Parts of the two above, for the account of each ring.
+            submitted_bulk: _,
+            lost_bulk: _,
+            recursion_misses,
+        } = hooks;
         self.counter("kestrel_hook_seen_runs", "Times the kernel program ran", seen)?;
         self.counter("kestrel_hook_submitted_records", "Records that reached a ring", submitted)?;
         self.counter("kestrel_hook_lost_records", "Records that the ring had no room for", lost)?;
         self.counter("kestrel_hook_filtered_runs", "Runs with nothing to report", filtered)?;
+        self.counter(
+            "kestrel_hook_throttled_records",
+            "Records held back because their cgroup sends too many",
+            throttled,
+        )?;
+        self.counter("kestrel_hook_failed_runs", "Runs that could not make their record", errors)?;
         self.counter("kestrel_hook_handed_on_runs", "Runs given to a tail-called handler", handed_on)?;
         self.counter("kestrel_hook_tail_failed_calls", "Tail calls that did not happen", tail_failed)?;
         self.counter("kestrel_hook_shrunk_records", "Records cut to their posture part", shrunk)?;

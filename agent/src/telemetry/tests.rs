@@ -25,6 +25,8 @@ fn every_series_is_there_at_zero() {
         ("kestrel_hook_submitted_records_total{", HOOKS),
         ("kestrel_hook_lost_records_total{", HOOKS),
         ("kestrel_hook_filtered_runs_total{", HOOKS),
+        ("kestrel_hook_throttled_records_total{", HOOKS),
+        ("kestrel_hook_failed_runs_total{", HOOKS),
         ("kestrel_hook_handed_on_runs_total{", HOOKS),
         ("kestrel_hook_tail_failed_calls_total{", HOOKS),
         ("kestrel_hook_shrunk_records_total{", HOOKS),

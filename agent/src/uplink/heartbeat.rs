@@ -79,14 +79,27 @@ fn coverage(report: &CoverageReport) -> Vec<v1::Coverage> {
 }
 
 fn counters(telemetry: &Telemetry, hook: Hook) -> v1::HookCounters {
-    let agent_abi::hook::HookCounters { seen, submitted, lost, filtered, handed_on, tail_failed, shrunk } =
-        telemetry.hooks.of(hook);
+    let agent_abi::hook::HookCounters {
+        seen,
+        submitted,
+        lost,
+        filtered,
+        throttled,
+        errors,
+        handed_on,
+        tail_failed,
+        shrunk,
+        submitted_bulk: _,
+        lost_bulk: _,
+    } = telemetry.hooks.of(hook);
     v1::HookCounters {
         hook: hook.name().to_owned(),
         seen,
         submitted,
         lost,
         filtered,
+        throttled,
+        errors,
         handed_on,
         tail_failed,
         shrunk,

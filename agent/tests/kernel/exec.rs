@@ -11,8 +11,8 @@ use agent_abi::record::{TaskState, file_flag};
 use kestrel_agent::{
     context::{ProcessId, SeccompAllow},
     decode::{Event, Exec},
-    kernel::Streams,
     source,
+    syscall::Wants,
 };
 use procfs::process::Process;
 
@@ -93,7 +93,7 @@ fn is_sleep(exec: &Exec<'_>) -> bool {
 
 #[test]
 fn records_of_differently_limited_tasks_say_what_proc_says() {
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     let wrappers: [&[&str]; 5] = [
         &["env"],
         &["setpriv", "--reuid", "1000", "--regid", "1001", "--clear-groups", "--no-new-privs"],
@@ -133,7 +133,7 @@ fn records_of_differently_limited_tasks_say_what_proc_says() {
 #[test]
 fn the_scan_says_what_exec_would_have_said() {
     let waiting = Waiting::behind(&["setpriv", "--reuid", "1000", "--clear-groups", "--no-new-privs"]);
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     let mut stream = loaded.programs.scan.open().unwrap().unwrap();
     let (mut found, mut kthreadd) = (0, 0);
     source::scan(&mut stream, |bytes| {
@@ -143,8 +143,7 @@ fn the_scan_says_what_exec_would_have_said() {
         kthreadd += u32::from(exec.record.state.task.tid == 2);
         if exec.record.state.task.tgid == waiting.0.id() {
             assert_as_proc(&exec.record.state);
-            let mut path = Vec::new();
-            exec.exe.write_to(&mut path);
+            let path = exec.exe;
             let proc = std::fs::read_link(format!("/proc/{}/exe", waiting.0.id())).unwrap();
             assert_eq!(path, proc.as_os_str().as_encoded_bytes());
             found += 1;
@@ -156,7 +155,7 @@ fn the_scan_says_what_exec_would_have_said() {
 
 #[test]
 fn life_of_a_process_in_order() {
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     let mut child = Command::new("/bin/true").args(["one", ""]).current_dir("/usr/lib").spawn().unwrap();
     let pid = child.id();
     assert!(child.wait().unwrap().success());
@@ -171,9 +170,7 @@ fn life_of_a_process_in_order() {
                 assert_eq!(exec.argv.iter().collect::<Vec<_>>(), [&b"/bin/true"[..], b"one", b""]);
                 assert_eq!(exec.filename, b"/bin/true");
                 assert_eq!(exec.record.truncated, 0);
-                let (mut exe, mut cwd) = (Vec::new(), Vec::new());
-                exec.exe.write_to(&mut exe);
-                exec.cwd.write_to(&mut cwd);
+                let (exe, cwd) = (exec.exe, exec.cwd);
                 let real = std::fs::canonicalize("/bin/true").unwrap();
                 assert_eq!(exe, real.as_os_str().as_encoded_bytes());
                 assert_eq!(cwd, b"/usr/lib");
@@ -204,7 +201,7 @@ fn life_of_a_process_in_order() {
 
 #[test]
 fn a_memfd_and_a_cut_argv_are_marked() {
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     let memfd = nix::sys::memfd::memfd_create(c"payload", nix::sys::memfd::MFdFlags::empty()).unwrap();
     let mut file = std::fs::File::from(memfd);
     std::io::copy(&mut std::fs::File::open("/bin/true").unwrap(), &mut file).unwrap();
@@ -222,9 +219,7 @@ fn a_memfd_and_a_cut_argv_are_marked() {
         assert_ne!(flags & file_flag::MEMFD, 0);
         assert_ne!(flags & file_flag::UNLINKED, 0);
         assert_eq!(flags & file_flag::IN_TASK_MOUNT_NS, 0);
-        let mut name = Vec::new();
-        exec.exe.write_to(&mut name);
-        assert_eq!(name, b"/memfd:payload");
+        assert_eq!(exec.exe, b"/memfd:payload");
         assert_ne!(exec.record.truncated & agent_abi::record::exec_truncated::ARGV, 0);
         assert_eq!(exec.argv.0.len(), agent_abi::record::ARGV_BYTES - 1);
         true
@@ -233,7 +228,7 @@ fn a_memfd_and_a_cut_argv_are_marked() {
 
 #[test]
 fn a_task_without_a_filter_has_no_bitmap() {
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     let mut child = Command::new("/bin/true").spawn().unwrap();
     let pid = child.id();
     child.wait().unwrap();
@@ -286,7 +281,7 @@ impl Drop for Overlay {
 #[test]
 fn a_program_in_the_writable_layer_is_told_from_one_of_the_image() {
     let overlay = Overlay::mount();
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     for (name, layer) in [("of-the-image", 0), ("dropped", file_flag::UPPER_LAYER)] {
         let path = overlay.merged.join(name);
         let mut child = Command::new(&path).spawn().unwrap();
@@ -298,9 +293,7 @@ fn a_program_in_the_writable_layer_is_told_from_one_of_the_image() {
                 let flags = exec.record.exe.flags;
                 assert_ne!(flags & file_flag::OVERLAY, 0, "{name}");
                 assert_eq!(flags & file_flag::UPPER_LAYER, layer, "{name}");
-                let mut exe = Vec::new();
-                exec.exe.write_to(&mut exe);
-                assert_eq!(exe, path.as_os_str().as_encoded_bytes());
+                assert_eq!(exec.exe, path.as_os_str().as_encoded_bytes());
                 true
             }
         });

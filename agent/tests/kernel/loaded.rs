@@ -12,7 +12,8 @@ use agent_abi::{
 };
 use kestrel_agent::{
     decode::{Event, decode},
-    kernel::{Layout, Mounted, Plan, Programs, Streams},
+    kernel::{Layout, Mounted, Plan, Programs},
+    syscall::{Family, Only, Wants},
 };
 
 /// How long anything may take to happen.
@@ -22,15 +23,15 @@ pub(crate) struct Loaded {
     pub(crate) programs: Programs,
     pub(crate) pin_dir: PathBuf,
     ring_bytes: [u32; RING_COUNT],
-    streams: Streams,
+    wants: Wants,
 }
 
 impl Loaded {
-    pub(crate) fn new(ring_bytes: [u32; RING_COUNT], streams: Streams) -> Self {
+    pub(crate) fn new(ring_bytes: [u32; RING_COUNT], wants: Wants) -> Self {
         static TESTS: AtomicU32 = AtomicU32::new(0);
         let number = TESTS.fetch_add(1, Ordering::Relaxed);
         let pin_dir = PathBuf::from(format!("/sys/fs/bpf/kestrel-test-{}-{number}", std::process::id()));
-        Self { programs: carry_out(&pin_dir, ring_bytes, streams), pin_dir, ring_bytes, streams }
+        Self { programs: carry_out(&pin_dir, ring_bytes, wants.clone()), pin_dir, ring_bytes, wants }
     }
 
     /// As an agent that follows one that was killed: the pins are all that is left of it.
@@ -40,7 +41,7 @@ impl Loaded {
 
     pub(crate) fn restart_with(&mut self, ring_bytes: [u32; RING_COUNT]) {
         self.ring_bytes = ring_bytes;
-        self.programs = carry_out(&self.pin_dir, ring_bytes, self.streams);
+        self.programs = carry_out(&self.pin_dir, ring_bytes, self.wants.clone());
     }
 
     /// Detaches every hook; what the maps hold stays.
@@ -77,28 +78,49 @@ impl Drop for Loaded {
     }
 }
 
-fn carry_out(pin_dir: &std::path::Path, ring_bytes: [u32; RING_COUNT], streams: Streams) -> Programs {
+/// Posture's calls, and those of a family.
+pub(crate) fn with(family: Family, only: Only) -> Wants {
+    let mut wants = Wants::posture();
+    wants.add_family(family, only);
+    wants
+}
+
+fn carry_out(pin_dir: &std::path::Path, ring_bytes: [u32; RING_COUNT], wants: Wants) -> Programs {
     let layout = Layout::read(Mounted::detect().unwrap().hierarchy, ring_bytes).unwrap();
-    let programs = Plan { pin_dir: pin_dir.to_path_buf(), layout, streams }.carry_out().unwrap();
+    let programs = Plan { pin_dir: pin_dir.to_path_buf(), layout, wants }.carry_out().unwrap();
     for (hook, result) in &programs.hooks {
         assert_eq!(result, &Ok(()), "{}", hook.name());
     }
     programs
 }
 
-/// `seen = submitted + lost + filtered + handed_on + tail_failed`, for every hook.
+/// `seen = submitted + lost + filtered + throttled + errors + handed_on + tail_failed`, for every hook.
 pub(crate) fn assert_balanced(counters: &[HookCounters; HOOKS]) {
     for (hook, counters) in Hook::ALL.into_iter().zip(counters) {
-        let HookCounters { seen, submitted, lost, filtered, handed_on, tail_failed, shrunk } = *counters;
+        let HookCounters {
+            seen,
+            submitted,
+            lost,
+            filtered,
+            throttled,
+            errors,
+            handed_on,
+            tail_failed,
+            shrunk,
+            submitted_bulk,
+            lost_bulk,
+        } = *counters;
         assert_eq!(
             seen,
-            submitted + lost + filtered + handed_on + tail_failed,
+            submitted + lost + filtered + throttled + errors + handed_on + tail_failed,
             "{}: {counters:?}",
             hook.name()
         );
         assert_eq!(tail_failed, 0, "{}", hook.name());
-        assert!(shrunk <= submitted, "{}", hook.name());
+        assert!(shrunk <= submitted && submitted_bulk <= submitted && lost_bulk <= lost, "{}", hook.name());
     }
     let of = |hook: Hook| counters[hook as usize];
-    assert_eq!(of(Hook::SysExit).handed_on, of(Hook::Credentials).seen + of(Hook::Open).seen);
+    let handlers = [Hook::Credentials, Hook::File, Hook::Path, Hook::Plain, Hook::Socket];
+    let handled: u64 = handlers.into_iter().map(|hook| of(hook).seen).sum();
+    assert_eq!(of(Hook::SysExit).handed_on + of(Hook::Fexit).handed_on, handled);
 }

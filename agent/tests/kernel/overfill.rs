@@ -9,18 +9,18 @@ use agent_abi::{
 };
 use kestrel_agent::{
     decode::{Event, decode},
-    kernel::Streams,
     source::SequenceCheck,
+    syscall::{Family, Only, Wants},
 };
 
-use crate::loaded::{Loaded, assert_balanced};
+use crate::loaded::{Loaded, assert_balanced, with};
 
 const OPENS: u64 = 20_000;
 const EXECS: usize = 60;
 
 #[test]
 fn a_flood_of_opens_loses_opens_alone_and_exactly() {
-    let mut loaded = Loaded::new([1 << 22, 1 << 16], Streams { open: true });
+    let mut loaded = Loaded::new([1 << 22, 1 << 16], with(Family::Files, Only::default()));
     let mut check = SequenceCheck::new(loaded.programs.sequences.read().unwrap());
     let mut pids = Vec::new();
     for round in 0..EXECS {
@@ -34,7 +34,7 @@ fn a_flood_of_opens_loses_opens_alone_and_exactly() {
     loaded.detach();
     let counters = loaded.counters();
     assert_balanced(&counters);
-    let opens = counters[Hook::Open as usize];
+    let opens = counters[Hook::File as usize];
     assert!(opens.seen >= OPENS / EXECS as u64 * EXECS as u64);
     assert!(opens.lost > 0, "the ring was meant to overflow: {opens:?}");
 
@@ -54,12 +54,9 @@ fn a_flood_of_opens_loses_opens_alone_and_exactly() {
     }
     let lost = loaded.programs.counters.lost().unwrap();
     assert_eq!(lost[RING_CRITICAL as usize], 0);
-    assert_eq!(lost[RING_BULK as usize], opens.lost);
-    let submitted: u64 = Hook::ALL
-        .into_iter()
-        .filter(|hook| hook.ring() == Some(RING_CRITICAL))
-        .map(|hook| counters[hook as usize].submitted)
-        .sum();
+    let all_lost: u64 = counters.iter().map(|counters| counters.lost_bulk).sum();
+    assert_eq!(lost[RING_BULK as usize], all_lost);
+    let submitted: u64 = counters.iter().map(|counters| counters.submitted - counters.submitted_bulk).sum();
     assert_eq!(records, submitted);
 
     let (mut received, mut missing) = (0, 0);
@@ -69,17 +66,18 @@ fn a_flood_of_opens_loses_opens_alone_and_exactly() {
         missing += check.missing_before(event.header());
         received += 1;
     });
-    assert_eq!(received, opens.submitted);
+    let submitted: u64 = counters.iter().map(|counters| counters.submitted_bulk).sum();
+    assert_eq!(received, submitted);
     // After the last record that had room there may be losses that no later number shows.
     let next = loaded.programs.sequences.read().unwrap();
     let numbers: u64 = next[RING_BULK as usize].iter().sum();
-    assert_eq!(numbers, opens.submitted + opens.lost);
-    assert!(missing <= opens.lost);
+    assert_eq!(numbers, submitted + all_lost);
+    assert!(missing <= all_lost);
 }
 
 #[test]
 fn a_flood_of_execs_shrinks_records_and_counts_what_is_lost() {
-    let mut loaded = Loaded::new([1 << 16, 1 << 16], Streams::default());
+    let mut loaded = Loaded::new([1 << 16, 1 << 16], Wants::posture());
     let long = "x".repeat(3000);
     for _ in 0..EXECS {
         Command::new("/bin/true").arg(&long).status().unwrap();
@@ -99,20 +97,14 @@ fn a_flood_of_execs_shrinks_records_and_counts_what_is_lost() {
         if let Event::Exec(exec) = event
             && exec.record.header.flags & header_flag::SHRUNK != 0
         {
-            assert!(exec.argv.0.is_empty() && exec.exe.0.0.is_empty());
+            assert!(exec.argv.0.is_empty() && exec.exe.is_empty());
             assert_ne!(exec.record.state.task.tgid, 0);
             assert_ne!(exec.record.state.caps.bounding, 0);
             shrunk += 1;
         }
     });
     assert_eq!(shrunk, exec.shrunk);
-    let sum = |field: fn(&agent_abi::hook::HookCounters) -> u64| -> u64 {
-        Hook::ALL
-            .into_iter()
-            .filter(|hook| hook.ring() == Some(RING_CRITICAL))
-            .map(|hook| field(&counters[hook as usize]))
-            .sum()
-    };
+    let sum = |field: fn(&agent_abi::hook::HookCounters) -> u64| -> u64 { counters.iter().map(field).sum() };
     assert_eq!(received, sum(|counters| counters.submitted));
     let numbers: u64 = loaded.programs.sequences.read().unwrap()[RING_CRITICAL as usize].iter().sum();
     assert_eq!(numbers, sum(|counters| counters.submitted + counters.lost));

@@ -6,10 +6,7 @@ use agent_abi::{
     hook::Hook,
     map::{Progress, Untold},
 };
-use kestrel_agent::{
-    decode::Event,
-    kernel::{Streams, UntoldWords},
-};
+use kestrel_agent::{decode::Event, kernel::UntoldWords, syscall::Wants};
 
 use crate::loaded::Loaded;
 
@@ -27,7 +24,7 @@ fn assert_sees_exec_of(loaded: &mut Loaded, pid: u32) {
 
 #[test]
 fn a_successor_adopts_and_reads_on() {
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     assert!(!loaded.programs.adopted);
     let before = run_true();
     assert_sees_exec_of(&mut loaded, before);
@@ -49,7 +46,7 @@ fn a_successor_adopts_and_reads_on() {
 
 #[test]
 fn other_settings_replace_the_programs_and_leave_what_they_had() {
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     let before = run_true();
     loaded.restart_with([1 << 20, 1 << 16]);
     assert!(!loaded.programs.adopted);
@@ -75,7 +72,7 @@ fn other_settings_replace_the_programs_and_leave_what_they_had() {
 
 #[test]
 fn a_start_that_was_cut_off_does_not_hinder_the_next() {
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     let generation = std::fs::read_dir(loaded.pin_dir.join(format!("v{}", agent_abi::ABI_VERSION)))
         .unwrap()
         .next()
@@ -91,7 +88,7 @@ fn a_start_that_was_cut_off_does_not_hinder_the_next() {
 
 #[test]
 fn what_others_keep_in_the_pin_directory_stays() {
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     let theirs = loaded.pin_dir.join("theirs");
     let older = loaded.pin_dir.join("v0");
     std::fs::create_dir(&theirs).unwrap();
@@ -113,7 +110,7 @@ fn what_is_untold_outlives_the_reader() {
         let words: &UntoldWords = loaded.programs.untold.as_ref();
         words.get()
     };
-    let mut loaded = Loaded::new(RINGS, Streams::default());
+    let mut loaded = Loaded::new(RINGS, Wants::posture());
     assert_eq!(words(&loaded), Untold::default());
     let untold: &UntoldWords = loaded.programs.untold.as_ref();
     untold.told(7);

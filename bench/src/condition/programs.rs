@@ -12,7 +12,10 @@ use std::{
 
 use agent_abi::map::Settings;
 use anyhow::{Context as _, Result, anyhow};
-use kestrel_agent::kernel::{Layout, Mounted, Plan, Streams};
+use kestrel_agent::{
+    kernel::{Layout, Mounted, Plan},
+    syscall::Wants,
+};
 
 /// As the agent's.
 const RING_BYTES: [u32; 2] = [4 << 20, 8 << 20];
@@ -37,13 +40,13 @@ impl Programs {
         let end = Arc::new(AtomicBool::new(false));
         let mut attached = Self { pins, hooks: Vec::new(), ids: Vec::new(), end, drain: None };
         let layout = Layout::read(Mounted::detect()?.hierarchy, RING_BYTES)?;
-        let plan = Plan { pin_dir: attached.pins.clone(), layout, streams: Streams { open: false } };
+        let plan = Plan { pin_dir: attached.pins.clone(), layout, wants: Wants::posture() };
         let mut programs = plan.carry_out()?;
         for (hook, result) in &programs.hooks {
             result.as_ref().map_err(|reason| anyhow!("{}: {reason}", hook.name()))?;
         }
         (attached.ids, attached.hooks) = super::pinned(&attached.pins)?;
-        programs.switches.set(Settings { agent_tgid: std::process::id(), reader_sleeps: 0 })?;
+        programs.switches.set(Settings { agent_tgid: std::process::id(), ..Settings::default() })?;
         let end = Arc::clone(&attached.end);
         attached.drain = Some(thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {

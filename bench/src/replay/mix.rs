@@ -161,13 +161,13 @@ impl Mix {
             } else {
                 file_flag::OVERLAY | file_flag::IN_TASK_MOUNT_NS
             },
-            path: tail.add_path(path),
+            path: tail.add(path.as_bytes()),
             ..FileRef::default()
         };
         let exec = Exec {
             state: TaskState { exec_id: state.exec_id + 1, comm: comm(path), ..*state },
             exe,
-            cwd: tail.add_path("/srv/app"),
+            cwd: tail.add(b"/srv/app"),
             seccomp_allow: if state.seccomp_mode == 0 { tail.add(&[]) } else { tail.add(&ALLOWED) },
             filename: tail.add(path.as_bytes()),
             argv: tail.add_strings(argv.iter().copied()),
@@ -344,9 +344,7 @@ mod tests {
                     execs += 1;
                     assert!(alive.contains(&ProcessId::of(&exec.record.state.task)));
                     assert!(exec.argv.iter().count() >= 2);
-                    let mut path = Vec::new();
-                    exec.exe.write_to(&mut path);
-                    assert_eq!(path, exec.filename);
+                    assert_eq!(exec.exe, exec.filename);
                 }
                 Event::Credentials(credentials) => {
                     assert!(alive.contains(&ProcessId::of(&credentials.record.state.task)))
@@ -358,10 +356,11 @@ mod tests {
                         CgroupChange::Mkdir => assert!(cgroups.insert(id)),
                         CgroupChange::Rmdir => assert!(cgroups.remove(&id)),
                         CgroupChange::Attach => assert!(cgroups.contains(&id)),
+                        CgroupChange::Rename | CgroupChange::Release => unreachable!(),
                     }
                     assert_eq!(cgroup.path.rsplit(|&byte| byte == b'/').next().unwrap().len(), 64);
                 }
-                Event::Open(_) => unreachable!(),
+                _ => unreachable!(),
             }
         }
         assert!(alive.is_empty() && cgroups.is_empty());

@@ -202,11 +202,6 @@ impl<T> Tail<T> {
         let bytes: Vec<u8> = strings.into_iter().flat_map(|string| string.bytes().chain([0])).collect();
         self.add(&bytes)
     }
-
-    /// The components of a path, leaf first.
-    pub(super) fn add_path(&mut self, path: &str) -> Span {
-        self.add_strings(path.rsplit('/').filter(|component| !component.is_empty()))
-    }
 }
 
 #[cfg(test)]
@@ -238,8 +233,7 @@ mod tests {
     #[test]
     fn spans_point_into_the_tail() {
         let mut tail = Tail::<Exec>::new();
-        assert_eq!(tail.add_path("/usr/bin/app"), Span { offset: 304, len: 12 });
-        assert_eq!(tail.bytes, b"app\0bin\0usr\0");
+        assert_eq!(tail.add(b"/usr/bin/app"), Span { offset: 304, len: 12 });
         assert_eq!(tail.add(b"x"), Span { offset: 316, len: 1 });
     }
 }

@@ -11,7 +11,7 @@ use super::{
     Container, ContainerId, ContainerKey, Context, Effect, Host, Limits, Origin, Process, ProcessId, Stage,
     Why,
 };
-use crate::decode::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource, PathComponents, Strings};
+use crate::decode::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource, Strings};
 
 const HOST_MNT: u32 = 1;
 const HOST_PID: u32 = 2;
@@ -178,10 +178,10 @@ impl Node {
         self.apply(&Event::Exec(Exec {
             record: &record,
             source,
-            exe: PathComponents(Strings(b"sh\0bin\0")),
+            exe: b"/bin/sh",
             argv: Strings(argv),
             filename: b"/bin/sh",
-            cwd: PathComponents::default(),
+            cwd: &[],
             seccomp_allow: None,
         }));
     }

@@ -81,14 +81,14 @@ fn long_paths_and_arguments_are_cut() {
     let mut node = Node::new();
     let header = node.header();
     let record = record::Exec { header, state: Task::host(10, 1).state(), ..record::Exec::default() };
-    let path: Vec<u8> = (0..40).flat_map(|_| b"0123456789abcdefghijklmnopqrstuvwxyz\0".to_vec()).collect();
+    let path: Vec<u8> = (0..40).flat_map(|_| b"/0123456789abcdefghijklmnopqrstuvwxyz".to_vec()).collect();
     node.apply(&Event::Exec(Exec {
         record: &record,
         source: ImageSource::Exec,
-        exe: PathComponents(Strings(&path)),
+        exe: &path,
         argv: Strings(&[b'a'; 4096]),
         filename: b"",
-        cwd: PathComponents::default(),
+        cwd: &[],
         seccomp_allow: None,
     }));
     let process = node.get(10);

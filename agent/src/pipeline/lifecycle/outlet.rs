@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use agent_abi::{
-    map::ABI_COMPAT,
+    interest::ABI_COMPAT,
     record::{self, FileRef, TaskState, exec_truncated, file_flag, header_flag, task_flag},
 };
 use zerocopy::IntoBytes as _;
@@ -67,12 +67,9 @@ impl From<Lost> for Body {
     }
 }
 
-/// Longest texts of an entry: path of the executable, arguments, working directory, file name. A
-/// path has a slash before each component.
-const MAX_BYTES: usize = 2 * (record::PATH_BYTES + record::COMPONENT_BYTES)
-    + record::ARGV_BYTES
-    + record::FILENAME_BYTES
-    + size_of::<TaskState>();
+/// Longest texts of an entry: path of the executable, arguments, working directory, file name.
+const MAX_BYTES: usize =
+    2 * record::PATH_BYTES + record::ARGV_BYTES + record::FILENAME_BYTES + size_of::<TaskState>();
 const _: () = assert!(MAX_BYTES > EXE_PATH_BYTES + ARGV_BYTES && MAX_BYTES < super::BYTES);
 
 /// The writing end, in the hot loop.
@@ -85,7 +82,6 @@ pub struct LifecycleSender {
     handed_over: u64,
     lost: Option<Lost>,
     lost_ever: u64,
-    path: Vec<u8>,
 }
 
 impl Drop for LifecycleSender {
@@ -106,7 +102,6 @@ impl LifecycleSender {
             handed_over: 0,
             lost: None,
             lost_ever: 0,
-            path: Vec::with_capacity(record::PATH_BYTES + record::COMPONENT_BYTES),
         }
     }
 
@@ -219,12 +214,9 @@ impl LifecycleSender {
     pub(in crate::pipeline) fn exec(&mut self, exec: &Exec<'_>, context: &Context, at: Clock) {
         let state = &exec.record.state;
         let Some((process, container)) = self.known(&state.task, context) else { return };
-        let mut path = std::mem::take(&mut self.path);
         if let Some(batch) = self.room(at) {
-            exec.exe.write_to(&mut path);
-            let exe = batch.add(&path);
-            exec.cwd.write_to(&mut path);
-            let cwd = batch.add(&path);
+            let exe = batch.add(exec.exe);
+            let cwd = batch.add(exec.cwd);
             let is_shrunk = exec.record.header.flags & header_flag::SHRUNK != 0;
             let process = ProcessEntry {
                 id: process.id,
@@ -243,7 +235,6 @@ impl LifecycleSender {
             let filename = batch.add(exec.filename);
             batch.push(Entry { at, activity: Activity::Exec { process, filename } });
         }
-        self.path = path;
     }
 
     /// A process whose last exec was not its container's is the container's now.
@@ -293,7 +284,7 @@ impl LifecycleSender {
                 process,
                 tid: record.state.task.tid,
                 syscall: record.syscall,
-                compat: record.syscall_abi == ABI_COMPAT,
+                compat: record.syscall_abi == u32::from(ABI_COMPAT),
                 state,
             };
             batch.push(Entry { at, activity });

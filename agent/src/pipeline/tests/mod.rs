@@ -20,7 +20,7 @@ use super::{
 use crate::{
     capability::ALL,
     context::{Context, Host, Limits, cri},
-    decode::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource, PathComponents, Strings},
+    decode::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource, Strings},
     posture::{CONTROLS, Exemptions, HostFacts, Posture, Settings},
     source::SequenceCheck,
     telemetry::{Telemetry, label::ScanKind},
@@ -136,10 +136,10 @@ impl Node {
         self.pipeline.event(&Event::Exec(Exec {
             record: &record,
             source: ImageSource::Exec,
-            exe: PathComponents(Strings(b"s\xffh\0bin\0")),
+            exe: b"/bin/s\xffh",
             argv: Strings(argv),
             filename: b"./s\xffh",
-            cwd: PathComponents(Strings(b"srv\0")),
+            cwd: b"/srv",
             seccomp_allow: None,
         }));
     }

@@ -1,0 +1,156 @@
+//! What is wanted of each system call, and where among its arguments that stands.
+//!
+//! The programs know no numbers of system calls: the table tells them what to capture, so that
+//! every ABI and every architecture is served by the same code.
+
+/// A native call.
+pub const ABI_NATIVE: u8 = 0;
+/// A 32-bit call (`int 0x80` is open to any process).
+pub const ABI_COMPAT: u8 = 1;
+/// A call of the x32 ABI: native registers, numbers with `__X32_SYSCALL_BIT`.
+pub const ABI_X32: u8 = 2;
+/// An operation of an io_uring: its number is the opcode (`IORING_OP_…`).
+pub const ABI_URING: u8 = 3;
+
+/// Makes an index into [`Interest::wants`] of an ABI.
+pub const ABI_MASK: u8 = 3;
+
+/// Slots of [`crate::map::INTEREST`], one per number. x86-64's highest is below 600 with those that
+/// x32 has for itself.
+pub const SYSCALLS: u32 = 1024;
+
+/// Position of the result among what a call has: after the six arguments.
+pub const RESULT: u8 = 6;
+/// The call has no such argument.
+pub const NONE: u8 = 7;
+
+/// [`Want::predicates`]: what is looked at before anything is captured. None set: all calls.
+pub mod predicate {
+    /// Only calls that succeeded.
+    pub const OK: u8 = 1;
+    /// Only calls that failed.
+    pub const FAILED: u8 = 1 << 1;
+    /// Only files opened for writing.
+    pub const WRITES: u8 = 1 << 2;
+    /// Not of cgroups that are known to be the host's.
+    pub const CONTAINERS: u8 = 1 << 3;
+    /// Only files below the prefixes of [`crate::map::PREFIXES`].
+    pub const PREFIXES: u8 = 1 << 4;
+    /// Held back when their cgroup sends too many, and silent where it is muted.
+    pub const BULK: u8 = 1 << 5;
+}
+
+/// [`Want::test`]: a test of one argument's low 32 bits.
+pub mod test {
+    /// None.
+    pub const NONE: u8 = 0;
+    /// Any of the operand's bits is set.
+    pub const ANY: u8 = 1;
+    /// All of the operand's bits are set.
+    pub const ALL: u8 = 2;
+    /// It is below 64, and the operand has that bit.
+    pub const ONE_OF: u8 = 3;
+    /// It is, as a signed number, not negative and at most the operand.
+    pub const AT_MOST: u8 = 4;
+    /// The first 8 bytes of the captured text have any of the operand's bits: `clone_args.flags`.
+    pub const TEXT_ANY: u8 = 5;
+}
+
+/// Which calls of one number and ABI are wanted, and what is captured. Positions are those of
+/// arguments from 0, [`RESULT`], or [`NONE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Want {
+    /// Slot in [`crate::map::SYS_EXIT_HANDLERS`]; 0: nobody wants the call.
+    pub handler: u8,
+    /// Of [`predicate`].
+    pub predicates: u8,
+    /// Of [`test`].
+    pub test: u8,
+    /// Position of the argument that is tested.
+    pub tested: u8,
+    /// Path that the call names.
+    pub name: u8,
+    /// Descriptor of the directory that `name` starts at; [`NONE`]: the working directory.
+    pub dir: u8,
+    /// Second path.
+    pub to_name: u8,
+    /// Descriptor of the directory that `to_name` starts at.
+    pub to_dir: u8,
+    /// Bytes to capture as they are, up to [`crate::record::TEXT_BYTES`].
+    pub text: u8,
+    /// How many there are; [`NONE`]: up to a NUL.
+    pub text_len: u8,
+    /// Descriptor of the file or socket.
+    pub fd: u8,
+    /// Flags of an open.
+    pub flags: u8,
+    /// Process that the call is about, as the caller numbers it.
+    pub pid: u8,
+    /// The same by a pidfd.
+    pub pidfd: u8,
+    /// Socket address.
+    pub address: u8,
+    /// Its length.
+    pub address_len: u8,
+    /// `struct msghdr`.
+    pub message: u8,
+    /// Ring: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
+    pub ring: u8,
+    /// Keeps the size a multiple of 8.
+    pub reserved: [u8; 6],
+    /// Operand of `test`.
+    pub operand: u64,
+}
+
+impl Want {
+    /// Nobody wants the call.
+    pub const NOTHING: Self = Self {
+        handler: 0,
+        predicates: 0,
+        test: test::NONE,
+        tested: NONE,
+        name: NONE,
+        dir: NONE,
+        to_name: NONE,
+        to_dir: NONE,
+        text: NONE,
+        text_len: NONE,
+        fd: NONE,
+        flags: NONE,
+        pid: NONE,
+        pidfd: NONE,
+        address: NONE,
+        address_len: NONE,
+        message: NONE,
+        ring: 0,
+        reserved: [0; 6],
+        operand: 0,
+    };
+}
+
+/// One number, in every ABI.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Interest {
+    /// Bit n: a call of ABI n is wanted. All that is read of a call that nobody wants.
+    pub wanted: u64,
+    /// Per ABI. The fourth is never used: it lets an index be masked.
+    pub wants: [Want; 4],
+}
+
+impl Interest {
+    /// Nobody wants the number.
+    pub const NOTHING: Self = Self { wanted: 0, wants: [Want::NOTHING; 4] };
+}
+
+const _: () = assert!(size_of::<Want>() == 32);
+const _: () = assert!(size_of::<Interest>() == 8 + 4 * 32);

@@ -1,0 +1,149 @@
+//! What is looked at before a record is made, so that what nobody wants costs little.
+
+use core::{
+    arch::asm,
+    ptr::{read_volatile, write_volatile},
+};
+
+use agent_abi::{
+    hook::HookCounters,
+    interest::{Want, predicate, test},
+    map::{Bucket, Executable, cgroup_flag},
+};
+use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_boot_ns};
+
+use crate::{
+    global::{BUCKETS, CGROUPS, MUTED_EXECUTABLES, offset, settings},
+    read::{current_cgroup_id, pointer, probe},
+};
+
+/// Highest return value that is an error number is -1, the lowest this (include/linux/err.h).
+const MAX_ERRNO: i64 = -4095;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// Whether a call's result is an error number.
+#[inline(always)]
+pub(super) fn is_error(result: i64) -> bool {
+    (MAX_ERRNO..0).contains(&result)
+}
+
+/// Whether the agent itself is at work: what it does is no news to it.
+#[inline(always)]
+pub(super) fn by_agent() -> bool {
+    // SAFETY: the helper has no arguments; a map value.
+    settings().is_some_and(|settings| unsafe {
+        (bpf_get_current_pid_tgid() >> 32) as u32 == read_volatile(&raw const (*settings).agent_tgid)
+    })
+}
+
+/// Whether a call with this result, and this value of the argument that is tested, is wanted.
+#[inline(always)]
+pub(super) fn passes(want: &Want, result: i64, tested: u64) -> bool {
+    let unwanted = if is_error(result) { predicate::OK } else { predicate::FAILED };
+    if want.predicates & unwanted != 0 {
+        return false;
+    }
+    let value = tested as u32;
+    match want.test {
+        test::ANY => u64::from(value) & want.operand != 0,
+        test::ALL => u64::from(value) & want.operand == want.operand,
+        test::ONE_OF => value < 64 && want.operand >> value & 1 != 0,
+        test::AT_MOST => value as i32 >= 0 && u64::from(value) <= want.operand,
+        _ => true,
+    }
+}
+
+/// Whether nobody wants to hear of the current task: its cgroup is known to be the host's where
+/// only containers are wanted, or it is muted, or its executable is.
+#[inline(always)]
+pub(super) fn is_muted(predicates: u8) -> bool {
+    if predicates & (predicate::CONTAINERS | predicate::BULK) == 0 {
+        return false;
+    }
+    let cgroup = current_cgroup_id();
+    // SAFETY: a map value, of a plain number.
+    if let Some(&flags) = unsafe { CGROUPS.get(&cgroup) } {
+        let host = predicates & predicate::CONTAINERS != 0 && flags & cgroup_flag::HOST != 0;
+        if host || predicates & predicate::BULK != 0 && flags & cgroup_flag::MUTED != 0 {
+            return true;
+        }
+    }
+    predicates & predicate::BULK != 0 && is_executable_muted()
+}
+
+#[inline(always)]
+fn is_executable_muted() -> bool {
+    // SAFETY: a map value.
+    let any = settings()
+        .is_some_and(|settings| unsafe { read_volatile(&raw const (*settings).muted_executables) } != 0);
+    if !any {
+        return false;
+    }
+    // SAFETY: the helper returns the current task.
+    let task = unsafe { bpf_get_current_task() };
+    let file = pointer(pointer(task, offset!(task_mm)), offset!(mm_exe_file));
+    let inode = pointer(file, offset!(file_inode));
+    let dev = probe::<u32>(pointer(inode, offset!(inode_sb)) + u64::from(offset!(sb_dev)));
+    let executable = Executable { inode: pointer(inode, offset!(inode_ino)), dev, reserved: 0 };
+    // SAFETY: a map value, of a plain number.
+    unsafe { MUTED_EXECUTABLES.get(&executable) }.is_some()
+}
+
+/// Takes a token of `cgroup` for a bulk record. False, and counted, where none is left. A cgroup for
+/// which there is no bucket any more, because there are too many, sends what it likes.
+#[inline(always)]
+pub(super) fn admits(counters: &mut HookCounters, predicates: u8, cgroup: u64) -> bool {
+    if predicates & predicate::BULK == 0 {
+        return true;
+    }
+    let Some(settings) = settings() else { return true };
+    // SAFETY: a map value.
+    let (rate, burst) = unsafe {
+        (
+            u64::from(read_volatile(&raw const (*settings).bulk_rate)),
+            u64::from(read_volatile(&raw const (*settings).bulk_burst)),
+        )
+    };
+    if rate == 0 {
+        return true;
+    }
+    // SAFETY: the helper has no arguments.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    let Some(bucket) = BUCKETS.get_ptr_mut(&cgroup) else {
+        let full = Bucket { tokens: burst.saturating_sub(1), filled_ns: now, throttled: 0 };
+        // There may be no room: then nothing is held back.
+        let _ = BUCKETS.insert(&cgroup, &full, 0);
+        return true;
+    };
+    // SAFETY: a map value. Other CPUs write it too: tokens may be off by as many CPUs, and the
+    // number of what was held back is added to as one.
+    unsafe {
+        let mut tokens = read_volatile(&raw const (*bucket).tokens);
+        let since = now.saturating_sub(read_volatile(&raw const (*bucket).filled_ns));
+        let earned = since.min(NANOS_PER_SECOND * 60) * rate / NANOS_PER_SECOND;
+        if earned > 0 {
+            tokens = (tokens + earned).min(burst);
+            write_volatile(&raw mut (*bucket).filled_ns, now);
+        }
+        if tokens == 0 {
+            count_one(&raw mut (*bucket).throttled);
+            counters.throttled += 1;
+            return false;
+        }
+        write_volatile(&raw mut (*bucket).tokens, tokens - 1);
+    }
+    true
+}
+
+/// Adds one to a number that other CPUs add to as well. The compiler offers no atomics for this
+/// target; the instruction is as old as BPF's maps.
+///
+/// # Safety
+/// `number` is a map value.
+#[inline(always)]
+unsafe fn count_one(number: *mut u64) {
+    // SAFETY: as the caller's.
+    unsafe {
+        asm!("lock *(u64 *)({number} + 0) += {one}", number = in(reg) number, one = in(reg) 1u64, options(nostack));
+    }
+}

@@ -1,0 +1,78 @@
+//! Calls that name files by their paths: no object of the kernel is left of them after the call, so
+//! the name is read from the caller's memory, and what it starts at from the kernel.
+
+use core::ptr::read_volatile;
+
+use agent_abi::{
+    hook::Hook,
+    interest::NONE,
+    record::{PathCall, PathRef, Span, grade, kind},
+};
+use aya_ebpf::{
+    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
+};
+
+use super::{call, counted, filter};
+use crate::{
+    read,
+    ring::{self, Lane},
+    scratch::{self, LargeSlot, Tail},
+};
+
+#[btf_tracepoint(function = "sys_exit")]
+fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
+    counted(Hook::Path, |counters| {
+        let regs: u64 = ctx.arg(0);
+        let result: i64 = ctx.arg(1);
+        let Some(record) = scratch::large(LargeSlot::SysExit) else {
+            counters.errors += 1;
+            return;
+        };
+        // SAFETY: the current task, every address checked by the helper that reads it; a large
+        // scratch buffer, of which `paths` is the front.
+        unsafe {
+            let paths = record.cast::<PathCall>();
+            let call = call::begin(record, regs, result);
+            let Some(want) = call::want(call) else {
+                counters.errors += 1;
+                return;
+            };
+            let predicates = read_volatile(&raw const (*want).predicates);
+            if !filter::admits(counters, predicates, (*call).cgroup_id) {
+                return;
+            }
+            let task = bpf_get_current_task();
+            let tail = Tail::new(record, size_of::<PathCall>());
+            (*paths).text = call::text(call, want, tail);
+            (*paths).reserved = 0;
+            let from = (&raw const (*want).name, &raw const (*want).dir);
+            path(task, call, from, &raw mut (*paths).from, tail);
+            let to = (&raw const (*want).to_name, &raw const (*want).to_dir);
+            path(task, call, to, &raw mut (*paths).to, tail);
+            let lane = Lane::of(read_volatile(&raw const (*want).ring));
+            ring::send(counters, record, lane, kind::PATH, 0, tail.end());
+        }
+    })
+}
+
+/// The path whose positions are `from`: its name, and the directory it starts at.
+#[inline(always)]
+unsafe fn path(
+    task: u64,
+    call: *const agent_abi::record::Syscall,
+    from: (*const u8, *const u8),
+    out: *mut PathRef,
+    tail: Tail,
+) {
+    // SAFETY: as the caller's.
+    unsafe {
+        let (name, dir) = (read_volatile(from.0), read_volatile(from.1));
+        if name == NONE {
+            let none = Span { offset: 0, len: 0 };
+            *out = PathRef { base: none, name: none, grade: grade::NONE, flags: 0 };
+            return;
+        }
+        let dir = if dir == NONE { read::AT_FDCWD } else { call::at(call, dir) as i32 };
+        read::named(task, call::at(call, name), dir, out, tail);
+    }
+}

@@ -1,0 +1,71 @@
+//! Calls of which the arguments say it all, and those about another process.
+
+use core::ptr::read_volatile;
+
+use agent_abi::{
+    hook::Hook,
+    interest::{NONE, test},
+    record::{PlainCall, TaskRef, kind},
+};
+use aya_ebpf::{
+    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
+};
+
+use super::{call, counted, filter};
+use crate::{
+    read,
+    ring::{self, Lane},
+    scratch::{self, LargeSlot, Tail},
+};
+
+#[btf_tracepoint(function = "sys_exit")]
+fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
+    counted(Hook::Plain, |counters| {
+        let regs: u64 = ctx.arg(0);
+        let result: i64 = ctx.arg(1);
+        let Some(record) = scratch::large(LargeSlot::SysExit) else {
+            counters.errors += 1;
+            return;
+        };
+        // SAFETY: the current task, every address checked by the helper that reads it; a large
+        // scratch buffer, of which `plain` is the front.
+        unsafe {
+            let plain = record.cast::<PlainCall>();
+            let call = call::begin(record, regs, result);
+            let Some(want) = call::want(call) else {
+                counters.errors += 1;
+                return;
+            };
+            let tail = Tail::new(record, size_of::<PlainCall>());
+            (*plain).text = call::text(call, want, tail);
+            if read_volatile(&raw const (*want).test) == test::TEXT_ANY {
+                let first = if tail.end() < size_of::<PlainCall>() + 8 {
+                    0
+                } else {
+                    read_volatile(record.add(size_of::<PlainCall>()).cast::<u64>())
+                };
+                if first & read_volatile(&raw const (*want).operand) == 0 {
+                    counters.filtered += 1;
+                    return;
+                }
+            }
+            let predicates = read_volatile(&raw const (*want).predicates);
+            if !filter::admits(counters, predicates, (*call).cgroup_id) {
+                return;
+            }
+            let task = bpf_get_current_task();
+            (*plain).target = TaskRef { leader_start_ns: 0, tgid: 0, tid: 0 };
+            (*plain).reserved = 0;
+            let pid = read_volatile(&raw const (*want).pid);
+            (*plain).target_pid = if pid == NONE { 0 } else { call::at(call, pid) as i32 };
+            (*plain).pid_ns = read::pid_namespace(task);
+            let pidfd = read_volatile(&raw const (*want).pidfd);
+            if pidfd != NONE {
+                let file = read::behind(task, call::at(call, pidfd) as u32);
+                (*plain).target.tgid = read::process_of_pidfd(file);
+            }
+            let lane = Lane::of(read_volatile(&raw const (*want).ring));
+            ring::send(counters, record, lane, kind::PLAIN, 0, tail.end());
+        }
+    })
+}

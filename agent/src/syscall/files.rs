@@ -1,0 +1,71 @@
+//! Calls on files and mounts. Numbers are those of libc 0.2.191 and, where it has none, of Linux 6.18; columns as in
+//! [`super::row::calls`].
+
+use agent_abi::interest::RESULT;
+
+use super::row::{Call, Family, calls, file, path, plain};
+
+calls! { FILES, Files;
+    open                 2        [5]   _   _        [5] => file(RESULT).name(0).flags(1);
+    openat             257      [295]   _  56      [322] => file(RESULT).dir(0).name(1).flags(2);
+    openat2            437      [437]   _ 437      [437] => file(RESULT).dir(0).name(1).text(2).text_len(3);
+    creat               85        [8]   _   _        [8] => file(RESULT).name(0);
+    open_by_handle_at  304      [342]   _ 265      [371] => file(RESULT).flags(2);
+    name_to_handle_at  303      [341]   _ 264      [370] => path(1).dir(0);
+    rename              82       [38]   _   _       [38] => path(0).to(1);
+    renameat           264      [302]   _  38      [329] => path(1).dir(0).to(3).to_dir(2);
+    renameat2          316      [353]   _ 276      [382] => path(1).dir(0).to(3).to_dir(2);
+    unlink              87       [10]   _   _       [10] => path(0);
+    unlinkat           263      [301]   _  35      [328] => path(1).dir(0);
+    rmdir               84       [40]   _   _       [40] => path(0);
+    mkdir               83       [39]   _   _       [39] => path(0);
+    mkdirat            258      [296]   _  34      [323] => path(1).dir(0);
+    link                86        [9]   _   _        [9] => path(0).to(1);
+    linkat             265      [303]   _  37      [330] => path(1).dir(0).to(3).to_dir(2);
+    symlink             88       [83]   _   _       [83] => path(1).text(0);
+    symlinkat          266      [304]   _  36      [331] => path(2).dir(1).text(0);
+    chmod               90       [15]   _   _       [15] => path(0);
+    fchmod              91       [94]   _  52       [94] => file(0);
+    fchmodat           268      [306]   _  53      [333] => path(1).dir(0);
+    fchmodat2          452      [452]   _ 452      [452] => path(1).dir(0);
+    chown               92 [182, 212]   _   _ [182, 212] => path(0);
+    lchown              94  [16, 198]   _   _  [16, 198] => path(0);
+    fchown              93  [95, 207]   _  55  [95, 207] => file(0);
+    fchownat           260      [298]   _  54      [325] => path(1).dir(0);
+    mknod              133       [14]   _   _       [14] => path(0);
+    mknodat            259      [297]   _  33      [324] => path(1).dir(0);
+    truncate            76  [92, 193]   _  45  [92, 193] => path(0);
+    ftruncate           77  [93, 194]   _  46  [93, 194] => file(0);
+    setxattr           188      [226]   _   5      [226] => path(0).text(1);
+    lsetxattr          189      [227]   _   6      [227] => path(0).text(1);
+    fsetxattr          190      [228]   _   7      [228] => file(0).text(1);
+    setxattrat         463      [463]   _ 463      [463] => path(1).dir(0).text(3);
+    removexattr        197      [235]   _  14      [235] => path(0).text(1);
+    lremovexattr       198      [236]   _  15      [236] => path(0).text(1);
+    fremovexattr       199      [237]   _  16      [237] => file(0).text(1);
+    removexattrat      466      [466]   _ 466      [466] => path(1).dir(0).text(3);
+    chdir               80       [12]   _  49       [12] => path(0);
+    fchdir              81      [133]   _  50      [133] => file(0);
+    fanotify_init      300      [338]   _ 262      [367] => plain();
+    fanotify_mark      301      [339]   _ 263      [368] => path(4).dir(3), compat path(5).dir(4);
+    inotify_init       253      [291]   _   _      [316] => plain();
+    inotify_init1      294      [332]   _  26      [360] => plain();
+    inotify_add_watch  254      [292]   _  27      [317] => path(1);
+    mount              165       [21]   _  40       [21] => path(0).to(1).text(2).critical();
+    umount2            166   [52, 22]   _  39       [52] => path(0).critical();
+    pivot_root         155      [217]   _  41      [218] => path(0).to(1).critical();
+    chroot             161       [61]   _  51       [61] => path(0).critical();
+    fsopen             430      [430]   _ 430      [430] => plain().text(0).critical();
+    fsconfig           431      [431]   _ 431      [431] => plain().text(2).critical();
+    fsmount            432      [432]   _ 432      [432] => plain().critical();
+    fspick             433      [433]   _ 433      [433] => path(1).dir(0).critical();
+    move_mount         429      [429]   _ 429      [429] => path(1).dir(0).to(3).to_dir(2).critical();
+    open_tree          428      [428]   _ 428      [428] => path(1).dir(0).critical();
+    open_tree_attr     467      [467]   _ 467      [467] => path(1).dir(0).critical();
+    mount_setattr      442      [442]   _ 442      [442] => path(1).dir(0).critical();
+    swapon             167       [87]   _ 224       [87] => path(0).critical();
+    swapoff            168      [115]   _ 225      [115] => path(0).critical();
+    quotactl           179      [131]   _  60      [131] => path(1).critical();
+    quotactl_fd        443      [443]   _ 443      [443] => file(0).critical();
+    acct               163       [51]   _  89       [51] => path(0).critical();
+}

@@ -1,0 +1,100 @@
+use agent_abi::{
+    interest::{ABI_COMPAT, ABI_NATIVE, ABI_X32, SYSCALLS, predicate},
+    map::{HANDLER_CREDENTIALS, HANDLER_FILE},
+};
+use nix::libc;
+
+use super::{Family, Only, Wants, all, by_name, find};
+
+fn of(wants: &Wants, abi: u8, number: usize) -> agent_abi::interest::Want {
+    let interest = wants.table()[number];
+    assert_eq!(interest.wanted >> abi & 1 != 0, interest.wants[usize::from(abi)].handler != 0);
+    interest.wants[usize::from(abi)]
+}
+
+#[test]
+fn names_are_unique_and_numbers_fit() {
+    let mut names: Vec<_> = all().map(|call| call.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all().count());
+    for call in all() {
+        let numbers = call.native.iter().chain(call.compat).chain(&call.x32);
+        assert!(numbers.clone().all(|&number| number < SYSCALLS), "{}", call.name);
+        assert_ne!(numbers.count(), 0, "{}", call.name);
+    }
+}
+
+#[test]
+fn no_number_has_two_calls() {
+    for abi in [ABI_NATIVE, ABI_COMPAT, ABI_X32] {
+        for number in 0..SYSCALLS {
+            let calls: Vec<_> = all()
+                .filter(|call| match abi {
+                    ABI_NATIVE => call.native == Some(number),
+                    ABI_COMPAT => call.compat.contains(&number),
+                    _ => call.x32.or(call.native) == Some(number),
+                })
+                .map(|call| call.name)
+                .collect();
+            assert!(calls.len() < 2, "{abi} {number}: {calls:?}");
+        }
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_abis_do_not_mix() {
+    let mut wants = Wants::posture();
+    wants.add_family(Family::Files, Only::default());
+    // 5 is fstat natively and open in the 32-bit table.
+    assert_eq!(of(&wants, ABI_NATIVE, 5).handler, 0);
+    assert_eq!(u32::from(of(&wants, ABI_COMPAT, 5).handler), HANDLER_FILE);
+    assert_eq!(u32::from(of(&wants, ABI_NATIVE, 2).handler), HANDLER_FILE);
+    assert_eq!(u32::from(of(&wants, ABI_X32, 2).handler), HANDLER_FILE);
+    assert_eq!(u32::from(of(&wants, ABI_NATIVE, 157).handler), HANDLER_CREDENTIALS);
+    assert_eq!(of(&wants, ABI_COMPAT, 339).name, 5, "fanotify_mark has a 64-bit mask in two arguments");
+    assert_eq!(wants.table()[110].wanted, 0, "getppid is nobody's");
+    assert_eq!(find(ABI_X32, 521).map(|call| call.name), Some("ptrace"));
+    assert_eq!(find(ABI_NATIVE, 521).map(|call| call.name), None);
+}
+
+#[test]
+fn what_nobody_wants_costs_nothing() {
+    let table = Wants::posture().table();
+    let open = by_name("openat").unwrap();
+    assert_eq!(table[open.native.unwrap() as usize].wants[0].handler, 0);
+}
+
+#[test]
+fn two_consumers_get_what_either_wants() {
+    let open = by_name("openat").unwrap();
+    let number = open.native.unwrap() as usize;
+    let mut wants = Wants::default();
+    wants.add(open, Only { writes: true, containers: true, ok: true, ..Only::default() });
+    assert_eq!(
+        of(&wants, ABI_NATIVE, number).predicates,
+        predicate::WRITES | predicate::CONTAINERS | predicate::OK | predicate::BULK
+    );
+    wants.add(open, Only { containers: true, failed: true, ..Only::default() });
+    assert_eq!(of(&wants, ABI_NATIVE, number).predicates, predicate::CONTAINERS | predicate::BULK);
+}
+
+/// The C library has numbers of its own from the same kernel headers.
+#[test]
+fn native_numbers_are_those_of_the_c_library() {
+    for (name, number) in [
+        ("openat", libc::SYS_openat),
+        ("renameat2", libc::SYS_renameat2),
+        ("mount", libc::SYS_mount),
+        ("ptrace", libc::SYS_ptrace),
+        ("connect", libc::SYS_connect),
+        ("bpf", libc::SYS_bpf),
+        ("finit_module", libc::SYS_finit_module),
+        ("setresuid", libc::SYS_setresuid),
+        ("memfd_create", libc::SYS_memfd_create),
+        ("clone3", libc::SYS_clone3),
+    ] {
+        assert_eq!(by_name(name).unwrap().native.map(i64::from), Some(number), "{name}");
+    }
+}
