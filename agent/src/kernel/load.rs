@@ -24,6 +24,7 @@ use zerocopy::IntoBytes;
 use super::{
     maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
     offsets::Layout,
+    optional::{self, Scope},
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
     untold::{UntoldMap, UntoldWords},
 };
@@ -239,6 +240,8 @@ impl Plan {
             }
             hooks.push((attached.hook, result));
         }
+        let mut scope = Scope { object: &mut object, types: &types, generation: &generation, adopted };
+        hooks.extend(optional::attach(&mut scope, self.wants.hooks()));
         let scan = load_scan(&mut object, &types);
         let has_scan = scan.is_ok();
         hooks.push((Hook::TaskScan, scan));
@@ -324,7 +327,9 @@ impl RecursionCounters {
 fn link_pins(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> LinkPins {
     let is_attached = |hook: Hook| hooks.iter().any(|(known, result)| *known == hook && result.is_ok());
     let linked = ATTACHED.iter().map(|attached| attached.hook).filter(|&hook| is_attached(hook));
-    LinkPins { paths: linked.map(|hook| (hook, generation.link(hook))).collect() }
+    let mut paths: Vec<_> = linked.map(|hook| (hook, generation.link(hook))).collect();
+    paths.extend(optional::pins(generation).filter(|&(hook, _)| is_attached(hook)));
+    LinkPins { paths }
 }
 
 fn fill_rings(object: &mut Ebpf, critical: &Map, bulk: &Map) -> Result<(), LoadError> {
@@ -387,7 +392,7 @@ impl Handler {
     }
 }
 
-fn load<'a>(
+pub(super) fn load<'a>(
     object: &'a mut Ebpf,
     name: &str,
     tracepoint: &str,
@@ -400,7 +405,7 @@ fn load<'a>(
 }
 
 /// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).
-fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+pub(super) fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
     const ATTEMPTS: usize = 10;
     let interrupted = |result: &Result<(), ProgramError>| matches!(result, Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock);
     let mut result = load();
@@ -479,7 +484,7 @@ fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, L
 }
 
 /// The whole chain of causes in one line; of a verifier's log the end, where the reason stands.
-fn describe(error: impl std::error::Error) -> String {
+pub(super) fn describe(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

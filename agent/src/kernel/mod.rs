@@ -5,6 +5,7 @@ mod cgroup;
 mod load;
 mod maps;
 mod offsets;
+mod optional;
 mod pins;
 pub mod prove;
 mod registers;

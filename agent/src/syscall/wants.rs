@@ -1,8 +1,11 @@
 //! Which calls are wanted: what all consumers together ask for, as the kernel's table.
 
-use agent_abi::interest::{ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, Interest, SYSCALLS, Want, predicate};
+use agent_abi::{
+    hook::Hook,
+    interest::{ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, Interest, SYSCALLS, Want, predicate},
+};
 
-use super::{Call, Capture, Family, all};
+use super::{Call, Capture, Family, HookSet, all};
 
 /// Of which calls a consumer wants to hear. All false: of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,10 +46,11 @@ impl Only {
     }
 }
 
-/// The calls that are wanted, by name.
+/// The calls that are wanted, by name, and the hooks that are not of system calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
     calls: Vec<(&'static str, Only)>,
+    hooks: HookSet,
 }
 
 impl Wants {
@@ -71,6 +75,17 @@ impl Wants {
         for call in all().filter(|call| call.family == family) {
             self.add(call, only);
         }
+    }
+
+    /// One more consumer of a hook that is attached only where it is wanted.
+    pub fn add_hook(&mut self, hook: Hook) {
+        self.hooks.insert(hook);
+    }
+
+    /// Those hooks.
+    #[must_use]
+    pub const fn hooks(&self) -> HookSet {
+        self.hooks
     }
 
     /// Whether anybody wants a call.
