@@ -5,5 +5,6 @@
 mod credentials;
 mod exec;
 mod loaded;
+mod network;
 mod overfill;
 mod restart;
