@@ -6,5 +6,7 @@ mod credentials;
 mod exec;
 mod loaded;
 mod network;
+mod network_compat;
+mod network_state;
 mod overfill;
 mod restart;
