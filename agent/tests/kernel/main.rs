@@ -7,6 +7,7 @@ mod exec;
 mod loaded;
 mod network;
 mod network_compat;
+mod network_packet;
 mod network_state;
 mod overfill;
 mod restart;
