@@ -17,7 +17,7 @@ use kestrel_agent::{
     },
     syscall::Wants,
 };
-use nix::{libc, sched::CloneFlags};
+use nix::libc;
 
 use crate::{
     loaded::{DEADLINE, Loaded, assert_balanced},
@@ -30,9 +30,9 @@ const QUESTION: &[u8] = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\
 const ANSWER: &[u8] = b"\x00\x07\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x04test\x00\x00\x01\x00\x01\
     \xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x07";
 /// A client's hello of TLS 1.3 for `a.test`.
-const HELLO: &[u8] = b"\x16\x03\x01\x00\x48\x01\x00\x00\x44\x03\x03\
+const HELLO: &[u8] = b"\x16\x03\x01\x00\x49\x01\x00\x00\x45\x03\x03\
     01234567890123456789012345678901\x00\x00\x02\x13\x01\x01\x00\
-    \x00\x19\x00\x2b\x00\x03\x02\x03\x04\x00\x00\x00\x0b\x00\x09\x00\x00\x06a.test\x00\x17\x00\x00";
+    \x00\x1a\x00\x2b\x00\x03\x02\x03\x04\x00\x00\x00\x0b\x00\x09\x00\x00\x06a.test\x00\x17\x00\x00";
 
 struct Seen {
     record: record::Packet,
@@ -45,7 +45,10 @@ fn packets(body: impl FnOnce() + Send + 'static, enough: impl Fn(&[Seen]) -> boo
     wants.add_hook(Hook::Packet);
     let mut loaded = Loaded::new(RINGS, wants);
     thread::spawn(|| {
-        nix::sched::unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        // SAFETY: no pointers; this thread alone.
+        #[expect(unsafe_code, reason = "a system call that no dependency offers here")]
+        let unshared = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+        assert_eq!(unshared, 0);
         bring_up_loopback();
         body();
     })
