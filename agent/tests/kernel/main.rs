@@ -8,6 +8,7 @@ mod loaded;
 mod network;
 mod network_compat;
 mod network_packet;
+mod network_race;
 mod network_state;
 mod overfill;
 mod restart;
