@@ -95,9 +95,9 @@ pub struct Want {
     pub pidfd: u8,
     /// Socket address.
     pub address: u8,
-    /// Its length.
+    /// Its length; with `message` how many of these there are.
     pub address_len: u8,
-    /// `struct msghdr`.
+    /// `struct msghdr`, or the first of several `struct mmsghdr`.
     pub message: u8,
     /// Ring: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
     pub ring: u8,

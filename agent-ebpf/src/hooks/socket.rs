@@ -33,6 +33,12 @@ const STREAM: u16 = 1;
 /// include/net/tcp_states.h.
 const ESTABLISHED: u8 = 1;
 
+/// Most messages of a `sendmmsg` that are looked at.
+const MESSAGES: u64 = 8;
+/// `struct mmsghdr` and `struct compat_mmsghdr` (include/linux/socket.h, include/net/compat.h).
+const MMSGHDR_BYTES: u64 = 64;
+const COMPAT_MMSGHDR_BYTES: u64 = 32;
+
 /// The calls that a 32-bit `socketcall` stands for, by its first argument (include/uapi/linux/net.h): the
 /// number that each has for itself in the i386 table (arch/x86/entry/syscalls/syscall_32.tbl), and
 /// from bit 16 on how many arguments it takes. `accept` is `accept4` without its flags. 0: of no
@@ -156,23 +162,44 @@ struct Given {
     len: u32,
 }
 
-/// The address that the call names, by itself or in its message. Of several messages the first counts.
+/// The address that the call names, by itself or in its message; of several messages the first that
+/// names one.
 #[inline(always)]
 unsafe fn given(call: *const Syscall, want: *const Want) -> Given {
     // SAFETY: as the caller's; every address is checked by the helper that reads it.
     unsafe {
-        let address = read_volatile(&raw const (*want).address);
-        if address != NONE {
-            let len = call::at(call, read_volatile(&raw const (*want).address_len));
-            return Given { address: call::at(call, address), len: len as u32 };
+        let (position, len) =
+            (read_volatile(&raw const (*want).address), read_volatile(&raw const (*want).address_len));
+        if position != NONE {
+            return Given { address: call::at(call, position), len: call::at(call, len) as u32 };
         }
-        let message = read_volatile(&raw const (*want).message);
-        if message == NONE {
+        let position = read_volatile(&raw const (*want).message);
+        if position == NONE {
             return Given { address: 0, len: 0 };
         }
-        let message = call::at(call, message);
-        // `struct user_msghdr` (include/linux/socket.h) and `struct compat_msghdr` (include/net/compat.h)
-        // begin with a pointer and a length.
+        let messages = if len == NONE { 1 } else { call::at(call, len).min(MESSAGES) };
+        let mut message = call::at(call, position);
+        for index in 0..MESSAGES {
+            if index >= messages {
+                break;
+            }
+            let given = name_of(call, message);
+            if given.address != 0 && given.len != 0 {
+                return given;
+            }
+            let is_native = read_volatile(&raw const (*call).abi) == ABI_NATIVE;
+            message += if is_native { MMSGHDR_BYTES } else { COMPAT_MMSGHDR_BYTES };
+        }
+        Given { address: 0, len: 0 }
+    }
+}
+
+/// What a message names: `struct user_msghdr` (include/linux/socket.h) and `struct compat_msghdr`
+/// (include/net/compat.h) begin with a pointer and a length.
+#[inline(always)]
+unsafe fn name_of(call: *const Syscall, message: u64) -> Given {
+    // SAFETY: as the caller's; every address is checked by the helper that reads it.
+    unsafe {
         if read_volatile(&raw const (*call).abi) == ABI_NATIVE {
             let [low, high, len] = user::<[u32; 3]>(message);
             Given { address: u64::from(high) << 32 | u64::from(low), len }

@@ -239,6 +239,52 @@ fn a_connection_that_is_older_than_the_program_is_not_told_of_from_its_middle() 
     assert!(seen.iter().all(|packet| packet.payload == QUESTION));
 }
 
+/// Packets come in while others go out, on both CPUs: the counters are exact all the same.
+#[test]
+fn sums_are_exact_where_packets_meet_and_the_ring_is_full() {
+    const SENDS: u64 = 3000;
+    let mut wants = Wants::default();
+    wants.add_hook(Hook::Packet);
+    wants.add_hook(Hook::SocketState);
+    let mut loaded = Loaded::new([1 << 16, 1 << 16], wants);
+    thread::spawn(|| {
+        // SAFETY: no pointers; this thread and those that it makes.
+        #[expect(unsafe_code, reason = "a system call that no dependency offers here")]
+        let unshared = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+        assert_eq!(unshared, 0);
+        bring_up_loopback();
+        let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).unwrap();
+        let to = server.local_addr().unwrap();
+        let senders = [(); 2].map(|()| {
+            thread::spawn(move || {
+                let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+                for _ in 0..SENDS {
+                    client.send_to(QUESTION, to).unwrap();
+                }
+            })
+        });
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    })
+    .join()
+    .unwrap();
+    loaded.detach();
+    let counters = loaded.counters();
+    assert_balanced(&counters);
+    let packets = counters[Hook::Packet as usize];
+    // Each goes out and comes in.
+    assert!(packets.submitted + packets.lost >= 4 * SENDS, "{packets:?}");
+    assert!(packets.lost > 0 && packets.lost == packets.lost_bulk, "{packets:?}");
+    let mut received = 0;
+    let end = loaded.programs.bulk.produced();
+    loaded.programs.bulk.drain(end, |bytes| {
+        assert!(decode(bytes).is_ok());
+        received += 1;
+    });
+    assert_eq!(received, packets.submitted + counters[Hook::SocketState as usize].submitted);
+}
+
 #[test]
 fn packets_are_those_of_the_socket_s_cgroup() {
     let Some(own) = Own::new("packet") else { return };
