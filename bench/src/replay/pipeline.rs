@@ -28,7 +28,7 @@ const QUEUE: usize = 1024;
 const LIMITS: Limits = Limits { processes: 32_768, containers: 4096, cgroups: 16_384 };
 
 /// A pipeline whose slow side takes everything and answers nothing.
-pub(super) struct Whole {
+pub(crate) struct Whole {
     pipeline: Pipeline,
     telemetry: Arc<Telemetry>,
     changes: mpsc::Receiver<Outgoing>,
@@ -44,7 +44,7 @@ pub(super) struct Whole {
 
 impl Whole {
     /// With empty tables, after a start scan that found nothing.
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let slugs: Vec<_> = CONTROLS.iter().map(|control| control.slug).collect();
         let telemetry = Arc::new(Telemetry::new(&slugs));
         let (messages, messages_in) = mpsc::channel(QUEUE);
