@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -27,9 +27,6 @@ pub(super) fn pack(kernel: &Kernel) -> Result<PathBuf> {
     let root = archive::empty(&kernel.dir.join("root"))?;
     let to = root.join("usr/lib/modules").join(&release);
     fs::create_dir_all(&to)?;
-    for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
-        fs::copy(from.join(name), to.join(name))?;
-    }
     for file in closure(&dependencies, &MODULES) {
         take(&from.join(&file), &to.join(&file))?;
     }
@@ -49,7 +46,8 @@ fn release(root: &Path) -> Result<String> {
 fn depmod(root: &Path, release: &str) -> Result<()> {
     // Where only root's PATH has it, this may not be it.
     let program = command::find("depmod").unwrap_or_else(|| "/sbin/depmod".into());
-    command::run(Command::new(program).arg("-b").arg(root).arg(release))
+    // Lists of what is built in, which it warns of, are in no package of a newer kernel.
+    command::run(Command::new(program).arg("-b").arg(root).arg(release).stderr(Stdio::null()))
 }
 
 /// Files of the modules and of all that they depend on, by `modules.dep`. A module that is not there is built in.
