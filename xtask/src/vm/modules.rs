@@ -28,7 +28,7 @@ pub(super) fn pack(kernel: &Kernel) -> Result<PathBuf> {
     let to = root.join("usr/lib/modules").join(&release);
     fs::create_dir_all(&to)?;
     for file in closure(&dependencies, &MODULES) {
-        take(&from.join(&file), &to.join(&file))?;
+        take(&from.join(file), &to.join(file))?;
     }
     symlink("usr/lib", root.join("lib"))?;
     depmod(&root, &release)?;
