@@ -26,10 +26,13 @@ struct Need {
 }
 
 /// What `vm-test` needs beyond that.
-const VM_NEEDS: [Need; 3] = [
+const VM_NEEDS: [Need; 6] = [
     Need { package: "qemu-system-x86", why: "runs other kernels", is_met: || has("qemu-system-x86_64") },
     Need { package: "cpio", why: "packs what they boot", is_met: || has("cpio") },
     Need { package: "busybox-static", why: "fills it", is_met: has_static_busybox },
+    Need { package: "kmod", why: "finds modules of theirs", is_met: || has("depmod") },
+    Need { package: "xz-utils", why: "unpacks them", is_met: || has("xz") },
+    Need { package: "binutils", why: "strips what they boot", is_met: || has("strip") },
 ];
 
 const NEEDS: [Need; 6] = [

@@ -478,6 +478,9 @@ fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, L
     Ok(predecessors)
 }
 
+/// What the verifier adds after the reason (kernel/bpf/verifier.c, `print_verification_stats`).
+const STATISTICS: [&str; 4] = ["verification time", "stack depth", "insns processed", "processed "];
+
 /// The whole chain of causes in one line; of a verifier's log the end, where the reason stands.
 fn describe(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
@@ -488,7 +491,10 @@ fn describe(error: impl std::error::Error) -> String {
     }
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().to_owned();
-    let rest: Vec<_> = lines.filter(|line| !line.trim().is_empty()).collect();
+    let is_said = |line: &&str| {
+        !line.trim().is_empty() && !STATISTICS.iter().any(|statistic| line.starts_with(statistic))
+    };
+    let rest: Vec<_> = lines.filter(is_said).collect();
     let tail = &rest[rest.len().saturating_sub(4)..];
     if tail.is_empty() { first } else { format!("{first} … {}", tail.join(" | ")) }
 }

@@ -3,6 +3,7 @@
 pub mod btf;
 mod cgroup;
 mod load;
+pub mod lockdown;
 mod maps;
 mod offsets;
 mod pins;

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod credentials;
+mod environment;
 mod exec;
 mod loaded;
 mod overfill;
 mod restart;
+mod verified;
