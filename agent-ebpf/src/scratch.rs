@@ -23,6 +23,10 @@ pub const WALK_FRONT: usize = WALK + PATH_BYTES + 512;
 pub const PREFIX_KEY: usize = WALK_FRONT + 8;
 /// Where the tail of a record ends: a `u32`.
 const END: usize = PREFIX_KEY + 256;
+/// Copies of the fronts of kernel structures ([`crate::read`]).
+pub const BLOCKS: usize = END + 8;
+/// Bytes of one.
+pub const BLOCK_BYTES: usize = 192;
 /// Longest record that can be sent.
 pub const RECORD_BYTES: usize = 32_768;
 
@@ -30,7 +34,7 @@ pub const RECORD_BYTES: usize = 32_768;
 #[repr(C, align(8))]
 pub struct Large([u8; RECORD_BYTES]);
 
-const _: () = assert!(END + 8 <= RECORD_BYTES);
+const _: () = assert!(BLOCKS + 3 * BLOCK_BYTES <= RECORD_BYTES);
 
 /// The tail of a record that is being built in a [`Large`] buffer.
 ///

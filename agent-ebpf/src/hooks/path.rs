@@ -8,9 +8,7 @@ use agent_abi::{
     interest::NONE,
     record::{PathCall, PathRef, Span, grade, kind},
 };
-use aya_ebpf::{
-    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use super::{call, counted, filter};
 use crate::{
@@ -33,6 +31,7 @@ fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
         unsafe {
             let paths = record.cast::<PathCall>();
             let call = call::begin(record, regs, result);
+            call::caller(call);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;
@@ -41,14 +40,13 @@ fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
             if !filter::admits(counters, predicates, (*call).cgroup_id) {
                 return;
             }
-            let task = bpf_get_current_task();
             let tail = Tail::new(record, size_of::<PathCall>());
             (*paths).text = call::text(call, want, tail);
             (*paths).reserved = 0;
             let from = (&raw const (*want).name, &raw const (*want).dir);
-            path(task, call, from, &raw mut (*paths).from, tail);
+            path(call, from, &raw mut (*paths).from, tail);
             let to = (&raw const (*want).to_name, &raw const (*want).to_dir);
-            path(task, call, to, &raw mut (*paths).to, tail);
+            path(call, to, &raw mut (*paths).to, tail);
             let lane = Lane::of(read_volatile(&raw const (*want).ring));
             ring::send(counters, record, lane, kind::PATH, 0, tail.end());
         }
@@ -58,7 +56,6 @@ fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
 /// The path whose positions are `from`: its name, and the directory it starts at.
 #[inline(always)]
 unsafe fn path(
-    task: u64,
     call: *const agent_abi::record::Syscall,
     from: (*const u8, *const u8),
     out: *mut PathRef,
@@ -73,6 +70,6 @@ unsafe fn path(
             return;
         }
         let dir = if dir == NONE { read::AT_FDCWD } else { call::at(call, dir) as i32 };
-        read::named(task, call::at(call, name), dir, out, tail);
+        read::named(call::at(call, name), dir, out, tail);
     }
 }

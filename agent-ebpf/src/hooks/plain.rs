@@ -32,6 +32,7 @@ fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
         unsafe {
             let plain = record.cast::<PlainCall>();
             let call = call::begin(record, regs, result);
+            call::caller(call);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;
@@ -61,7 +62,7 @@ fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
             (*plain).pid_ns = read::pid_namespace(task);
             let pidfd = read_volatile(&raw const (*want).pidfd);
             if pidfd != NONE {
-                let file = read::behind(task, call::at(call, pidfd) as u32);
+                let file = read::current_file(call::at(call, pidfd) as u32);
                 (*plain).target.tgid = read::process_of_pidfd(file);
             }
             let lane = Lane::of(read_volatile(&raw const (*want).ring));

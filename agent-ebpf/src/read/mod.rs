@@ -1,6 +1,8 @@
 //! The only code that follows kernel pointers.
 
+mod block;
 mod cgroup;
+mod current;
 mod file;
 mod memory;
 mod path;
@@ -8,8 +10,9 @@ mod seccomp;
 mod task;
 
 pub use cgroup::{cgroup_id, cgroup_in_hierarchy, current_cgroup_id, task_cgroup_id};
-pub use file::{behind, describe, descriptor_grade};
+pub use current::{current_file, current_leader_start, current_mount_ns, current_status};
+pub use file::{Depth, describe, descriptor_grade};
 pub use memory::{Memory, Probed, Typed, pointer, probe};
-pub use path::{AT_FDCWD, append_path, is_wanted, named};
+pub use path::{AT_FDCWD, append_path, named};
 pub use seccomp::allow_bitmap;
 pub use task::{fill, is_group_dead, is_kernel_thread, is_leader, pid_namespace, process_of_pidfd, task_ref};

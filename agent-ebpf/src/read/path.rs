@@ -11,7 +11,10 @@ use aya_ebpf::{
     helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user_str},
 };
 
-use super::{file::behind, pointer, probe};
+use super::{
+    current::{current_file, current_fs},
+    pointer, probe,
+};
 use crate::{
     global::{PREFIXES, offset},
     scratch::{PREFIX_KEY, Tail, WALK, WALK_FRONT},
@@ -155,9 +158,9 @@ pub unsafe fn is_wanted(record: *mut u8) -> bool {
 /// A path that the caller names: `name` in its memory, and what it starts at.
 ///
 /// # Safety
-/// `out` lies in the record that `tail` is of; `task` is the current task.
+/// `out` lies in the record that `tail` is of.
 #[inline(always)]
-pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
+pub unsafe fn named(name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
     // SAFETY: as the caller's; every address is checked by the helper that reads it.
     unsafe {
         (*out).base = Span { offset: 0, len: 0 };
@@ -176,7 +179,7 @@ pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tai
             // Without its NUL.
             (*out).name = tail.take(start, (len - 1) as usize & (2 * PATH_BYTES - 1));
         }
-        let (vfsmount, dentry) = start_of(task, read_volatile(place) == b'/', dir);
+        let (vfsmount, dentry) = start_of(read_volatile(place) == b'/', dir);
         if dentry == 0 {
             write_volatile(flags, read_volatile(flags) | path_flag::BASE_NOT_READ);
         } else if !append_path(vfsmount, dentry, &raw mut (*out).base, tail) {
@@ -187,13 +190,13 @@ pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tai
 
 /// Mount and directory entry that a name starts at.
 #[inline(always)]
-fn start_of(task: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
+fn start_of(is_absolute: bool, dir: i32) -> (u64, u64) {
     let path = if is_absolute {
-        pointer(task, offset!(task_fs)) + u64::from(offset!(fs_root))
+        current_fs() + u64::from(offset!(fs_root))
     } else if dir == AT_FDCWD {
-        pointer(task, offset!(task_fs)) + u64::from(offset!(fs_pwd))
+        current_fs() + u64::from(offset!(fs_pwd))
     } else {
-        let file = behind(task, dir as u32);
+        let file = current_file(dir as u32);
         if file == 0 {
             return (0, 0);
         }
