@@ -39,7 +39,7 @@ pub fn measure(rounds: usize) -> Result<Vec<Measure>> {
     let mut workers =
         [0, 1].map(|cpu| Worker::start(Workload::OpenWanted, cpu)).into_iter().collect::<Result<Vec<_>>>()?;
     let mut flood = Flood::new(workers.iter().map(Worker::pid).collect())?;
-    let (mut rates, mut lost, mut unaccounted) = (Vec::new(), Vec::new(), 0);
+    let (mut rates, mut lost, mut unaccounted, mut decoded_ever) = (Vec::new(), Vec::new(), 0, 0);
     for round in 0..rounds {
         interrupt::check()?;
         let Round { opened, took, before, after, decoded, decoded_of_workers } = flood.round(&mut workers)?;
@@ -47,11 +47,14 @@ pub fn measure(rounds: usize) -> Result<Vec<Measure>> {
         let gone = after.lost - before.lost;
         let submitted = after.submitted - before.submitted;
         lost.push(gone as f64 / (submitted + gone).max(1) as f64);
-        // What reached the ring was decoded, and what the loops opened was decoded or is counted.
-        unaccounted +=
-            submitted.abs_diff(decoded) + opened.saturating_sub(decoded_of_workers.saturating_add(gone));
+        decoded_ever += decoded;
+        // What the loops opened was decoded, or is counted.
+        unaccounted += opened.saturating_sub(decoded_of_workers.saturating_add(gone));
         progress(&format!("flood: round {} of {rounds}", round + 1));
     }
+    // What reached the ring, of whomever, was decoded.
+    let (submitted, rest) = flood.finish()?;
+    unaccounted += submitted.abs_diff(decoded_ever + rest);
     let rate = Estimate::of(&rates).context("too few rounds for an interval")?;
     let lost = Estimate::of(&lost).context("too few rounds for an interval")?;
     Ok(vec![
@@ -120,6 +123,23 @@ impl Flood {
         Ok(Round { opened, took, before, after: self.counters()?, decoded, decoded_of_workers })
     }
 
+    /// Detaches, and reads what is left: opens that reached the ring ever, and those that were left.
+    fn finish(&mut self) -> Result<(u64, u64)> {
+        std::fs::remove_dir_all(&self.pins)?;
+        let mut gone = self.counters()?;
+        let deadline = Instant::now() + Duration::from_secs(5);
+        // A program that runs still ends.
+        while Instant::now() < deadline {
+            thread::sleep(POLL);
+            let now = self.counters()?;
+            if std::mem::replace(&mut gone, now) == now {
+                break;
+            }
+        }
+        let (rest, _) = self.read(&AtomicBool::new(true))?;
+        Ok((self.counters()?.submitted, rest))
+    }
+
     fn counters(&self) -> Result<agent_abi::hook::HookCounters> {
         Ok(self.programs.counters.read()?[Hook::File as usize])
     }
@@ -158,7 +178,9 @@ impl Flood {
 
 impl Drop for Flood {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.pins) {
+        if self.pins.exists()
+            && let Err(error) = std::fs::remove_dir_all(&self.pins)
+        {
             crate::complain(&anyhow::Error::from(error).context(self.pins.display().to_string()));
         }
     }
