@@ -115,17 +115,22 @@ pub fn behind(task: u64, fd: u32) -> u64 {
 /// holds the file.
 #[inline(always)]
 pub fn descriptor_grade(task: u64, file: u64) -> u32 {
-    let files = pointer(task, offset!(task_files));
-    if probe::<u32>(files + u64::from(offset!(files_count))) == 1 || is_held_once(file) {
-        grade::FD
-    } else {
-        grade::FD_RACED
-    }
+    if has_own_descriptors(task) || is_held_once(file) { grade::FD } else { grade::FD_RACED }
 }
+
+/// Whether no other task shares the descriptors of `task`.
+#[inline(always)]
+pub fn has_own_descriptors(task: u64) -> bool {
+    let files = pointer(task, offset!(task_files));
+    probe::<u32>(files + u64::from(offset!(files_count))) == 1
+}
+
+/// Whether one descriptor is all that holds `file`.
+///
 
 /// `file_ref_t` counts from 0 (include/linux/file_ref.h), the number before it from 1.
 #[inline(always)]
-fn is_held_once(file: u64) -> bool {
+pub fn is_held_once(file: u64) -> bool {
     if offset!(file_ref) != ABSENT {
         return probe::<u64>(file + u64::from(offset!(file_ref))) == 0;
     }
