@@ -142,7 +142,13 @@ pub(super) unsafe fn text(call: *const Syscall, want: *const Want, tail: Tail) -
         let start = tail.start();
         let to = tail.place(start).cast();
         let len_position = read_volatile(&raw const (*want).text_len);
-        let len = if len_position == NONE {
+        let bytes = read_volatile(&raw const (*want).text_bytes);
+        let len = if bytes != 0 {
+            if bpf_probe_read_user(to, u32::from(bytes), address as *const _) != 0 {
+                return none;
+            }
+            usize::from(bytes)
+        } else if len_position == NONE {
             let len = bpf_probe_read_user_str(to, TEXT_BYTES as u32, address as *const _);
             // Without its NUL.
             if len > 0 { len as usize - 1 } else { 0 }
