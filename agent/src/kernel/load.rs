@@ -10,7 +10,8 @@ use std::{
 use agent_abi::{
     hook::Hook,
     map::{
-        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, Progress, RING_COUNT, Untold,
+        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, HANDLER_SOCKET, Progress,
+        RING_COUNT, Untold,
     },
 };
 use aya::{
@@ -24,6 +25,7 @@ use zerocopy::IntoBytes;
 use super::{
     maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
     offsets::Layout,
+    optional::{self, Scope},
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
     untold::{UntoldMap, UntoldWords},
 };
@@ -77,11 +79,12 @@ struct Handler {
     slot: u32,
 }
 
-const HANDLERS: [Handler; 4] = [
+const HANDLERS: [Handler; 5] = [
     Handler { hook: Hook::Credentials, program: "sys_exit_credentials", slot: HANDLER_CREDENTIALS },
     Handler { hook: Hook::File, program: "sys_exit_file", slot: HANDLER_FILE },
     Handler { hook: Hook::Path, program: "sys_exit_path", slot: HANDLER_PATH },
     Handler { hook: Hook::Plain, program: "sys_exit_plain", slot: HANDLER_PLAIN },
+    Handler { hook: Hook::Socket, program: "sys_exit_socket", slot: HANDLER_SOCKET },
 ];
 
 /// Why the programs do not run.
@@ -239,6 +242,8 @@ impl Plan {
             }
             hooks.push((attached.hook, result));
         }
+        let mut scope = Scope { object: &mut object, types: &types, generation: &generation, adopted };
+        hooks.extend(optional::attach(&mut scope, self.wants.hooks()));
         let scan = load_scan(&mut object, &types);
         let has_scan = scan.is_ok();
         hooks.push((Hook::TaskScan, scan));
@@ -324,7 +329,9 @@ impl RecursionCounters {
 fn link_pins(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> LinkPins {
     let is_attached = |hook: Hook| hooks.iter().any(|(known, result)| *known == hook && result.is_ok());
     let linked = ATTACHED.iter().map(|attached| attached.hook).filter(|&hook| is_attached(hook));
-    LinkPins { paths: linked.map(|hook| (hook, generation.link(hook))).collect() }
+    let mut paths: Vec<_> = linked.map(|hook| (hook, generation.link(hook))).collect();
+    paths.extend(optional::pins(generation).filter(|&(hook, _)| is_attached(hook)));
+    LinkPins { paths }
 }
 
 fn fill_rings(object: &mut Ebpf, critical: &Map, bulk: &Map) -> Result<(), LoadError> {
@@ -387,7 +394,7 @@ impl Handler {
     }
 }
 
-fn load<'a>(
+pub(super) fn load<'a>(
     object: &'a mut Ebpf,
     name: &str,
     tracepoint: &str,
@@ -400,7 +407,7 @@ fn load<'a>(
 }
 
 /// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).
-fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+pub(super) fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
     const ATTEMPTS: usize = 10;
     let interrupted = |result: &Result<(), ProgramError>| matches!(result, Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock);
     let mut result = load();
@@ -482,7 +489,7 @@ fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, L
 const STATISTICS: [&str; 4] = ["verification time", "stack depth", "insns processed", "processed "];
 
 /// The whole chain of causes in one line; of a verifier's log the end, where the reason stands.
-fn describe(error: impl std::error::Error) -> String {
+pub(super) fn describe(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -6,6 +6,7 @@ mod load;
 pub mod lockdown;
 mod maps;
 mod offsets;
+mod optional;
 mod pins;
 pub mod prove;
 mod registers;

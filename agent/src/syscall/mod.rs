@@ -2,6 +2,7 @@
 
 mod credentials;
 mod files;
+mod hook_set;
 mod network;
 mod processes;
 mod row;
@@ -17,6 +18,7 @@ use agent_abi::{
 };
 
 pub use self::{
+    hook_set::HookSet,
     row::{Call, Capture, Family},
     wants::{Only, Wants},
 };

@@ -1,8 +1,14 @@
 //! Which calls are wanted: what all consumers together ask for, as the kernel's table.
 
-use agent_abi::interest::{ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, Interest, SYSCALLS, Want, predicate};
+use agent_abi::{
+    hook::Hook,
+    interest::{ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, Interest, SYSCALLS, Want, predicate},
+};
 
-use super::{Call, Capture, Family, all};
+use super::{
+    Call, Capture, Family, HookSet, all,
+    network::{SOCKETCALL, SOCKETCALLS},
+};
 
 /// Of which calls a consumer wants to hear. All false: of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,10 +49,11 @@ impl Only {
     }
 }
 
-/// The calls that are wanted, by name.
+/// The calls that are wanted, by name, and the hooks that are not of system calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
     calls: Vec<(&'static str, Only)>,
+    hooks: HookSet,
 }
 
 impl Wants {
@@ -73,10 +80,29 @@ impl Wants {
         }
     }
 
+    /// One more consumer of a hook that is attached only where it is wanted.
+    pub fn add_hook(&mut self, hook: Hook) {
+        self.hooks.insert(hook);
+    }
+
+    /// Those hooks.
+    #[must_use]
+    pub const fn hooks(&self) -> HookSet {
+        self.hooks
+    }
+
     /// Whether anybody wants a call.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.calls.iter().any(|(wanted, _)| *wanted == name)
+    }
+
+    /// Of which of a call's anybody wants to hear. `socketcall` stands for others, and is wanted where
+    /// any of them is: its handler looks up which.
+    fn only(&self, name: &str) -> Option<Only> {
+        let stands_for = if name == SOCKETCALL { SOCKETCALLS } else { &[] };
+        let wanted = self.calls.iter().filter(|(known, _)| *known == name || stands_for.contains(known));
+        wanted.map(|&(_, only)| only).reduce(Only::or)
     }
 
     /// The kernel's table, by number.
@@ -84,15 +110,15 @@ impl Wants {
     pub fn table(&self) -> Vec<Interest> {
         let mut table = vec![Interest::NOTHING; SYSCALLS as usize];
         for call in all() {
-            let Some((_, only)) = self.calls.iter().find(|(name, _)| *name == call.name) else { continue };
+            let Some(only) = self.only(call.name) else { continue };
             if let Some(number) = call.native {
-                set(&mut table, ABI_NATIVE, number, call.capture, *only);
+                set(&mut table, ABI_NATIVE, number, call.capture, only);
             }
             for &number in call.compat {
-                set(&mut table, ABI_COMPAT, number, call.capture_compat, *only);
+                set(&mut table, ABI_COMPAT, number, call.capture_compat, only);
             }
             if let Some(number) = call.x32.or(call.native) {
-                set(&mut table, ABI_X32, number, call.capture, *only);
+                set(&mut table, ABI_X32, number, call.capture, only);
             }
         }
         table

@@ -6,6 +6,7 @@ mod credentials;
 mod environment;
 mod exec;
 mod loaded;
+mod network;
 mod overfill;
 mod restart;
 mod verified;
