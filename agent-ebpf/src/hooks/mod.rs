@@ -8,10 +8,15 @@ mod exit;
 mod file;
 mod filter;
 mod fork;
+mod oom;
 mod path;
 mod plain;
+mod signal;
+mod sys_enter;
 mod sys_exit;
+mod sysctl;
 mod task_scan;
+mod uring;
 
 use agent_abi::hook::{Hook, HookCounters};
 

@@ -6,6 +6,7 @@ mod memory;
 mod path;
 mod seccomp;
 mod task;
+mod uring;
 
 pub use cgroup::{cgroup_id, cgroup_in_hierarchy, current_cgroup_id, task_cgroup_id};
 pub use file::{behind, describe, descriptor_grade};
@@ -13,3 +14,4 @@ pub use memory::{Memory, Probed, Typed, pointer, probe};
 pub use path::{AT_FDCWD, append_path, is_wanted, named};
 pub use seccomp::allow_bitmap;
 pub use task::{fill, is_group_dead, is_kernel_thread, is_leader, pid_namespace, process_of_pidfd, task_ref};
+pub use uring::{Request, named_in_kernel};

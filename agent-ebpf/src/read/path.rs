@@ -187,7 +187,7 @@ pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tai
 
 /// Mount and directory entry that a name starts at.
 #[inline(always)]
-fn start_of(task: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
+pub(super) fn start_of(task: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
     let path = if is_absolute {
         pointer(task, offset!(task_fs)) + u64::from(offset!(fs_root))
     } else if dir == AT_FDCWD {
