@@ -26,6 +26,11 @@ pub const BUCKETS: &str = "BUCKETS";
 pub const MUTED_EXECUTABLES: &str = "MUTED_EXECUTABLES";
 /// Longest-prefix trie of absolute paths of up to [`PREFIX_BYTES`], to [`PREFIX_WANTED`] or [`PREFIX_UNWANTED`].
 pub const PREFIXES: &str = "PREFIXES";
+/// One [`crate::uring::Operation`] per opcode of an io_uring.
+pub const URING: &str = "URING";
+/// Reported operations that are not done: [`crate::uring::InFlightKey`] to [`crate::uring::InFlight`].
+/// The oldest go when it is full: their results are not reported.
+pub const URING_IN_FLIGHT: &str = "URING_IN_FLIGHT";
 /// The ring of [`RING_CRITICAL`].
 pub const CRITICAL: &str = "CRITICAL";
 /// The ring of [`RING_BULK`].
@@ -188,8 +193,9 @@ pub struct Boot {
     pub has_task_btf: u32,
     /// [`crate::record::via`] of what the handlers of `sys_exit` send.
     pub via: u32,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// 1 where a completion of an io_uring names no request, but what the submitter gave to know it
+    /// by (before 5.18).
+    pub uring_by_user_data: u32,
 }
 
 /// [`Boot::cgroup_subsys`]: containers are v2 cgroups.

@@ -768,7 +768,7 @@ pub struct Sysctl {
 /// Longest path component, without its NUL (`NAME_MAX`).
 pub const COMPONENT_BYTES: usize = 255;
 /// Most components of a path that are walked.
-pub const COMPONENTS: usize = 1024;
+pub const COMPONENTS: usize = 256;
 /// Most bytes of a path in a record (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
 /// Most bytes of the caller's that are captured as they are.

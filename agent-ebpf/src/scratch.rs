@@ -110,10 +110,12 @@ pub enum LargeSlot {
     Exec = 0,
     SysExit = 1,
     TaskScan = 2,
+    UringSubmit = 3,
+    SysEnter = 4,
 }
 
 /// Number of [`LargeSlot`]s.
-const LARGE_SLOTS: usize = 3;
+const LARGE_SLOTS: usize = 5;
 
 /// Owners of a [`Small`] buffer.
 #[repr(u32)]
@@ -126,10 +128,14 @@ pub enum SmallSlot {
     CgroupAttach = 4,
     CgroupRename = 5,
     CgroupRelease = 6,
+    Signal = 7,
+    OomKill = 8,
+    UringComplete = 9,
+    Sysctl = 10,
 }
 
 /// Number of [`SmallSlot`]s.
-const SMALL_SLOTS: usize = 7;
+const SMALL_SLOTS: usize = 11;
 
 #[btf_map]
 static SCRATCH_LARGE: PerCpuArray<Large, LARGE_SLOTS> = PerCpuArray::new();

@@ -69,13 +69,26 @@ pub(super) fn argument(regs: u64, abi: u8, position: usize) -> u64 {
     }
 }
 
-/// Fills in the [`Syscall`] of `record` for the call that returns, but for who calls ([`caller`]), and
-/// gives it.
+/// Fills in the [`Syscall`] of `record` and gives it.
 ///
 /// # Safety
 /// `record` is a large scratch buffer, `regs` a `pt_regs` that the verifier knows.
 #[inline(always)]
 pub(super) unsafe fn begin(record: *mut u8, regs: u64, result: i64) -> *mut Syscall {
+    // SAFETY: as the caller's.
+    unsafe {
+        let call = arguments(record, regs, result);
+        caller(call);
+        call
+    }
+}
+
+/// The same but for who calls: for a handler that may drop the call before it has to know.
+///
+/// # Safety
+/// As [`begin`].
+#[inline(always)]
+pub(super) unsafe fn arguments(record: *mut u8, regs: u64, result: i64) -> *mut Syscall {
     let raw = raw_number(regs);
     let abi = abi(raw);
     // SAFETY: as the caller's.

@@ -38,7 +38,7 @@ fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
         // which `open` is the front.
         unsafe {
             let open = record.cast::<FileCall>();
-            let call = call::begin(record, regs, result);
+            let call = call::arguments(record, regs, result);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;

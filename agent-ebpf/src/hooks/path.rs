@@ -31,7 +31,6 @@ fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
         unsafe {
             let paths = record.cast::<PathCall>();
             let call = call::begin(record, regs, result);
-            call::caller(call);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;

@@ -32,7 +32,6 @@ fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
         unsafe {
             let plain = record.cast::<PlainCall>();
             let call = call::begin(record, regs, result);
-            call::caller(call);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;

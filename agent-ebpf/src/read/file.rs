@@ -125,6 +125,16 @@ fn kind_of_file_system(magic: u64) -> u32 {
     }
 }
 
+/// The `file` behind a descriptor of any task, or 0.
+#[inline(always)]
+pub fn behind(task: u64, fd: u32) -> u64 {
+    let table = pointer(pointer(task, offset!(task_files)), offset!(files_fdt));
+    if fd >= probe::<u32>(table + u64::from(offset!(fdtable_max_fds))) {
+        return 0;
+    }
+    probe(pointer(table, offset!(fdtable_fd)) + 8 * u64::from(fd))
+}
+
 /// How sure it is that `file` is what the call used: nobody shares the descriptors, or nobody else
 /// holds the file.
 #[inline(always)]

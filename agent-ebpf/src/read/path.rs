@@ -13,6 +13,7 @@ use aya_ebpf::{
 
 use super::{
     current::{current_file, current_fs},
+    file::behind,
     pointer, probe,
 };
 use crate::{
@@ -229,7 +230,13 @@ pub unsafe fn named(name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
 /// `span` lies in the record that `tail` is of.
 #[inline(always)]
 pub unsafe fn root_of(span: *mut Span, tail: Tail) -> bool {
-    let root = current_fs() + u64::from(offset!(fs_root));
+    // SAFETY: as the caller's.
+    unsafe { append_root(current_fs(), span, tail) }
+}
+
+#[inline(always)]
+unsafe fn append_root(fs: u64, span: *mut Span, tail: Tail) -> bool {
+    let root = fs + u64::from(offset!(fs_root));
     let (vfsmount, dentry) = (pointer(root, offset!(path_mnt)), pointer(root, offset!(path_dentry)));
     let mount = vfsmount - u64::from(offset!(mount_mnt));
     // SAFETY: as the caller's.
@@ -278,18 +285,29 @@ pub unsafe fn is_leaf(dentry: u64, name: u64, tail: Tail) -> bool {
     }
 }
 
-/// Mount and directory entry that a name starts at.
+/// Mount and directory entry that a name of the current task starts at.
 #[inline(always)]
 fn start_of(is_absolute: bool, dir: i32) -> (u64, u64) {
+    let file = if is_absolute || dir == AT_FDCWD { 0 } else { current_file(dir as u32) };
+    start(current_fs(), file, is_absolute, dir)
+}
+
+/// The same of any task.
+#[inline(always)]
+pub(super) fn start_of_task(task: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
+    let file = if is_absolute || dir == AT_FDCWD { 0 } else { behind(task, dir as u32) };
+    start(pointer(task, offset!(task_fs)), file, is_absolute, dir)
+}
+
+#[inline(always)]
+fn start(fs: u64, file: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
     let path = if is_absolute {
-        current_fs() + u64::from(offset!(fs_root))
+        fs + u64::from(offset!(fs_root))
     } else if dir == AT_FDCWD {
-        current_fs() + u64::from(offset!(fs_pwd))
+        fs + u64::from(offset!(fs_pwd))
+    } else if file == 0 {
+        return (0, 0);
     } else {
-        let file = current_file(dir as u32);
-        if file == 0 {
-            return (0, 0);
-        }
         file + u64::from(offset!(file_path))
     };
     (pointer(path, offset!(path_mnt)), pointer(path, offset!(path_dentry)))

@@ -38,7 +38,7 @@ use crate::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KESTREL_BPF_OBJECT"));
 
 /// Maps that the agent after this one needs. Scratch buffers are not among them.
-const PINNED: [&str; 14] = [
+const PINNED: [&str; 16] = [
     map::CRITICAL,
     map::BULK,
     map::RINGS,
@@ -51,6 +51,8 @@ const PINNED: [&str; 14] = [
     map::BUCKETS,
     map::MUTED_EXECUTABLES,
     map::PREFIXES,
+    map::URING,
+    map::URING_IN_FLIGHT,
     map::PROGRESS,
     map::UNTOLD,
 ];
@@ -230,6 +232,7 @@ impl Plan {
             fill_rings(&mut object, &critical_map, &bulk_map)?;
         }
         maps::set_interest(&mut object, &self.wants.table())?;
+        maps::set_operations(&mut object, &self.wants.operations(&self.layout.uring))?;
         let types = aya::Btf::from_sys_fs()?;
         let mut hooks = Vec::new();
         for handler in &HANDLERS {
@@ -242,7 +245,13 @@ impl Plan {
             }
             hooks.push((attached.hook, result));
         }
-        let mut scope = Scope { object: &mut object, types: &types, generation: &generation, adopted };
+        let mut scope = Scope {
+            object: &mut object,
+            types: &types,
+            forms: &self.layout.forms,
+            generation: &generation,
+            adopted,
+        };
         hooks.extend(optional::attach(&mut scope, self.wants.hooks()));
         let scan = load_scan(&mut object, &types);
         let has_scan = scan.is_ok();

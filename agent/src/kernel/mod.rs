@@ -2,6 +2,8 @@
 
 pub mod btf;
 mod cgroup;
+mod form;
+mod link;
 mod load;
 pub mod lockdown;
 mod maps;
@@ -11,10 +13,13 @@ mod pins;
 pub mod prove;
 mod registers;
 mod untold;
+mod uring;
 
 pub use cgroup::{CgroupError, Hierarchy, Mounted};
+pub use form::Forms;
 pub use load::{LinkPins, LoadError, Plan, Predecessor, Programs, RecursionCounters, TaskScan, detach};
 pub use maps::{Counters, MapsError, ProgressMap, Sequences, Switches};
 pub use offsets::{Layout, OffsetError};
 pub use pins::PinError;
 pub use untold::{UntoldMap, UntoldWords};
+pub use uring::UringLayout;

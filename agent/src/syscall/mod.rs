@@ -9,7 +9,7 @@ mod row;
 mod system;
 #[cfg(test)]
 mod tests;
-mod uring;
+pub(crate) mod uring;
 mod wants;
 
 use agent_abi::{
