@@ -294,6 +294,8 @@ offsets! {
     sk_state = "sock"."__sk_common.skc_state" Required;
     /// `sock.__sk_common.skc_num`: the local port, in the order of the host.
     sk_num = "sock"."__sk_common.skc_num" Required;
+    /// `inet_sock.inet_sport`: the local port, in the order of the network; outlives `skc_num`.
+    sk_sport = "inet_sock"."inet_sport" Required;
     /// `sock.__sk_common.skc_dport`: the peer's port, in the order of the network.
     sk_dport = "sock"."__sk_common.skc_dport" Required;
     /// `sock.__sk_common.skc_daddr`.

@@ -44,6 +44,12 @@ impl Loaded {
         self.programs = carry_out(&self.pin_dir, ring_bytes, self.wants.clone());
     }
 
+    /// As an agent of another configuration that follows.
+    pub(crate) fn restart_wanting(&mut self, wants: Wants) {
+        self.wants = wants;
+        self.restart();
+    }
+
     /// Detaches every hook; what the maps hold stays.
     pub(crate) fn detach(&self) {
         std::fs::remove_dir_all(&self.pin_dir).unwrap();
