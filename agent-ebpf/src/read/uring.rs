@@ -11,7 +11,10 @@ use agent_abi::{
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user};
 
 use super::{append_path, path::start_of, pointer, probe};
-use crate::{global::offset, scratch::Tail};
+use crate::{
+    global::{BOOT, frozen, offset},
+    scratch::Tail,
+};
 
 /// `REQ_F_FIXED_FILE`: as `IOSQE_FIXED_FILE_BIT` (include/uapi/linux/io_uring.h).
 const FIXED_FILE: u32 = 1;
@@ -44,6 +47,20 @@ impl Request {
     pub fn has_fixed_file(self) -> bool {
         offset!(uring_flags) == NO_FIELD
             || probe::<u32>(self.0 + u64::from(offset!(uring_flags))) & FIXED_FILE != 0
+    }
+
+    /// What the kernel keeps beside the request, or 0.
+    #[inline(always)]
+    fn data(self) -> u64 {
+        let flag = frozen(&BOOT.uring_async_flag);
+        if offset!(uring_async) == NO_FIELD || offset!(uring_flags) == NO_FIELD {
+            return 0;
+        }
+        // Before there was the flag, the address was kept clear.
+        if flag != 0 && probe::<u32>(self.0 + u64::from(offset!(uring_flags))) & flag == 0 {
+            return 0;
+        }
+        pointer(self.0, offset!(uring_async))
     }
 
     /// A number, 0 where the request has none; one of 4 bytes keeps its sign.
@@ -107,7 +124,7 @@ impl Request {
             write_volatile(grade_of, grade::NONE);
             let start = tail.start();
             let place = tail.place(start).cast();
-            let kept = if offset!(uring_async) == NO_FIELD { 0 } else { pointer(self.0, offset!(uring_async)) };
+            let kept = self.data();
             let mut len = 0;
             if user_len != ABSENT {
                 len = u64::from(probe::<u16>(self.0 + u64::from(user_len)));

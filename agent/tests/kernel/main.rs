@@ -7,3 +7,4 @@ mod exec;
 mod loaded;
 mod overfill;
 mod restart;
+mod uring;
