@@ -104,8 +104,9 @@ impl Request {
         tail.take(start, (len - 1) as usize & (2 * TEXT_BYTES - 1))
     }
 
-    /// Appends the socket address that the operation uses to `tail`: the kernel's copy where there
-    /// is one by now, else that of the submitter. Its grade goes to `grade_of`.
+    /// Appends the socket address of the operation to `tail`: the kernel's copy where a message header
+    /// says that there is one by now, else what the submitter's memory holds. Its grade goes to
+    /// `grade_of`.
     ///
     /// # Safety
     /// `tail` is of a large scratch buffer, `grade_of` lies in it.
@@ -129,15 +130,16 @@ impl Request {
             if user_len != ABSENT {
                 len = u64::from(probe::<u16>(self.0 + u64::from(user_len)));
             }
-            if kept != 0 && offset!(uring_message_name) != NO_FIELD && offset!(uring_message_address) != NO_FIELD
-            {
-                // `connect` and `bind` keep the copy alone, the others say in their header whether
-                // there is one.
-                let mut from = kept + u64::from(offset!(uring_message_address));
-                if len == 0 {
-                    from = pointer(kept, offset!(uring_message_name));
-                    len = u64::from(probe::<u32>(kept + u64::from(offset!(uring_message_name_len))));
+            let has_copy = kept != 0
+                && offset!(uring_message_name) != NO_FIELD
+                && offset!(uring_message_name_len) != NO_FIELD;
+            if has_copy && user == ABSENT {
+                if len != 0 {
+                    // `bind` says nowhere whether its copy is made by now.
+                    return none;
                 }
+                let from = pointer(kept, offset!(uring_message_name));
+                let len = u64::from(probe::<u32>(kept + u64::from(offset!(uring_message_name_len))));
                 let len = len.min(ADDRESS_BYTES as u64) as usize;
                 if from == 0 || len == 0 || bpf_probe_read_kernel(place, len as u32, from as *const _) != 0 {
                     return none;
