@@ -196,6 +196,10 @@ pub struct Boot {
     /// 1 where a completion of an io_uring names no request, but what the submitter gave to know it
     /// by (before 5.18).
     pub uring_by_user_data: u32,
+    /// `REQ_F_ASYNC_DATA`: a request has data of its own beside it. 0 where the kernel has no such flag.
+    pub uring_async_flag: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved: u32,
 }
 
 /// [`Boot::cgroup_subsys`]: containers are v2 cgroups.
@@ -206,4 +210,4 @@ const _: () = assert!(size_of::<Bucket>() == 24);
 const _: () = assert!(size_of::<Executable>() == 16);
 const _: () = assert!(size_of::<Progress>() == 24);
 const _: () = assert!(size_of::<Untold>() == 16);
-const _: () = assert!(size_of::<Boot>() == 88);
+const _: () = assert!(size_of::<Boot>() == 96);

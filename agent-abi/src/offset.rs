@@ -340,8 +340,6 @@ offsets! {
     uring_message_name = "io_async_msghdr"."msg.msg_name" Optional;
     /// `io_async_msghdr.msg.msg_namelen`.
     uring_message_name_len = "io_async_msghdr"."msg.msg_namelen" Optional;
-    /// `io_async_msghdr.addr`: where `connect` and `bind` keep their copy (6.10).
-    uring_message_address = "io_async_msghdr"."addr" Optional;
     /// `filename.name`.
     filename_name = "filename"."name" Optional;
 }

@@ -33,6 +33,8 @@ pub static BOOT: Boot = Boot {
     has_task_btf: 0,
     via: 0,
     uring_by_user_data: 0,
+    uring_async_flag: 0,
+    reserved: 0,
 };
 
 /// Reads one field of a frozen global. Volatile: the compiler must not fold in the placeholder.

@@ -11,7 +11,10 @@ use agent_abi::{
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user};
 
 use super::{append_path, path::start_of_task, pointer, probe};
-use crate::{global::offset, scratch::Tail};
+use crate::{
+    global::{BOOT, frozen, offset},
+    scratch::Tail,
+};
 
 /// `REQ_F_FIXED_FILE`: as `IOSQE_FIXED_FILE_BIT` (include/uapi/linux/io_uring.h).
 const FIXED_FILE: u32 = 1;
@@ -44,6 +47,20 @@ impl Request {
     pub fn has_fixed_file(self) -> bool {
         offset!(uring_flags) == NO_FIELD
             || probe::<u32>(self.0 + u64::from(offset!(uring_flags))) & FIXED_FILE != 0
+    }
+
+    /// What the kernel keeps beside the request, or 0.
+    #[inline(always)]
+    fn data(self) -> u64 {
+        let flag = frozen(&BOOT.uring_async_flag);
+        if offset!(uring_async) == NO_FIELD || offset!(uring_flags) == NO_FIELD {
+            return 0;
+        }
+        // Before there was the flag, the address was kept clear.
+        if flag != 0 && probe::<u32>(self.0 + u64::from(offset!(uring_flags))) & flag == 0 {
+            return 0;
+        }
+        pointer(self.0, offset!(uring_async))
     }
 
     /// A number, 0 where the request has none; one of 4 bytes keeps its sign.
@@ -88,8 +105,9 @@ impl Request {
         tail.take(start, (len - 1) as usize & (2 * TEXT_BYTES - 1))
     }
 
-    /// Appends the socket address that the operation uses to `tail`: the kernel's copy where there
-    /// is one by now, else that of the submitter. Its grade goes to `grade_of`.
+    /// Appends the socket address of the operation to `tail`: the kernel's copy where a message header
+    /// says that there is one by now, else what the submitter's memory holds. Its grade goes to
+    /// `grade_of`.
     ///
     /// # Safety
     /// `tail` is of a large scratch buffer, `grade_of` lies in it.
@@ -108,23 +126,21 @@ impl Request {
             write_volatile(grade_of, grade::NONE);
             let start = tail.start();
             let place = tail.place(start).cast();
-            let kept =
-                if offset!(uring_async) == NO_FIELD { 0 } else { pointer(self.0, offset!(uring_async)) };
+            let kept = self.data();
             let mut len = 0;
             if user_len != ABSENT {
                 len = u64::from(probe::<u16>(self.0 + u64::from(user_len)));
             }
-            if kept != 0
+            let has_copy = kept != 0
                 && offset!(uring_message_name) != NO_FIELD
-                && offset!(uring_message_address) != NO_FIELD
-            {
-                // `connect` and `bind` keep the copy alone, the others say in their header whether
-                // there is one.
-                let mut from = kept + u64::from(offset!(uring_message_address));
-                if len == 0 {
-                    from = pointer(kept, offset!(uring_message_name));
-                    len = u64::from(probe::<u32>(kept + u64::from(offset!(uring_message_name_len))));
+                && offset!(uring_message_name_len) != NO_FIELD;
+            if has_copy && user == ABSENT {
+                if len != 0 {
+                    // `bind` says nowhere whether its copy is made by now.
+                    return none;
                 }
+                let from = pointer(kept, offset!(uring_message_name));
+                let len = u64::from(probe::<u32>(kept + u64::from(offset!(uring_message_name_len))));
                 let len = len.min(ADDRESS_BYTES as u64) as usize;
                 if from == 0 || len == 0 || bpf_probe_read_kernel(place, len as u32, from as *const _) != 0 {
                     return none;

@@ -370,6 +370,11 @@ impl Context {
         matches!(self.cgroups.get(id), Some(Place::Host | Place::In(_)))
     }
 
+    /// Whether a cgroup is known to be a container's own, or below it.
+    pub(super) fn is_in_container(&mut self, id: u64) -> bool {
+        matches!(self.cgroups.get(id), Some(Place::In(_)))
+    }
+
     /// A container by its own cgroup.
     fn see(&mut self, id: u64, found: &cgroup::InPath<'_>, now: u64, effects: &mut impl FnMut(Effect<'_>)) {
         let key = ContainerKey { hierarchy: self.host.hierarchy, cgroup: id };

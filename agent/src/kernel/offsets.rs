@@ -89,6 +89,8 @@ impl Layout {
             ),
             via: u32::from(via::SYS_EXIT),
             uring_by_user_data: u32::from(uring::completions_name_no_request(types)),
+            uring_async_flag: uring::async_flag(types),
+            reserved: 0,
         };
         let (uring, forms) = (UringLayout::read(types), Forms::read(types));
         Ok(Self { offsets: Offsets::from_array(offsets), boot, uring, forms, missing })

@@ -81,3 +81,9 @@ pub(super) fn completions_name_no_request(types: Types<'_>) -> bool {
         parameters.len() <= 4 && !parameters.get(1).is_some_and(|second| second.is_pointer)
     })
 }
+
+/// The flag of a request that says that its `async_data` is valid (5.16).
+pub(super) fn async_flag(types: Types<'_>) -> u32 {
+    // An enumerator of an enumeration without a name.
+    types.enumerator("", "REQ_F_ASYNC_DATA_BIT").and_then(|bit| 1u32.checked_shl(bit)).unwrap_or(0)
+}

@@ -13,4 +13,5 @@ mod network_race;
 mod network_state;
 mod overfill;
 mod restart;
+mod uring;
 mod verified;
