@@ -6,6 +6,7 @@ use super::{alive::AliveFile, coverage, host::Host, losses::Start, open::Ground}
 use crate::{
     config::Streams,
     coverage::CoverageReport,
+    filter::Filter,
     kernel::{Layout, Plan, Programs},
     pipeline::clock,
     syscall::{Family, Only, Wants},
@@ -38,8 +39,12 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
     let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
     let alive = AliveFile::new(state.file("alive"), &boot.id);
     let last_alive_ns = alive.read();
-    let plan =
-        Plan { pin_dir: config.pin_dir.clone(), layout: layout.clone(), wants: wants(&config.streams) };
+    let plan = Plan {
+        pin_dir: config.pin_dir.clone(),
+        layout: layout.clone(),
+        wants: wants(&config.streams),
+        filter: Filter::default(),
+    };
     let mut programs = plan.carry_out()?;
     let host = Host::read(mounted, &mut programs.scan)?;
     let report = coverage::report(&boot.release, &layout, &programs);

@@ -4,6 +4,9 @@
 
 mod credentials;
 mod exec;
+mod filter;
+mod flood;
+mod group;
 mod loaded;
 mod overfill;
 mod restart;
