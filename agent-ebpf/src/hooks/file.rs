@@ -20,9 +20,6 @@ use crate::{
     scratch::{self, LargeSlot, Tail},
 };
 
-/// `O_ACCMODE` and `O_TRUNC` (include/uapi/asm-generic/fcntl.h).
-const WRITES: u32 = 0o3 | 0o1000;
-
 #[btf_tracepoint(function = "sys_exit")]
 fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
     counted(Hook::File, |counters| {
@@ -47,7 +44,8 @@ fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
             let task = bpf_get_current_task();
             let file = if fd < 0 { 0 } else { read::behind(task, fd as u32) };
             let flags = if file == 0 { 0 } else { probe::<u32>(file + u64::from(offset!(file_flags))) };
-            if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & WRITES == 0 {
+            if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & filter::WRITES == 0
+            {
                 counters.filtered += 1;
                 return;
             }

@@ -7,16 +7,20 @@ use core::{
 
 use agent_abi::{
     hook::HookCounters,
-    interest::{Want, predicate, test},
+    interest::{RESULT, Want, predicate, test},
     map::{Bucket, Executable, cgroup_flag},
+    record::Syscall,
 };
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_boot_ns};
 
+use super::call;
 use crate::{
     global::{BUCKETS, CGROUPS, MUTED_EXECUTABLES, offset, settings},
     read::{current_cgroup_id, pointer, probe},
 };
 
+/// `O_ACCMODE` and `O_TRUNC` (include/uapi/asm-generic/fcntl.h).
+pub(super) const WRITES: u32 = 0o3 | 0o1000;
 /// Highest return value that is an error number is -1, the lowest this (include/linux/err.h).
 const MAX_ERRNO: i64 = -4095;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -91,6 +95,23 @@ fn is_executable_muted() -> bool {
     let executable = Executable { inode: pointer(inode, offset!(inode_ino)), dev, reserved: 0 };
     // SAFETY: a map value, of a plain number.
     unsafe { MUTED_EXECUTABLES.get(&executable) }.is_some()
+}
+
+/// Whether only writes are wanted and a call, of which no file is there to ask, names flags of an open
+/// that are none of one.
+///
+/// # Safety
+/// `call` lies in a scratch buffer, `want` in the table.
+#[inline(always)]
+pub(super) unsafe fn opens_to_read(predicates: u8, call: *const Syscall, want: *const Want) -> bool {
+    if predicates & predicate::WRITES == 0 {
+        return false;
+    }
+    // SAFETY: as the caller's.
+    unsafe {
+        let position = read_volatile(&raw const (*want).flags);
+        position < RESULT && call::at(call, position) as u32 & WRITES == 0
+    }
 }
 
 /// Takes a token of `cgroup` for a bulk record. False, and counted, where none is left. A cgroup for

@@ -5,6 +5,7 @@ mod attach;
 mod before;
 mod coverage;
 mod delivery;
+mod filter;
 mod host;
 mod keep;
 mod lock;
