@@ -17,6 +17,7 @@ mod sample;
 mod scan;
 mod sink;
 mod spawn;
+mod throttle;
 
 use std::{thread, time::Duration};
 
