@@ -18,8 +18,6 @@ use crate::{
     scratch::{self, LargeSlot, Tail},
 };
 
-/// `O_ACCMODE` and `O_TRUNC` (include/uapi/asm-generic/fcntl.h).
-const WRITES: u32 = 0o3 | 0o1000;
 /// `O_ACCMODE`, `O_APPEND` and `O_NONBLOCK`: the flags of an open that its file keeps.
 const KEPT: u32 = 0o3 | 0o2000 | 0o4000;
 /// With it the file keeps little else.
@@ -49,7 +47,8 @@ fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
                 if position == NONE || has_none(call, want) { -1 } else { call::at(call, position) as i32 };
             let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
             let flags = if file == 0 { 0 } else { probe::<u32>(file + u64::from(offset!(file_flags))) };
-            if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & WRITES == 0 {
+            if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & filter::WRITES == 0
+            {
                 counters.filtered += 1;
                 return;
             }

@@ -36,6 +36,10 @@ fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
                 return;
             };
             let predicates = read_volatile(&raw const (*want).predicates);
+            if filter::opens_to_read(predicates, call, want) {
+                counters.filtered += 1;
+                return;
+            }
             if !filter::admits(counters, predicates, (*call).cgroup_id) {
                 return;
             }

@@ -166,7 +166,8 @@ unsafe fn put_in_front(record: *mut u8, text: u64, len: u32) -> bool {
     }
 }
 
-/// Whether the path that was walked last is below a wanted prefix.
+/// Whether the path that was walked last is below a wanted prefix. A prefix that ends in a slash is
+/// the directory itself and all below it: the path is looked up with one at its end.
 ///
 /// # Safety
 /// `record` is a large scratch buffer into which a path was walked.
@@ -176,7 +177,8 @@ pub unsafe fn is_wanted(record: *mut u8) -> bool {
     unsafe {
         let front = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize;
         if front >= PATH_BYTES {
-            return false;
+            // What has no path is not known to be unwanted.
+            return true;
         }
         let len = (PATH_BYTES - front).min(PREFIX_BYTES);
         let key = record.add(PREFIX_KEY);
@@ -184,6 +186,10 @@ pub unsafe fn is_wanted(record: *mut u8) -> bool {
         let from = record.add(WALK + (front & (PATH_BYTES - 1)));
         if bpf_probe_read_kernel(key.add(4).cast(), PREFIX_BYTES as u32, from.cast()) != 0 {
             return true;
+        }
+        if len < PREFIX_BYTES {
+            write_volatile(key.add(4 + (len & 0xff)), b'/');
+            write_volatile(key.cast::<u32>(), (len as u32 + 1) * 8);
         }
         let key = &*key.cast::<Key<[u8; PREFIX_BYTES]>>();
         PREFIXES.get(key).is_some_and(|&value| value == PREFIX_WANTED)

@@ -227,6 +227,11 @@ impl Cgroups {
         Some(entry.place)
     }
 
+    /// As [`Self::get`], without counting as a use.
+    pub(super) fn look(&self, id: u64) -> Option<Place> {
+        self.entries.get(&id).map(|entry| entry.place)
+    }
+
     pub(super) fn set(&mut self, id: u64, place: Place) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.place = place;

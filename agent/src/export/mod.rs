@@ -7,6 +7,7 @@
 mod activity;
 mod cache;
 mod container;
+mod detection;
 mod finding;
 mod inventory;
 mod notice;

@@ -23,13 +23,16 @@ use thiserror::Error;
 use zerocopy::IntoBytes;
 
 use super::{
-    maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
+    filters::{Buckets, CgroupMap, Filters},
+    maps::{self, Counters, InterestTable, MapsError, ProgressMap, Sequences},
     offsets::Layout,
     optional::{self, Scope},
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
+    switches::Switches,
     untold::{UntoldMap, UntoldWords},
 };
 use crate::{
+    filter::Filter,
     source::{Ring, RingError},
     syscall::Wants,
 };
@@ -132,6 +135,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Which calls are wanted.
     pub wants: Wants,
+    /// What is left out of them.
+    pub filter: Filter,
 }
 
 /// Detaches every program that an agent has pinned below `pin_dir`. Whatever their rings hold is
@@ -193,6 +198,14 @@ pub struct Programs {
     pub sequences: Sequences,
     /// Switches.
     pub switches: Switches,
+    /// Which calls are wanted.
+    pub interest: InterestTable,
+    /// What is left out of them.
+    pub filters: Filters,
+    /// What is known of cgroups.
+    pub cgroups: CgroupMap,
+    /// What cgroups may still send.
+    pub buckets: Buckets,
     /// Word for the agent that follows this one, or from the one before.
     pub progress: ProgressMap,
     /// What was read and not told, for the same.
@@ -231,7 +244,12 @@ impl Plan {
         if !adopted {
             fill_rings(&mut object, &critical_map, &bulk_map)?;
         }
-        maps::set_interest(&mut object, &self.wants.table())?;
+        let switches = Switches::take(&mut object)?;
+        let mut filters = Filters::take(&mut object, switches.clone())?;
+        let mut interest = InterestTable::take(&mut object)?;
+        // First what is left out: else all would come for a moment.
+        filters.set(&self.filter)?;
+        interest.set(&self.wants)?;
         maps::set_operations(&mut object, &self.wants.operations(&self.layout.uring))?;
         let types = aya::Btf::from_sys_fs()?;
         let mut hooks = Vec::new();
@@ -264,7 +282,11 @@ impl Plan {
             bulk: Ring::new(map::BULK, bulk_map)?,
             counters: Counters::take(&mut object)?,
             sequences: Sequences::take(&mut object)?,
-            switches: Switches::take(&mut object)?,
+            switches,
+            interest,
+            filters,
+            cgroups: CgroupMap::take(&mut object)?,
+            buckets: Buckets::take(&mut object)?,
             progress: ProgressMap::take(&mut object)?,
             untold: UntoldMap::take(&mut object)?,
             links: link_pins(&generation, &hooks),

@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 use super::{ContainerSnapshot, InventorySnapshot, Pipeline, outlet};
 use crate::{
     context::Container,
+    filter::MarkCounts,
     posture,
     telemetry::label::{Queue, QueueDrop, Table},
     time::Clock,
@@ -49,6 +50,12 @@ impl Pipeline {
         refused.of(Table::Processes).set(posture.tasks_refused);
         refused.of(Table::Findings).set(posture.findings_refused);
         self.telemetry.posture.judged.set(posture.judged);
+        let throttle = &self.telemetry.throttle;
+        let MarkCounts { marked, full, refused } = self.groups.counts();
+        throttle.marked.set(marked);
+        throttle.marks_full.set(full);
+        throttle.marks_refused.set(refused);
+        throttle.hidden_paths.set(self.hidden.seen);
         let queues = &self.telemetry.queues;
         queues.depth.of(Queue::Lifecycle).set(self.lifecycle.depth());
         queues.dropped.of(Queue::Lifecycle, QueueDrop::Full).set(self.lifecycle.lost_ever());

@@ -6,6 +6,9 @@
 
 pub mod canary;
 pub mod clock;
+mod detected;
+mod episode;
+mod groups;
 mod inventory;
 pub mod lifecycle;
 mod measure;
@@ -16,6 +19,7 @@ mod reader;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod untold;
 
 use std::sync::{Arc, atomic::Ordering, mpsc::SyncSender};
@@ -26,21 +30,27 @@ use tokio::sync::mpsc;
 use self::{
     canary::CanarySeen,
     clock::Clocks,
+    detected::HiddenPaths,
+    groups::Groups,
     inventory::InventoryGate,
     lifecycle::{Activity, LifecycleSender, Lost},
     stage::{By, Seen, Stage},
+    throttle::Throttles,
     untold::Amount,
 };
 pub use self::{
+    detected::{Detected, HIDDEN, THROTTLED},
     message::Message,
     outgoing::{ContainerSnapshot, InventorySnapshot, Outgoing},
     outlet::{CgroupQuestion, Outlets},
     reader::Reader,
+    throttle::{Throttled, Throttling},
     untold::{Told, Untold},
 };
 use crate::{
     context::{Context, Effect, Enrichment, PendingReason, ProcessId, cgroupfs, cri},
     decode::{DecodeError, Event, Exec, ImageSource, decode},
+    filter::CgroupMarks,
     kernel::prove::Observed,
     posture::{Change, Posture, Snapshot},
     source::SequenceCheck,
@@ -78,6 +88,9 @@ pub struct Pipeline {
     measured_ns: u64,
     inventories: InventoryGate,
     untold: Option<Untold>,
+    groups: Groups,
+    throttles: Throttles,
+    hidden: HiddenPaths,
 }
 
 /// What a pipeline starts with.
@@ -138,7 +151,15 @@ impl Pipeline {
             measured_ns: 0,
             inventories,
             untold: None,
+            groups: Groups::new(),
+            throttles: Throttles::new(),
+            hidden: HiddenPaths::new(),
         }
+    }
+
+    /// Marks cgroups for the kernel programs from now on, and tells which are gone.
+    pub fn mark_cgroups(&mut self, marks: CgroupMarks, gone: SyncSender<u64>) {
+        self.groups.connect(marks, gone);
     }
 
     /// Leaves word here of what is read and not told.
@@ -189,6 +210,7 @@ impl Pipeline {
         let now = self.clocks.at(clock::boottime_ns());
         self.posture.finish(now, &mut self.changes);
         self.send_changes();
+        self.report_throttled(now.boottime_ns, true);
         let lost = self.lifecycle.finish();
         self.tell_lost(lost);
     }
@@ -263,8 +285,12 @@ impl Pipeline {
             Event::Exit(exit) => By::Exit { status: exit.status },
             _ => By::Other,
         };
-        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, .. } = self;
-        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, by };
+        if let Some(detected) = self.hidden.look(event, &self.context, now) {
+            self.outlets.send(Outgoing::Detected(Box::new(detected)), &self.telemetry);
+        }
+        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, groups, .. } = self;
+        let mut stage =
+            Stage { posture, telemetry, outlets, lifecycle, clocks, changes, groups, now, seen, by };
         context.apply(event, &mut |effect| stage.follow(&effect));
         match event {
             Event::Exec(exec) if exec.source == ImageSource::Exec => lifecycle.exec(exec, context, now),
@@ -312,6 +338,7 @@ impl Pipeline {
         self.posture.tick(now, &mut self.changes);
         self.send_changes();
         self.give_inventory(now);
+        self.report_throttled(boottime_ns, false);
         self.outlets.retry(&self.telemetry);
         if boottime_ns.saturating_sub(self.measured_ns) >= MEASURE_NS {
             self.measured_ns = boottime_ns;
@@ -366,6 +393,7 @@ impl Pipeline {
                     self.posture.scan_complete(now);
                     self.inventories.scanned(now.boottime_ns);
                 }
+                self.groups.scanned();
                 // Whoever hears of the end of the scan reads what it found.
                 self.measure();
                 self.outlets.scan_done(kind);
@@ -375,6 +403,10 @@ impl Pipeline {
             }
             // Whoever asked may have given up.
             Message::Snapshot(answer) => drop(answer.send(self.posture.snapshot(&self.boot_id, now))),
+            Message::Throttling(throttling) => {
+                self.throttles.take(&throttling, &self.groups, &self.context);
+                self.report_throttled(now.boottime_ns, false);
+            }
             Message::Inventory => {
                 self.inventories.ask();
                 self.give_inventory(now);
@@ -382,6 +414,22 @@ impl Pipeline {
         }
         self.refuse_names();
         self.send_changes();
+    }
+
+    /// What was held back, and of a container that begins to be throttled the detection.
+    fn report_throttled(&mut self, now_ns: u64, all: bool) {
+        let Self { throttles, context, outlets, telemetry, .. } = self;
+        throttles.report(now_ns, all, context, |throttled| {
+            let detected = throttled
+                .container
+                .clone()
+                .filter(|_| throttled.begins)
+                .map(|container| detected::throttled(throttled.events, throttled.to, container));
+            outlets.send(Outgoing::Throttled(Box::new(throttled)), telemetry);
+            if let Some(detected) = detected {
+                outlets.send(Outgoing::Detected(Box::new(detected)), telemetry);
+            }
+        });
     }
 
     /// Behind the changes that it holds.
@@ -420,9 +468,10 @@ impl Pipeline {
     }
 
     fn with_stage(&mut self, now: Clock, seen: Seen, body: impl FnOnce(&mut Context, &mut Stage<'_>)) {
-        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, .. } = self;
+        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, groups, .. } = self;
         let by = By::Other;
-        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, by };
+        let mut stage =
+            Stage { posture, telemetry, outlets, lifecycle, clocks, changes, groups, now, seen, by };
         body(context, &mut stage);
     }
 

@@ -132,6 +132,12 @@ impl Outlets {
                 told.lost += lost.lost;
                 (told.from, told.to) = (told.from.min(lost.from), told.to.max(lost.to));
             }
+            Outgoing::Throttled(throttled) => {
+                Lost::add(&mut self.lost, "queue findings", "queue full", throttled.to);
+            }
+            Outgoing::Detected(detected) => {
+                Lost::add(&mut self.lost, "queue findings", "queue full", detected.at);
+            }
             // Another is asked for within minutes.
             Outgoing::Inventory(_) => {}
         }

@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{host::Boot, lock::StateDir, open::Ground, spawn_thread};
 use crate::{
-    config::{self, Config, ProcessStream},
+    config::{self, Config, Scope},
     http,
     outbox::{Opened, Options, Outbox},
     pipeline::lifecycle::Processes,
@@ -58,9 +58,9 @@ impl Delivery {
 /// Whose events go out.
 pub(super) fn processes(config: &Config) -> Processes {
     match (&config.uplink, config.streams.processes) {
-        (None, _) | (_, ProcessStream::Off) => Processes::Off,
-        (_, ProcessStream::Containers) => Processes::Containers,
-        (_, ProcessStream::All) => Processes::All,
+        (None, _) | (_, Scope::Off) => Processes::Off,
+        (_, Scope::Containers) => Processes::Containers,
+        (_, Scope::All) => Processes::All,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     export::Exporter,
     outbox::{Item, Lane, Outbox},
     output::event::Body,
-    pipeline::{InventorySnapshot, lifecycle::LifecycleBatch},
+    pipeline::{Detected, InventorySnapshot, Throttled, lifecycle::LifecycleBatch},
     posture::Change,
     time::Clock,
 };
@@ -54,6 +54,14 @@ impl Keeper {
 
     pub(super) fn notice(&mut self, at: Clock, body: &Body) {
         self.items.extend(self.exporter.notice(at, body));
+    }
+
+    pub(super) fn throttled(&mut self, throttled: &Throttled) {
+        self.items.push(self.exporter.throttled(throttled));
+    }
+
+    pub(super) fn detected(&mut self, detected: &Detected) {
+        self.items.push(self.exporter.detected(detected));
     }
 
     pub(super) fn lifecycle(&mut self, batch: &LifecycleBatch) {

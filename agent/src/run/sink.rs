@@ -149,6 +149,19 @@ impl Sink {
             match outgoing {
                 Outgoing::Change(change) => self.change(&change, look),
                 Outgoing::Lost(lost) => self.say(lost.to, lost.into()),
+                Outgoing::Throttled(throttled) => {
+                    self.telemetry.throttle.note(&throttled);
+                    if let Some(keeper) = &mut self.keeper {
+                        keeper.throttled(&throttled);
+                    }
+                    self.show(throttled.to, Body::throttled(&throttled));
+                }
+                Outgoing::Detected(detected) => {
+                    if let Some(keeper) = &mut self.keeper {
+                        keeper.detected(&detected);
+                    }
+                    self.show(detected.at, Body::detected(&detected));
+                }
                 Outgoing::Inventory(snapshot) => {
                     if let Some(keeper) = &mut self.keeper {
                         keeper.inventory(&snapshot);
@@ -194,17 +207,22 @@ impl Sink {
         }
     }
 
-    fn say(&mut self, at: Clock, body: Body) {
+    /// In the event file and the live view.
+    fn show(&mut self, at: Clock, body: Body) {
         let text = body.sentence();
+        append(&mut self.events, &self.telemetry, &Event::new(&self.origin, at, body));
+        if let Some(text) = text {
+            show(&format!("{}  {text}", at.rfc3339().get(11..19).unwrap_or_default()));
+        }
+    }
+
+    fn say(&mut self, at: Clock, body: Body) {
         let is_ready = matches!(body, Body::Ready { .. });
         if let Some(keeper) = &mut self.keeper {
             keeper.notice(at, &body);
             keeper.append();
         }
-        append(&mut self.events, &self.telemetry, &Event::new(&self.origin, at, body));
-        if let Some(text) = text {
-            show(&format!("{}  {text}", at.rfc3339().get(11..19).unwrap_or_default()));
-        }
+        self.show(at, body);
         if is_ready {
             self.told.ready.store(true, Ordering::Release);
         }

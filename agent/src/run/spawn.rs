@@ -25,10 +25,12 @@ use super::{
     scan::{self, Scanner},
     sink::{Inlets, Notice, Sink},
     spawn_thread,
+    throttle::BucketReader,
 };
 use crate::{
     config::Config,
     context::{Context, Limits},
+    filter::CgroupMarks,
     kernel::prove,
     output::{event::Origin, jsonl::JsonLines},
     pipeline::{Outlets, Parts, Pipeline, Reader, clock, lifecycle},
@@ -47,6 +49,9 @@ const CHANGES: usize = 1024;
 /// Containers to be named, cgroups to be found.
 const QUESTIONS: usize = 1024;
 
+/// Cgroups that are gone, to whoever reads their buckets once a second.
+const GONE: usize = 4096;
+
 /// Starts everything.
 pub(super) async fn spawn(
     mut ground: Ground,
@@ -55,7 +60,19 @@ pub(super) async fn spawn(
     notices: mpsc::Sender<Notice>,
     notices_out: mpsc::Receiver<Notice>,
 ) -> Result<Running> {
-    let Sources { critical, bulk, switches, predecessors, sequence, scan, links, host, alive } = sources;
+    let Sources {
+        critical,
+        bulk,
+        switches,
+        cgroups: cgroup_map,
+        buckets,
+        predecessors,
+        sequence,
+        scan,
+        links,
+        host,
+        alive,
+    } = sources;
     let Before { losses, untold, words, beat_ns } = before;
     let state_file = ground.state.file("findings.json");
     let exemptions = ground.exemptions.clone();
@@ -88,6 +105,9 @@ pub(super) async fn spawn(
         canary: Some(canary),
     });
     pipeline.leave_word(untold);
+    let (gone, gone_out) = sync_channel(GONE);
+    pipeline.mark_cgroups(CgroupMarks::new(Box::new(cgroup_map), config.mute.cgroups.clone()), gone);
+    let buckets = BucketReader::new(buckets, gone_out)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let reader = Reader {
@@ -130,6 +150,8 @@ pub(super) async fn spawn(
     let naming = naming::run(naming::settings(config), names_out, messages.clone(), Arc::clone(telemetry));
     let sampler = Sampler {
         losses,
+        buckets,
+        throttling: messages.clone(),
         alive: alive.clone(),
         links,
         health: Arc::clone(health),

@@ -5,6 +5,9 @@
 mod credentials;
 mod environment;
 mod exec;
+mod filter;
+mod flood;
+mod group;
 mod loaded;
 mod network;
 mod network_compat;

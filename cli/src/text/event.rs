@@ -228,6 +228,19 @@ fn line_of(event: &Event, envelope: &v1::Envelope) -> Line {
                 interval(loss.interval.as_ref())
             ),
         },
+        Event::Throttled(throttled) => Line {
+            word: Cell::painted("THROTTLE", Paint::Warn),
+            subject: throttled.events.to_string(),
+            place: match throttled.container_id {
+                Some(_) => in_container(throttled.container_id.as_deref()),
+                None => Place::Text(format!("host {}, cgroup {}", inert(&envelope.node), throttled.cgroup)),
+            },
+            text: format!(
+                "{} held back{}",
+                count(throttled.events, "raw event"),
+                interval(throttled.interval.as_ref())
+            ),
+        },
         Event::Blind(blind) => Line {
             word: Cell::painted("BLIND", Paint::Worst),
             subject: "-".to_owned(),

@@ -197,6 +197,7 @@ impl Definitions {
                 }
             }
             Event::Detection(v1::Detection { container_id: Some(id), .. })
+            | Event::Throttled(v1::Throttled { container_id: Some(id), .. })
             | Event::ContainerStarted(v1::ContainerStarted { container_id: id, .. })
             | Event::ContainerNamed(v1::ContainerNamed { container_id: id })
             | Event::ContainerGone(v1::ContainerGone { container_id: id }) => {

@@ -189,6 +189,7 @@ fn record(record: &v1::Record) -> Checked {
             text("loss: at", &loss.at, NAME)?;
             text("loss: reason", &loss.reason, TEXT)
         }
+        Event::Throttled(throttled) => optional_id("throttled", throttled.container_id.as_deref()),
         Event::Blind(blind) => text("blind: reason", &blind.reason, TEXT),
         Event::Coverage(it) => coverage(it),
         Event::Ready(_) => Ok(()),

@@ -183,7 +183,7 @@ pub fn kind(event: &Event) -> Option<EventKind> {
         Event::ContainerStarted(_) | Event::ContainerNamed(_) | Event::ContainerGone(_) => {
             EventKind::Container
         }
-        Event::Gap(_) | Event::Loss(_) | Event::Blind(_) => EventKind::Loss,
+        Event::Gap(_) | Event::Loss(_) | Event::Throttled(_) | Event::Blind(_) => EventKind::Loss,
         Event::Coverage(_) | Event::Ready(_) | Event::Stop(_) | Event::Node(_) => EventKind::Node,
     })
 }

@@ -156,6 +156,7 @@ fn refers(record: &Record) -> (Option<&ProcessId>, Option<&str>) {
         Some(Event::ContainerStarted(started)) => (None, Some(&started.container_id)),
         Some(Event::ContainerNamed(named)) => (None, Some(&named.container_id)),
         Some(Event::ContainerGone(gone)) => (None, Some(&gone.container_id)),
+        Some(Event::Throttled(throttled)) => (None, throttled.container_id.as_deref()),
         _ => (None, None),
     }
 }

@@ -134,7 +134,7 @@ impl EventKind {
                 Self::Container
             }
             Event::Gap(_) => Self::Gap,
-            Event::Loss(_) => Self::Loss,
+            Event::Loss(_) | Event::Throttled(_) => Self::Loss,
             Event::Blind(_) => Self::Blind,
             Event::Coverage(_) => Self::Coverage,
             Event::Ready(_) | Event::Stop(_) | Event::Node(_) => Self::Agent,

@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod order;
+mod throttle;
 
 use std::sync::{
     Arc,
