@@ -1,6 +1,6 @@
 //! What leaves the hot loop in order: changes of findings, and between them inventories.
 
-use super::lifecycle::{ContainerEntry, Lost};
+use super::{buffers::Lost, lifecycle::ContainerEntry};
 use crate::{
     posture::{Change, ControlPosture, FindingReport},
     time::Clock,

@@ -7,10 +7,13 @@ use tokio::sync::{oneshot, watch};
 
 use super::{host::Boot, lock::StateDir, open::Ground, spawn_thread};
 use crate::{
-    config::{self, Config, ProcessStream},
+    config::{self, Config, ProcessStream, Streams},
     http,
     outbox::{Opened, Options, Outbox},
-    pipeline::lifecycle::Processes,
+    pipeline::{
+        lifecycle::Processes,
+        raw::{RawStreams, Scope},
+    },
     uplink::{InventoryMaker, Reporter, Settings, Uplink, UplinkState, inventories},
 };
 
@@ -62,6 +65,15 @@ pub(super) fn processes(config: &Config) -> Processes {
         (_, ProcessStream::Containers) => Processes::Containers,
         (_, ProcessStream::All) => Processes::All,
     }
+}
+
+/// Which raw events go out.
+pub(super) fn raw_streams(config: &Config) -> Option<RawStreams> {
+    let scope = |is_on: bool| if is_on { Scope::All } else { Scope::Off };
+    let Streams { processes: _, open } = config.streams;
+    config.uplink.as_ref()?;
+    // Calls of the other families are not captured unless somebody wants them.
+    Some(RawStreams { files: scope(open), network: Scope::All, system: Scope::All })
 }
 
 fn options(config: &Config, boot: &Boot) -> Options {
