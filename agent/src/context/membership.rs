@@ -381,7 +381,7 @@ impl Context {
     #[must_use]
     pub fn container_of_cgroup(&self, id: u64) -> Option<&Container> {
         let own = ContainerKey { hierarchy: self.host.hierarchy, cgroup: id };
-        match self.cgroups.look(id) {
+        match self.cgroups.peek(id) {
             Some(Place::In(key)) => self.container(key),
             Some(Place::Host) => None,
             // The table of cgroups has forgotten it.
