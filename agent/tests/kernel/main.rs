@@ -16,5 +16,6 @@ mod network_race;
 mod network_state;
 mod overfill;
 mod restart;
+mod shared;
 mod uring;
 mod verified;
