@@ -326,4 +326,20 @@ offsets! {
     unix_address_len = "unix_address"."len" Optional;
     /// `unix_address.name`: a `struct sockaddr_un`.
     unix_address_name = "unix_address"."name" Optional;
+    /// `io_kiocb.opcode`.
+    uring_opcode = "io_kiocb"."opcode" Optional;
+    /// `io_kiocb.flags`.
+    uring_flags = "io_kiocb"."flags" Optional;
+    /// `io_kiocb.ctx`: the ring.
+    uring_ring = "io_kiocb"."ctx" Optional;
+    /// `io_kiocb.cqe.user_data` (`io_kiocb.user_data` before 5.19).
+    uring_user_data = "io_kiocb"."cqe.user_data|user_data" Optional;
+    /// `io_kiocb.async_data`.
+    uring_async = "io_kiocb"."async_data" Optional;
+    /// `io_async_msghdr.msg.msg_name`: the kernel's copy of an address.
+    uring_message_name = "io_async_msghdr"."msg.msg_name" Optional;
+    /// `io_async_msghdr.msg.msg_namelen`.
+    uring_message_name_len = "io_async_msghdr"."msg.msg_namelen" Optional;
+    /// `filename.name`.
+    filename_name = "filename"."name" Optional;
 }

@@ -524,8 +524,10 @@ pub mod path_flag {
     pub const BASE_NOT_READ: u32 = 1 << 1;
     /// `name` was longer than what fits.
     pub const NAME_TRUNCATED: u32 = 1 << 2;
-    /// `name` could not be read.
+    /// `name` could not be read, or the caller gave none.
     pub const NAME_NOT_READ: u32 = 1 << 3;
+    /// The caller's root could not be read, or is too long: where `..` ends is not known.
+    pub const ROOT_NOT_READ: u32 = 1 << 4;
 }
 
 /// A call that names one file or two by their paths.
@@ -546,8 +548,8 @@ pub struct PathCall {
     pub to: PathRef,
     /// Bytes of the caller's, such as the type of a file system to mount.
     pub text: Span,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// The caller's root, where that is not the root of its mount namespace; else empty.
+    pub root: Span,
 }
 
 /// A call of which the arguments say it all.
@@ -766,7 +768,7 @@ pub struct Sysctl {
 /// Longest path component, without its NUL (`NAME_MAX`).
 pub const COMPONENT_BYTES: usize = 255;
 /// Most components of a path that are walked.
-pub const COMPONENTS: usize = 128;
+pub const COMPONENTS: usize = 256;
 /// Most bytes of a path in a record (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
 /// Most bytes of the caller's that are captured as they are.

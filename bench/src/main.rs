@@ -9,7 +9,7 @@ use kestrel_bench::{
     cli::{Cli, Output, Part, Role},
     condition::{Agent, AgentOptions, Floor, Subject, Switch},
     containers::{Gate, containers},
-    delivery,
+    delivery, flood,
     footprint::{self, MemoryCgroup},
     interrupt, latency,
     machine::{self, Machine},
@@ -64,6 +64,10 @@ fn bench(cli: &Cli) -> Result<bool> {
         let mut switch = Switch::new(floor, cli.subject, agent(cli)?);
         let rounds = Rounds { pairs: cli.pairs.into(), cpu, seed: report.seed };
         report.overhead = overhead::measure(&mut switch, &workloads, rounds)?;
+    }
+    if cli.wants(Part::Flood) {
+        let _alone = KernelLock::acquire()?;
+        report.measures.extend(flood::measure(cli.pairs.into())?);
     }
     if cli.wants(Part::Latency) || cli.wants(Part::Footprint) {
         report.measures.extend(beside_containers(cli)?);

@@ -8,13 +8,18 @@ mod exit;
 mod file;
 mod filter;
 mod fork;
+mod oom;
 mod packet;
 mod path;
 mod plain;
+mod signal;
 mod socket;
 mod socket_state;
+mod sys_enter;
 mod sys_exit;
+mod sysctl;
 mod task_scan;
+mod uring;
 
 use core::arch::asm;
 

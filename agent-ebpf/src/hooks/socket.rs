@@ -10,9 +10,7 @@ use agent_abi::{
     record::{ADDRESS_BYTES, SocketCall, SocketRef, Span, Syscall, grade, kind, socket_flag},
 };
 use aya_ebpf::{
-    helpers::generated::{bpf_get_current_task, bpf_probe_read_user},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    helpers::generated::bpf_probe_read_user, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 
 use super::{call, counted, filter};
@@ -90,9 +88,8 @@ fn sys_exit_socket(ctx: BtfTracePointContext) -> i32 {
                 counters.filtered += 1;
                 return;
             }
-            let task = bpf_get_current_task();
             let fd = call::at(call, read_volatile(&raw const (*want).fd)) as i32;
-            let file = if fd < 0 { 0 } else { read::behind(task, fd as u32) };
+            let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
             let sock = read::sock_behind(file);
             let given = given(call, want);
             if !matters(call, want, sock, given) {
@@ -108,7 +105,7 @@ fn sys_exit_socket(ctx: BtfTracePointContext) -> i32 {
             if is_new {
                 write_volatile(&raw mut (*socket).grade, grade::NONE);
             }
-            describe(task, file, sock, socket);
+            describe(file, sock, socket);
             let tail = Tail::new(record, size_of::<SocketCall>());
             capture(given, socket, tail);
             if !read::append_unix_path(sock, is_new, &raw mut (*socket).path, tail) {
@@ -246,7 +243,7 @@ unsafe fn matters(call: *const Syscall, want: *const Want, sock: u64, given: Giv
 
 /// Fills in the socket, and how sure it is that the call used this one.
 #[inline(always)]
-unsafe fn describe(task: u64, file: u64, sock: u64, socket: *mut SocketCall) {
+unsafe fn describe(file: u64, sock: u64, socket: *mut SocketCall) {
     // SAFETY: as the caller's.
     unsafe {
         let out = &raw mut (*socket).socket;
@@ -258,7 +255,7 @@ unsafe fn describe(task: u64, file: u64, sock: u64, socket: *mut SocketCall) {
         read::describe_socket(sock, out);
         (*out).inode = pointer(pointer(file, offset!(file_inode)), offset!(inode_ino));
         if read_volatile(&raw const (*socket).grade) == grade::NONE {
-            write_volatile(&raw mut (*socket).grade, read::descriptor_grade(task, file));
+            write_volatile(&raw mut (*socket).grade, read::descriptor_grade(file));
         }
         if read_volatile(&raw const (*socket).grade) != grade::FD {
             write_volatile(&raw mut (*out).flags, socket_flag::RACED);

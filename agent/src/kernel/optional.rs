@@ -1,18 +1,24 @@
 //! Hooks that are attached only where somebody wants them, each at its own kind of place.
 
-use std::{fs::File, path::PathBuf};
+use std::{
+    fs::File,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+};
 
 use agent_abi::hook::Hook;
 use aya::{
     Ebpf,
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSysctl,
         links::{FdLink, PinnedLink},
     },
 };
 
 use super::{
     cgroup::v2_root,
+    form::{Form, Forms},
+    link::{Attach, link_to_cgroup, pin_link},
     load::{describe, load, retried},
     pins::{Generation, remove_pin},
 };
@@ -28,11 +34,15 @@ struct Optional {
 enum At {
     /// A tracepoint with the kernel's types.
     Tracepoint(&'static str),
+    /// One whose parameters differ between kernels: [`Forms`] knows program and tracepoint.
+    Form,
     /// All packets of all cgroups, on their way out or in.
     Packets(CgroupSkbAttachType),
+    /// The kernel parameters that any cgroup writes.
+    Sysctl,
 }
 
-const OPTIONAL: [Optional; 3] = [
+const OPTIONAL: [Optional; 11] = [
     Optional {
         hook: Hook::SocketState,
         program: "inet_sock_set_state",
@@ -40,12 +50,22 @@ const OPTIONAL: [Optional; 3] = [
     },
     Optional { hook: Hook::Packet, program: "packet_ingress", at: At::Packets(CgroupSkbAttachType::Ingress) },
     Optional { hook: Hook::Packet, program: "packet_egress", at: At::Packets(CgroupSkbAttachType::Egress) },
+    Optional { hook: Hook::CgroupRename, program: "cgroup_rename", at: At::Tracepoint("cgroup_rename") },
+    Optional { hook: Hook::CgroupRelease, program: "cgroup_release", at: At::Tracepoint("cgroup_release") },
+    Optional { hook: Hook::Signal, program: "signal_generate", at: At::Tracepoint("signal_generate") },
+    Optional { hook: Hook::OomKill, program: "", at: At::Form },
+    Optional { hook: Hook::SysEnter, program: "", at: At::Form },
+    // Completions first: what is submitted before they are seen would wait for its result.
+    Optional { hook: Hook::UringComplete, program: "", at: At::Form },
+    Optional { hook: Hook::UringSubmit, program: "", at: At::Form },
+    Optional { hook: Hook::Sysctl, program: "sysctl", at: At::Sysctl },
 ];
 
 /// What is needed to attach.
 pub(super) struct Scope<'a> {
     pub(super) object: &'a mut Ebpf,
     pub(super) types: &'a aya::Btf,
+    pub(super) forms: &'a Forms,
     pub(super) generation: &'a Generation,
     /// The pins are those of programs that run.
     pub(super) adopted: bool,
@@ -77,7 +97,7 @@ pub(super) fn pins(generation: &Generation) -> impl Iterator<Item = (Hook, PathB
 impl Optional {
     fn pin(&self, generation: &Generation) -> PathBuf {
         match self.at {
-            At::Tracepoint(_) => generation.link(self.hook),
+            At::Tracepoint(_) | At::Form | At::Sysctl => generation.link(self.hook),
             At::Packets(CgroupSkbAttachType::Ingress) => generation.link_of(self.hook, "ingress"),
             At::Packets(CgroupSkbAttachType::Egress) => generation.link_of(self.hook, "egress"),
         }
@@ -89,7 +109,12 @@ impl Optional {
             return PinnedLink::from_pin(&pin).map(|_| ()).map_err(describe);
         }
         let link = match self.at {
-            At::Tracepoint(tracepoint) => self.at_tracepoint(scope, tracepoint),
+            At::Tracepoint(tracepoint) => self.at_tracepoint(scope, self.program, tracepoint),
+            At::Form => {
+                let Form { program, tracepoint } = scope.forms.of(self.hook)?;
+                self.at_tracepoint(scope, program, tracepoint)
+            }
+            At::Sysctl => return self.at_sysctl(scope, &pin),
             At::Packets(way) => self.at_packets(scope, way),
         }?;
         // The pin keeps the hook attached when this process is gone.
@@ -104,12 +129,34 @@ impl Optional {
         }
     }
 
-    fn at_tracepoint(&self, scope: &mut Scope<'_>, tracepoint: &str) -> Result<FdLink, String> {
-        let program = load(scope.object, self.program, tracepoint, scope.types)?;
+    fn at_tracepoint(
+        &self,
+        scope: &mut Scope<'_>,
+        program: &str,
+        tracepoint: &str,
+    ) -> Result<FdLink, String> {
+        let program = load(scope.object, program, tracepoint, scope.types)?;
         let id = program.attach().map_err(describe)?;
         let link = program.take_link(id).map_err(describe)?.into();
         program.pin(scope.generation.program(self.hook)).map_err(describe)?;
         Ok(link)
+    }
+
+    fn at_sysctl(&self, scope: &mut Scope<'_>, pin: &Path) -> Result<(), String> {
+        let root = v2_root()?;
+        let root = File::open(&root).map_err(|error| format!("cannot open {}: {error}", root.display()))?;
+        let program = scope.object.program_mut(self.program);
+        let program: &mut CgroupSysctl = program
+            .ok_or_else(|| format!("the object has no program {}", self.program))?
+            .try_into()
+            .map_err(describe)?;
+        retried(|| program.load()).map_err(describe)?;
+        program.pin(scope.generation.program(self.hook)).map_err(describe)?;
+        // aya's link of this kind cannot be pinned.
+        let program = program.fd().map_err(describe)?;
+        link_to_cgroup(program.as_fd(), root.as_fd(), Attach::Sysctl)
+            .and_then(|link| pin_link(&link, pin))
+            .map_err(describe)
     }
 
     fn at_packets(&self, scope: &mut Scope<'_>, way: CgroupSkbAttachType) -> Result<FdLink, String> {

@@ -2,13 +2,28 @@
 
 use agent_abi::{
     hook::Hook,
-    interest::{ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, Interest, SYSCALLS, Want, predicate},
+    interest::{ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, ENTRY_SHIFT, Interest, SYSCALLS, Want, predicate},
+    map::RING_BULK,
+    uring::{OPERATIONS, Operation},
 };
 
 use super::{
     Call, Capture, Family, HookSet, all,
     network::{SOCKETCALL, SOCKETCALLS},
+    uring::{OPERATION_ROWS, Row},
 };
+use crate::kernel::UringLayout;
+
+/// [`RING_BULK`], as the tables have it.
+const BULK: u8 = RING_BULK as u8;
+
+/// Hooks that are always attached: what they see is rare, and changes what is known of containers or
+/// of the agent itself.
+const RARE: [Hook; 4] = [Hook::CgroupRename, Hook::CgroupRelease, Hook::OomKill, Hook::Signal];
+
+/// Calls that may not return, or that may blind the agent before they do.
+const SEEN_ON_ENTRY: [&str; 7] =
+    ["bpf", "delete_module", "finit_module", "init_module", "kexec_file_load", "kexec_load", "reboot"];
 
 /// Of which calls a consumer wants to hear. All false: of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,10 +100,41 @@ impl Wants {
         self.hooks.insert(hook);
     }
 
-    /// Those hooks.
+    /// Those hooks, and those that see the wanted calls where `sys_exit` does not.
     #[must_use]
-    pub const fn hooks(&self) -> HookSet {
-        self.hooks
+    pub fn hooks(&self) -> HookSet {
+        let mut hooks = self.hooks;
+        for hook in RARE {
+            hooks.insert(hook);
+        }
+        if OPERATION_ROWS.iter().any(|row| self.of_row(row).is_some()) {
+            hooks.insert(Hook::UringSubmit);
+            hooks.insert(Hook::UringComplete);
+        }
+        if SEEN_ON_ENTRY.iter().any(|name| self.has(name)) {
+            hooks.insert(Hook::SysEnter);
+        }
+        hooks
+    }
+
+    /// The kernel's table of io_uring's operations, by opcode.
+    #[must_use]
+    pub fn operations(&self, layout: &UringLayout) -> Vec<Operation> {
+        let mut table = vec![Operation::UNWANTED; OPERATIONS as usize];
+        for row in OPERATION_ROWS {
+            let (Some(only), Some(slot)) = (self.of_row(row), table.get_mut(row.opcode as usize)) else {
+                continue;
+            };
+            let predicates = only.predicates() | predicate::BULK;
+            *slot = Operation { predicates, ring: BULK, ..layout.operation(row.opcode) };
+        }
+        table
+    }
+
+    /// Of which of an operation those hear that want one of its calls.
+    fn of_row(&self, row: &Row) -> Option<Only> {
+        let wanted = self.calls.iter().filter(|(name, _)| row.calls.contains(name));
+        wanted.map(|(_, only)| *only).reduce(Only::or)
     }
 
     /// Whether anybody wants a call.
@@ -111,14 +157,21 @@ impl Wants {
         let mut table = vec![Interest::NOTHING; SYSCALLS as usize];
         for call in all() {
             let Some(only) = self.only(call.name) else { continue };
+            let on_entry = SEEN_ON_ENTRY.contains(&call.name);
+            let mut wanted = |abi: u8, number: u32, capture: Capture| {
+                set(&mut table, abi, number, capture, only);
+                if let Some(slot) = table.get_mut(number as usize).filter(|_| on_entry) {
+                    slot.wanted |= 1 << ENTRY_SHIFT << abi;
+                }
+            };
             if let Some(number) = call.native {
-                set(&mut table, ABI_NATIVE, number, call.capture, only);
+                wanted(ABI_NATIVE, number, call.capture);
             }
             for &number in call.compat {
-                set(&mut table, ABI_COMPAT, number, call.capture_compat, only);
+                wanted(ABI_COMPAT, number, call.capture_compat);
             }
             if let Some(number) = call.x32.or(call.native) {
-                set(&mut table, ABI_X32, number, call.capture, only);
+                wanted(ABI_X32, number, call.capture);
             }
         }
         table
@@ -127,7 +180,7 @@ impl Wants {
 
 fn set(table: &mut [Interest], abi: u8, number: u32, Capture(want): Capture, only: Only) {
     let Some(slot) = table.get_mut(number as usize) else { return };
-    let is_bulk = u32::from(want.ring) == agent_abi::map::RING_BULK;
+    let is_bulk = u32::from(want.ring) == RING_BULK;
     let bulk = if is_bulk { predicate::BULK } else { 0 };
     // What no consumer may change: a credential change counts for host and containers alike.
     slot.wants[usize::from(abi & ABI_MASK)] =

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod credentials;
+mod environment;
 mod exec;
+mod filter;
+mod flood;
+mod group;
 mod loaded;
 mod network;
 mod network_compat;
@@ -12,3 +16,6 @@ mod network_race;
 mod network_state;
 mod overfill;
 mod restart;
+mod shared;
+mod uring;
+mod verified;
