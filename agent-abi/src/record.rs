@@ -598,13 +598,14 @@ pub struct SocketRef {
     pub family: u16,
     /// `SOCK_STREAM` and its like.
     pub kind: u16,
-    /// `IPPROTO_…`; for netlink its family.
+    /// `IPPROTO_…`; of netlink its family. A packet socket's is among the arguments of its `socket`.
     pub protocol: u16,
-    /// `TCP_ESTABLISHED` and its like (include/net/tcp_states.h).
+    /// `TCP_ESTABLISHED` and its like (include/net/tcp_states.h), of other families too; 0 in a
+    /// [`Packet`].
     pub state: u8,
     /// Of [`socket_flag`].
     pub flags: u8,
-    /// Inode number of its network namespace.
+    /// Inode number of its network namespace; 0 in a [`Packet`].
     pub net_ns: u32,
 }
 
@@ -614,6 +615,8 @@ pub mod socket_flag {
     pub const RACED: u8 = 1;
     /// It could not be read.
     pub const NOT_READ: u8 = 1 << 1;
+    /// The walk of a unix socket's path stopped before the root: its front is missing.
+    pub const PATH_TRUNCATED: u8 = 1 << 2;
 }
 
 /// A call on a socket.
@@ -653,7 +656,8 @@ pub struct SocketState {
     pub header: Header,
     /// The socket.
     pub socket: SocketRef,
-    /// Cgroup of the socket's owner (not of whoever runs): 0 where there is none.
+    /// Cgroup of the socket's owner (not of whoever runs): 0 where there is none, or where
+    /// containers are in v1 cgroups, which sockets do not know.
     pub cgroup_id: u64,
     /// Before (include/net/tcp_states.h).
     pub from: u32,
@@ -673,7 +677,7 @@ pub struct Packet {
     pub header: Header,
     /// The socket; `local` is its own side, whichever way the packet goes.
     pub socket: SocketRef,
-    /// Cgroup of the socket's owner.
+    /// Cgroup of the socket's owner, as in [`SocketState`].
     pub cgroup_id: u64,
     /// 1: it is sent; 0: it is received.
     pub egress: u32,

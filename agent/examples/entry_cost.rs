@@ -21,15 +21,8 @@ use nix::{
 };
 
 const PAIRS: usize = 25;
-const CALLS: [&str; 7] = [
-    "reboot",
-    "kexec_load",
-    "kexec_file_load",
-    "init_module",
-    "finit_module",
-    "delete_module",
-    "bpf",
-];
+const CALLS: [&str; 7] =
+    ["reboot", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "bpf"];
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -102,7 +95,8 @@ fn map() {
     #[expect(unsafe_code, reason = "a call that checks a capability")]
     unsafe {
         let address =
-            mmap_anonymous(None, len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE).unwrap();
+            mmap_anonymous(None, len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)
+                .unwrap();
         munmap(address, 4096).unwrap();
     }
 }

@@ -97,7 +97,9 @@ fn entered(regs: u64, repeats: bool) -> i32 {
         return 0;
     }
     counted(Hook::SysEnter, |counters| {
-        if filter::by_agent() || repeats && is_same_call(raw, call::argument(regs, abi, 0), call::argument(regs, abi, 1)) {
+        if filter::by_agent()
+            || repeats && is_same_call(raw, call::argument(regs, abi, 0), call::argument(regs, abi, 1))
+        {
             counters.filtered += 1;
             return;
         }
@@ -137,7 +139,10 @@ fn is_same_call(number: u64, first: u64, second: u64) -> bool {
     let (thread, now) = unsafe { (bpf_get_current_pid_tgid(), bpf_ktime_get_boot_ns()) };
     // SAFETY: a map value that only this thread writes.
     let same = unsafe { LAST_CHECKS.get(thread) }.is_some_and(|last| {
-        last.number == number && last.first == first && last.second == second && now - last.at_ns < SAME_CALL_NS
+        last.number == number
+            && last.first == first
+            && last.second == second
+            && now - last.at_ns < SAME_CALL_NS
     });
     let _ = LAST_CHECKS.insert(thread, Check { at_ns: now, number, first, second }, ANY);
     same

@@ -5,6 +5,7 @@ mod file;
 mod memory;
 mod path;
 mod seccomp;
+mod socket;
 mod task;
 mod uring;
 
@@ -13,5 +14,6 @@ pub use file::{behind, describe, descriptor_grade};
 pub use memory::{Memory, Probed, Typed, pointer, probe};
 pub use path::{AT_FDCWD, append_path, is_wanted, named};
 pub use seccomp::allow_bitmap;
+pub use socket::{append_unix_path, describe_socket, sock_behind, sock_cgroup_id, sock_state, sock_type};
 pub use task::{fill, is_group_dead, is_kernel_thread, is_leader, pid_namespace, process_of_pidfd, task_ref};
 pub use uring::{Request, named_in_kernel};

@@ -95,8 +95,9 @@ impl Request {
         }
         let start = tail.start();
         // SAFETY: the tail has room; the helper checks the address.
-        let len =
-            unsafe { bpf_probe_read_kernel_str(tail.place(start).cast(), TEXT_BYTES as u32, text as *const _) };
+        let len = unsafe {
+            bpf_probe_read_kernel_str(tail.place(start).cast(), TEXT_BYTES as u32, text as *const _)
+        };
         if text == 0 || len <= 0 {
             return Span { offset: 0, len: 0 };
         }

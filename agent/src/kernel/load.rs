@@ -10,7 +10,8 @@ use std::{
 use agent_abi::{
     hook::Hook,
     map::{
-        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, Progress, RING_COUNT, Untold,
+        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, HANDLER_SOCKET, Progress,
+        RING_COUNT, Untold,
     },
 };
 use aya::{
@@ -80,11 +81,12 @@ struct Handler {
     slot: u32,
 }
 
-const HANDLERS: [Handler; 4] = [
+const HANDLERS: [Handler; 5] = [
     Handler { hook: Hook::Credentials, program: "sys_exit_credentials", slot: HANDLER_CREDENTIALS },
     Handler { hook: Hook::File, program: "sys_exit_file", slot: HANDLER_FILE },
     Handler { hook: Hook::Path, program: "sys_exit_path", slot: HANDLER_PATH },
     Handler { hook: Hook::Plain, program: "sys_exit_plain", slot: HANDLER_PLAIN },
+    Handler { hook: Hook::Socket, program: "sys_exit_socket", slot: HANDLER_SOCKET },
 ];
 
 /// Why the programs do not run.

@@ -20,5 +20,5 @@ pub use load::{LinkPins, LoadError, Plan, Predecessor, Programs, RecursionCounte
 pub use maps::{Counters, MapsError, ProgressMap, Sequences, Switches};
 pub use offsets::{Layout, OffsetError};
 pub use pins::PinError;
-pub use uring::UringLayout;
 pub use untold::{UntoldMap, UntoldWords};
+pub use uring::UringLayout;

@@ -98,7 +98,12 @@ const fn open() -> Shape {
 /// `from`, `to` and their directories.
 const fn two_paths(structure: &'static str) -> Shape {
     Shape {
-        numbers: [field(structure, "old_dfd", 4), field(structure, "flags", 4), field(structure, "new_dfd", 4), None],
+        numbers: [
+            field(structure, "old_dfd", 4),
+            field(structure, "flags", 4),
+            field(structure, "new_dfd", 4),
+            None,
+        ],
         dir: FD,
         name: pointer(structure, "oldpath"),
         to_dir: MODE,
@@ -139,7 +144,8 @@ const fn send_message() -> Shape {
 }
 
 const fn accept() -> Shape {
-    let shape = Shape { numbers: [None, field("io_accept", "flags", 4), None, None], ..Shape::new(kind::SOCKET) };
+    let shape =
+        Shape { numbers: [None, field("io_accept", "flags", 4), None, None], ..Shape::new(kind::SOCKET) };
     shape.on_file()
 }
 
@@ -226,7 +232,8 @@ pub(crate) const OPERATION_ROWS: &[Row] = &[
     row(
         55,
         &["ftruncate"],
-        Shape { numbers: [None, None, None, field("io_ftrunc", "len", 8)], ..Shape::new(kind::PLAIN) }.on_file(),
+        Shape { numbers: [None, None, None, field("io_ftrunc", "len", 8)], ..Shape::new(kind::PLAIN) }
+            .on_file(),
     ),
     row(
         56,
@@ -241,7 +248,8 @@ pub(crate) const OPERATION_ROWS: &[Row] = &[
     row(
         57,
         &["listen"],
-        Shape { numbers: [None, None, None, field("io_listen", "backlog", 4)], ..Shape::new(kind::SOCKET) }.on_file(),
+        Shape { numbers: [None, None, None, field("io_listen", "backlog", 4)], ..Shape::new(kind::SOCKET) }
+            .on_file(),
     ),
     row(64, &["io_uring_setup"], command("io_uring_cmd", "cmd_op")),
 ];

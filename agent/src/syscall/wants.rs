@@ -9,6 +9,7 @@ use agent_abi::{
 
 use super::{
     Call, Capture, Family, HookSet, all,
+    network::{SOCKETCALL, SOCKETCALLS},
     uring::{OPERATION_ROWS, Row},
 };
 use crate::kernel::UringLayout;
@@ -142,15 +143,23 @@ impl Wants {
         self.calls.iter().any(|(wanted, _)| *wanted == name)
     }
 
+    /// Of which of a call's anybody wants to hear. `socketcall` stands for others, and is wanted where
+    /// any of them is: its handler looks up which.
+    fn only(&self, name: &str) -> Option<Only> {
+        let stands_for = if name == SOCKETCALL { SOCKETCALLS } else { &[] };
+        let wanted = self.calls.iter().filter(|(known, _)| *known == name || stands_for.contains(known));
+        wanted.map(|&(_, only)| only).reduce(Only::or)
+    }
+
     /// The kernel's table, by number.
     #[must_use]
     pub fn table(&self) -> Vec<Interest> {
         let mut table = vec![Interest::NOTHING; SYSCALLS as usize];
         for call in all() {
-            let Some((_, only)) = self.calls.iter().find(|(name, _)| *name == call.name) else { continue };
+            let Some(only) = self.only(call.name) else { continue };
             let on_entry = SEEN_ON_ENTRY.contains(&call.name);
             let mut wanted = |abi: u8, number: u32, capture: Capture| {
-                set(&mut table, abi, number, capture, *only);
+                set(&mut table, abi, number, capture, only);
                 if let Some(slot) = table.get_mut(number as usize).filter(|_| on_entry) {
                     slot.wanted |= 1 << ENTRY_SHIFT << abi;
                 }

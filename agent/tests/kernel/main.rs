@@ -5,6 +5,7 @@
 mod credentials;
 mod exec;
 mod loaded;
+mod network;
 mod overfill;
 mod restart;
 mod uring;

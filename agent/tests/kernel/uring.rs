@@ -106,7 +106,11 @@ fn seen(loaded: &mut Loaded, count: usize) -> Vec<Seen> {
                     let call = &socket.record.call;
                     let (name, text) = (checked(call), socket.given.to_vec());
                     let grade = socket.record.given_grade;
-                    requests.push((call.args[0], at, Seen { name, result: PENDING, paths: Vec::new(), text, grade }));
+                    requests.push((
+                        call.args[0],
+                        at,
+                        Seen { name, result: PENDING, paths: Vec::new(), text, grade },
+                    ));
                 }
                 Event::UringDone(done) => {
                     let submitted = requests
@@ -171,7 +175,8 @@ fn names_of_files_and_results() {
     let mut expected = Vec::new();
 
     run(&mut ring, &opcode::Nop::new().build());
-    let open = opcode::OpenAt::new(here, made.as_ptr()).flags(libc::O_CREAT | libc::O_RDWR).mode(0o600).build();
+    let open =
+        opcode::OpenAt::new(here, made.as_ptr()).flags(libc::O_CREAT | libc::O_RDWR).mode(0o600).build();
     let fd = run(&mut ring, &open);
     assert!(fd >= 0, "{fd}");
     expected.push(path_seen("openat", fd, &[&at("made")], b""));
