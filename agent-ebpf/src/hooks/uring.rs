@@ -12,7 +12,7 @@ use agent_abi::{
     map::RING_BULK,
     record::{
         Header, PENDING, PathCall, PathRef, PlainCall, SocketCall, Span, Syscall, TaskRef, UringDone, grade,
-        kind, via,
+        kind, socket_flag, via,
     },
     uring::{self, InFlight, InFlightKey, Operation, position},
 };
@@ -209,6 +209,9 @@ unsafe fn socket(
         let file = if fd < 0 { 0 } else { read::behind(task, fd as u32) };
         // As it is before the operation.
         read::describe_socket(read::sock_behind(file), &raw mut (*socket).socket);
+        if file == 0 {
+            (*socket).socket.flags = socket_flag::NOT_READ;
+        }
         (*socket).grade = if file == 0 { grade::NONE } else { read::descriptor_grade(task, file) };
         (*socket).path = Span { offset: 0, len: 0 };
         (*socket).given = request.address(

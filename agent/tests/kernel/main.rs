@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+mod cgroup;
 mod credentials;
+mod entry;
 mod exec;
 mod loaded;
 mod network;
+mod oom;
 mod overfill;
 mod restart;
+mod signal;
+mod sysctl;
 mod uring;
