@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
+mod cgroup;
 mod credentials;
+mod entry;
 mod environment;
 mod exec;
 mod filter;
@@ -14,8 +16,11 @@ mod network_compat;
 mod network_packet;
 mod network_race;
 mod network_state;
+mod oom;
 mod overfill;
 mod restart;
 mod shared;
+mod signal;
+mod sysctl;
 mod uring;
 mod verified;
