@@ -18,6 +18,9 @@ use crate::{
     scratch::{self, LargeSlot, Tail},
 };
 
+/// Negative `EBADF` (include/uapi/asm-generic/errno-base.h): the descriptor was not a pidfd.
+const EBADF: i64 = -9;
+
 #[btf_tracepoint(function = "sys_exit")]
 fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
     counted(Hook::Plain, |counters| {
@@ -53,7 +56,7 @@ fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
             (*plain).target_pid = if pid == NONE { 0 } else { call::at(call, pid) as i32 };
             (*plain).pid_ns = read::pid_namespace(task);
             let pidfd = read_volatile(&raw const (*want).pidfd);
-            if pidfd != NONE {
+            if pidfd != NONE && (*call).result != EBADF {
                 let file = read::current_file(call::at(call, pidfd) as u32);
                 (*plain).target.tgid = read::process_of_pidfd(file);
             }
