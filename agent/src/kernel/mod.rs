@@ -18,7 +18,7 @@ mod switches;
 mod untold;
 mod uring;
 
-pub use cgroup::{CgroupError, Hierarchy, Mounted};
+pub use cgroup::{CgroupError, Hierarchy, Mounted, v2_root};
 pub use filters::{Buckets, CgroupMap, Filters};
 pub use form::Forms;
 pub use load::{LinkPins, LoadError, Plan, Predecessor, Programs, RecursionCounters, TaskScan, detach};
