@@ -33,7 +33,7 @@ impl Condition {
 }
 
 /// Everything that the agent can be asked to see, but of opened files those below one path.
-const ALL_STREAMS: &str = concat!(
+pub const ALL_STREAMS: &str = concat!(
     "streams: {processes: all, files: all, files_below: [/etc], network: all, system: all, signals: all, ",
     "rate: 0}\n"
 );
