@@ -102,14 +102,13 @@ fn submitted(request: Request) -> i32 {
                 return;
             }
             let before = counters.submitted;
-            let ring = read_volatile(&raw const (*operation).ring);
             match wanted {
-                uring::kind::PATH => path(counters, record, request, operation, Lane::of(ring)),
-                uring::kind::SOCKET => socket(counters, record, request, operation, Lane::of(ring)),
-                _ => plain(counters, record, request, operation, Lane::of(ring)),
+                uring::kind::PATH => path(counters, record, request, operation),
+                uring::kind::SOCKET => socket(counters, record, request, operation),
+                _ => plain(counters, record, request, operation),
             }
             if counters.submitted != before {
-                expect(request, (*record.cast::<Header>()).boottime_ns, ring);
+                expect(record, request);
             }
         }
     })
@@ -146,13 +145,7 @@ unsafe fn begin(record: *mut u8, request: Request, operation: *const Operation) 
 }
 
 #[inline(always)]
-unsafe fn path(
-    counters: &mut HookCounters,
-    record: *mut u8,
-    request: Request,
-    operation: *const Operation,
-    lane: Lane,
-) {
+unsafe fn path(counters: &mut HookCounters, record: *mut u8, request: Request, operation: *const Operation) {
     // SAFETY: as the caller's.
     unsafe {
         let task = bpf_get_current_task();
@@ -170,7 +163,7 @@ unsafe fn path(
                 write_volatile(flags, read_volatile(flags) | path_flag::ROOT_NOT_READ);
             }
         }
-        ring::send(counters, record, lane, kind::PATH, 0, tail.end());
+        ring::send(counters, record, lane(operation), kind::PATH, 0, tail.end());
     }
 }
 
@@ -203,7 +196,6 @@ unsafe fn socket(
     record: *mut u8,
     request: Request,
     operation: *const Operation,
-    lane: Lane,
 ) {
     // SAFETY: as the caller's.
     unsafe {
@@ -226,18 +218,12 @@ unsafe fn socket(
             tail,
             &raw mut (*socket).given_grade,
         );
-        ring::send(counters, record, lane, kind::SOCKET, 0, tail.end());
+        ring::send(counters, record, lane(operation), kind::SOCKET, 0, tail.end());
     }
 }
 
 #[inline(always)]
-unsafe fn plain(
-    counters: &mut HookCounters,
-    record: *mut u8,
-    request: Request,
-    operation: *const Operation,
-    lane: Lane,
-) {
+unsafe fn plain(counters: &mut HookCounters, record: *mut u8, request: Request, operation: *const Operation) {
     // SAFETY: as the caller's.
     unsafe {
         let plain = record.cast::<PlainCall>();
@@ -247,7 +233,7 @@ unsafe fn plain(
         (*plain).pid_ns = 0;
         (*plain).reserved = 0;
         (*plain).text = text(request, operation, tail);
-        ring::send(counters, record, lane, kind::PLAIN, 0, tail.end());
+        ring::send(counters, record, lane(operation), kind::PLAIN, 0, tail.end());
     }
 }
 
@@ -263,9 +249,22 @@ unsafe fn text(request: Request, operation: *const Operation, tail: Tail) -> Spa
     }
 }
 
+/// Ring of the record. Asked last: a known number that is kept across a walk multiplies the states
+/// that the verifier follows.
+#[inline(always)]
+unsafe fn lane(operation: *const Operation) -> Lane {
+    // SAFETY: a map value.
+    Lane::of(unsafe { read_volatile(&raw const (*operation).ring) })
+}
+
 /// Remembers a request that was reported, for its result.
 #[inline(always)]
-fn expect(request: Request, submitted_ns: u64, ring: u8) {
+fn expect(record: *mut u8, request: Request) {
+    // SAFETY: a record that was sent.
+    let (submitted_ns, ring) = unsafe {
+        let header = record.cast::<Header>();
+        (read_volatile(&raw const (*header).boottime_ns), read_volatile(&raw const (*header).ring))
+    };
     let entry = InFlight { submitted_ns, request: request.0, ring: u64::from(ring) };
     if frozen(&BOOT.uring_by_user_data) == 0 {
         // What a request before it at this address has left behind is over.

@@ -1,10 +1,13 @@
 use agent_abi::{
-    interest::{ABI_COMPAT, ABI_NATIVE, ABI_X32, SYSCALLS, predicate},
+    hook::Hook,
+    interest::{ABI_COMPAT, ABI_NATIVE, ABI_X32, ENTRY_SHIFT, SYSCALLS, predicate},
     map::{HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_SOCKET},
+    uring,
 };
 use nix::libc;
 
 use super::{Family, Only, Wants, all, by_name, find};
+use crate::kernel::{Hierarchy, Layout};
 
 fn of(wants: &Wants, abi: u8, number: usize) -> agent_abi::interest::Want {
     let interest = wants.table()[number];
@@ -113,5 +116,47 @@ fn native_numbers_are_those_of_the_c_library() {
         ("clone3", libc::SYS_clone3),
     ] {
         assert_eq!(by_name(name).unwrap().native.map(i64::from), Some(number), "{name}");
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn calls_that_may_not_return_are_wanted_on_entry_in_every_abi() {
+    let mut wants = Wants::default();
+    assert!(!wants.hooks().contains(Hook::SysEnter));
+    wants.add(by_name("kexec_load").unwrap(), Only::default());
+    wants.add(by_name("openat").unwrap(), Only::default());
+    assert!(wants.hooks().contains(Hook::SysEnter));
+    let table = wants.table();
+    let on_entry = |number: usize| table[number].wanted >> ENTRY_SHIFT;
+    assert_eq!(on_entry(246), 1 << ABI_NATIVE);
+    assert_eq!(on_entry(283), 1 << ABI_COMPAT);
+    assert_eq!(on_entry(528), 1 << ABI_X32);
+    assert_eq!(on_entry(257), 0, "openat returns");
+}
+
+#[test]
+fn who_wants_a_call_wants_it_through_a_ring() {
+    let layout = Layout::read(Hierarchy::V2, [4096, 4096]).unwrap().uring;
+    let mut wants = Wants::posture();
+    assert!(wants.operations(&layout).iter().all(|operation| operation.kind == uring::kind::UNWANTED));
+    assert!(!wants.hooks().contains(Hook::UringSubmit));
+    wants.add(by_name("renameat2").unwrap(), Only { containers: true, ..Only::default() });
+    assert!(wants.hooks().contains(Hook::UringSubmit) && wants.hooks().contains(Hook::UringComplete));
+    let operations = wants.operations(&layout);
+    let wanted: Vec<_> =
+        (0..).zip(&operations).filter(|(_, operation)| operation.kind != uring::kind::UNWANTED).collect();
+    let [(opcode, rename)] = wanted[..] else { panic!("{wanted:?}") };
+    assert_eq!(super::uring::name(opcode), Some("renameat"));
+    assert_eq!(rename.kind, uring::kind::PATH);
+    assert_eq!(rename.predicates, predicate::CONTAINERS | predicate::BULK);
+}
+
+#[test]
+fn calls_of_operations_are_in_the_table() {
+    for row in super::uring::OPERATION_ROWS {
+        assert!(super::uring::name(row.opcode).is_some());
+        let known = row.calls.iter().filter(|name| by_name(name).is_some()).count();
+        assert_ne!(known, 0, "{}: nobody could want it", row.opcode);
     }
 }

@@ -353,7 +353,8 @@ fn a_renamed_cgroup_stays_its_containers() {
     // Whoever is born in it, or comes to it, is in the container.
     node.fork(Task { pid: 101, parent: 100, ..init });
     assert_eq!(node.judged(), [(101, Origin::Born, Why::Fork)]);
-    node.fork(Task::host(200, 1).cgroup(50));
+    node.exec(Task::host(200, 1), ORDINARY);
+    node.attach(50, 200, "/innocent");
     node.exec(Task { exec_id: 1, ..Task::host(200, 1).cgroup(50) }.mnt(7), OWN);
     assert_eq!(node.judged(), [(200, Origin::Entered, Why::Exec)]);
 }
