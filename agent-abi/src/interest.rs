@@ -15,6 +15,9 @@ pub const ABI_URING: u8 = 3;
 /// Makes an index into [`Interest::wants`] of an ABI.
 pub const ABI_MASK: u8 = 3;
 
+/// First of the bits of [`Interest::wanted`] that are about a call's entry.
+pub const ENTRY_SHIFT: u32 = 8;
+
 /// Slots of [`crate::map::INTEREST`], one per number. x86-64's highest is below 600 with those that
 /// x32 has for itself.
 pub const SYSCALLS: u32 = 1024;
@@ -109,9 +112,9 @@ pub struct Want {
     pub pidfd: u8,
     /// Socket address.
     pub address: u8,
-    /// Its length.
+    /// Its length; with `message` how many of these there are.
     pub address_len: u8,
-    /// `struct msghdr`.
+    /// `struct msghdr`, or the first of several `struct mmsghdr`.
     pub message: u8,
     /// Ring: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
     pub ring: u8,
@@ -167,7 +170,8 @@ impl Want {
     derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
 )]
 pub struct Interest {
-    /// Bit n: a call of ABI n is wanted. All that is read of a call that nobody wants.
+    /// Bit n: a call of ABI n is wanted. All that is read of a call that nobody wants. Bit
+    /// [`ENTRY_SHIFT`] + n: it is wanted on its entry, too.
     pub wanted: u64,
     /// Per ABI. The fourth is never used: it lets an index be masked.
     pub wants: [Want; 4],

@@ -606,13 +606,14 @@ pub struct SocketRef {
     pub family: u16,
     /// `SOCK_STREAM` and its like.
     pub kind: u16,
-    /// `IPPROTO_…`; for netlink its family.
+    /// `IPPROTO_…`; of netlink its family. A packet socket's is among the arguments of its `socket`.
     pub protocol: u16,
-    /// `TCP_ESTABLISHED` and its like (include/net/tcp_states.h).
+    /// `TCP_ESTABLISHED` and its like (include/net/tcp_states.h), of other families too; 0 in a
+    /// [`Packet`].
     pub state: u8,
     /// Of [`socket_flag`].
     pub flags: u8,
-    /// Inode number of its network namespace.
+    /// Inode number of its network namespace; 0 in a [`Packet`].
     pub net_ns: u32,
 }
 
@@ -622,6 +623,8 @@ pub mod socket_flag {
     pub const RACED: u8 = 1;
     /// It could not be read.
     pub const NOT_READ: u8 = 1 << 1;
+    /// The walk of a unix socket's path stopped before the root: its front is missing.
+    pub const PATH_TRUNCATED: u8 = 1 << 2;
 }
 
 /// A call on a socket.
@@ -661,7 +664,8 @@ pub struct SocketState {
     pub header: Header,
     /// The socket.
     pub socket: SocketRef,
-    /// Cgroup of the socket's owner (not of whoever runs): 0 where there is none.
+    /// Cgroup of the socket's owner (not of whoever runs): 0 where there is none, or where
+    /// containers are in v1 cgroups, which sockets do not know.
     pub cgroup_id: u64,
     /// Before (include/net/tcp_states.h).
     pub from: u32,
@@ -681,7 +685,7 @@ pub struct Packet {
     pub header: Header,
     /// The socket; `local` is its own side, whichever way the packet goes.
     pub socket: SocketRef,
-    /// Cgroup of the socket's owner.
+    /// Cgroup of the socket's owner, as in [`SocketState`].
     pub cgroup_id: u64,
     /// 1: it is sent; 0: it is received.
     pub egress: u32,
@@ -770,7 +774,7 @@ pub struct Sysctl {
 /// Longest path component, without its NUL (`NAME_MAX`).
 pub const COMPONENT_BYTES: usize = 255;
 /// Most components of a path that are walked.
-pub const COMPONENTS: usize = 1024;
+pub const COMPONENTS: usize = 256;
 /// Most bytes of a path in a record (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
 /// Most bytes of the caller's that are captured as they are.

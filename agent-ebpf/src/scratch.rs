@@ -29,6 +29,10 @@ const SLOT: usize = END + 4;
 pub const NAMES: usize = SLOT + 4;
 /// Room of one of them.
 pub const NAME_BYTES: usize = 256;
+/// Copies of the fronts of kernel structures ([`crate::read`]).
+pub const BLOCKS: usize = NAMES + 2 * NAME_BYTES;
+/// Bytes of one.
+pub const BLOCK_BYTES: usize = 192;
 /// Longest record that can be sent.
 pub const RECORD_BYTES: usize = 32_768;
 
@@ -36,7 +40,7 @@ pub const RECORD_BYTES: usize = 32_768;
 #[repr(C, align(8))]
 pub struct Large([u8; RECORD_BYTES]);
 
-const _: () = assert!(NAMES.is_multiple_of(8) && NAMES + 2 * NAME_BYTES <= RECORD_BYTES);
+const _: () = assert!(NAMES.is_multiple_of(8) && BLOCKS + 3 * BLOCK_BYTES <= RECORD_BYTES);
 
 /// The tail of a record that is being built in a [`Large`] buffer.
 ///
@@ -106,10 +110,12 @@ pub enum LargeSlot {
     Exec = 0,
     SysExit = 1,
     TaskScan = 2,
+    UringSubmit = 3,
+    SysEnter = 4,
 }
 
 /// Number of [`LargeSlot`]s.
-const LARGE_SLOTS: usize = 3;
+const LARGE_SLOTS: usize = 5;
 
 /// Owners of a [`Small`] buffer.
 #[repr(u32)]
@@ -122,10 +128,14 @@ pub enum SmallSlot {
     CgroupAttach = 4,
     CgroupRename = 5,
     CgroupRelease = 6,
+    Signal = 7,
+    OomKill = 8,
+    UringComplete = 9,
+    Sysctl = 10,
 }
 
 /// Number of [`SmallSlot`]s.
-const SMALL_SLOTS: usize = 7;
+const SMALL_SLOTS: usize = 11;
 
 #[btf_map]
 static SCRATCH_LARGE: PerCpuArray<Large, LARGE_SLOTS> = PerCpuArray::new();

@@ -6,22 +6,18 @@ use core::ptr::read_volatile;
 use agent_abi::{
     hook::Hook,
     interest::{NONE, RESULT, Want, predicate},
-    record::{FileCall, Syscall, file_flag, grade, kind},
+    record::{FileCall, Syscall, grade, kind},
 };
-use aya_ebpf::{
-    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use super::{call, counted, filter};
 use crate::{
     global::offset,
-    read::{self, pointer, probe},
+    read::{self, Depth, pointer, probe},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
 
-/// `O_ACCMODE` and `O_TRUNC` (include/uapi/asm-generic/fcntl.h).
-const WRITES: u32 = 0o3 | 0o1000;
 /// `O_ACCMODE`, `O_APPEND` and `O_NONBLOCK`: the flags of an open that its file keeps.
 const KEPT: u32 = 0o3 | 0o2000 | 0o4000;
 /// With it the file keeps little else.
@@ -36,11 +32,11 @@ fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
             counters.errors += 1;
             return;
         };
-        // SAFETY: the current task, every address checked by the helper that reads it; a large
-        // scratch buffer, of which `open` is the front.
+        // SAFETY: every address is checked by the helper that reads it; a large scratch buffer, of
+        // which `open` is the front.
         unsafe {
             let open = record.cast::<FileCall>();
-            let call = call::begin(record, regs, result);
+            let call = call::arguments(record, regs, result);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;
@@ -49,33 +45,26 @@ fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
             let position = read_volatile(&raw const (*want).fd);
             let fd =
                 if position == NONE || has_none(call, want) { -1 } else { call::at(call, position) as i32 };
-            let task = bpf_get_current_task();
-            let file = if fd < 0 { 0 } else { read::behind(task, fd as u32) };
+            let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
             let flags = if file == 0 { 0 } else { probe::<u32>(file + u64::from(offset!(file_flags))) };
-            if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & WRITES == 0 {
+            if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & filter::WRITES == 0
+            {
                 counters.filtered += 1;
                 return;
             }
-            let by_path = predicates & predicate::PREFIXES != 0;
-            if !by_path && !filter::admits(counters, predicates, (*call).cgroup_id) {
+            let tail = Tail::new(record, size_of::<FileCall>());
+            let depth = Depth::Path(predicates & predicate::PREFIXES);
+            // Before its token is taken: what nobody wants is not what a cgroup sends.
+            if !read::describe(file, read::current_mount_ns(), &raw mut (*open).file, tail, depth) {
+                counters.filtered += 1;
                 return;
             }
-            let tail = Tail::new(record, size_of::<FileCall>());
-            (*open).text = call::text(call, want, tail);
-            let mount_ns = pointer(pointer(task, offset!(task_nsproxy)), offset!(nsproxy_mnt));
-            read::describe(file, mount_ns, &raw mut (*open).file, tail, true);
-            if by_path {
-                // Without its front a path is not known to be unwanted.
-                let whole = (*open).file.flags & (file_flag::PATH_TRUNCATED | file_flag::NOT_READ) == 0;
-                if whole && !read::is_wanted(record) {
-                    counters.filtered += 1;
-                    return;
-                }
-                if !filter::admits(counters, predicates, (*call).cgroup_id) {
-                    return;
-                }
+            call::caller(call);
+            if !filter::admits(counters, predicates, (*call).cgroup_id) {
+                return;
             }
-            (*open).file.grade = if file == 0 { grade::NONE } else { grade_of(task, file, call, want, tail) };
+            (*open).text = call::text(call, want, tail);
+            (*open).file.grade = if file == 0 { grade::NONE } else { grade_of(file, call, want, tail) };
             (*open).fd = fd;
             (*open).open_flags = flags;
             (*open).reserved = 0;
@@ -99,8 +88,8 @@ unsafe fn has_none(call: *const Syscall, want: *const Want) -> bool {
 /// How sure it is that `file` is what the call used. Where others share the descriptors, only that of
 /// an open can be vouched for: it is new, so that one descriptor holds it, and it is as was asked for.
 #[inline(always)]
-unsafe fn grade_of(task: u64, file: u64, call: *const Syscall, want: *const Want, tail: Tail) -> u32 {
-    if read::has_own_descriptors(task) {
+unsafe fn grade_of(file: u64, call: *const Syscall, want: *const Want, tail: Tail) -> u32 {
+    if read::has_own_descriptors() {
         return grade::FD;
     }
     // SAFETY: both are of the caller's, and so is the tail.

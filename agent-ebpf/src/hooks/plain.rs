@@ -57,7 +57,7 @@ fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
             (*plain).pid_ns = read::pid_namespace(task);
             let pidfd = read_volatile(&raw const (*want).pidfd);
             if pidfd != NONE && (*call).result != EBADF {
-                let file = read::behind(task, call::at(call, pidfd) as u32);
+                let file = read::current_file(call::at(call, pidfd) as u32);
                 (*plain).target.tgid = read::process_of_pidfd(file);
             }
             let lane = Lane::of(read_volatile(&raw const (*want).ring));

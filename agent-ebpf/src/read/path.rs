@@ -12,6 +12,7 @@ use aya_ebpf::{
 };
 
 use super::{
+    current::{current_file, current_fs, current_mount_ns},
     file::{ERROR_POINTERS, behind},
     pointer, probe,
 };
@@ -178,7 +179,8 @@ unsafe fn put_in_front(record: *mut u8, text: u64, len: u32) -> bool {
     }
 }
 
-/// Whether the path that was walked last is below a wanted prefix.
+/// Whether the path that was walked last is below a wanted prefix. A prefix that ends in a slash is
+/// the directory itself and all below it: the path is looked up with one at its end.
 ///
 /// # Safety
 /// `record` is a large scratch buffer into which a path was walked.
@@ -188,7 +190,8 @@ pub unsafe fn is_wanted(record: *mut u8) -> bool {
     unsafe {
         let front = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize;
         if front >= PATH_BYTES {
-            return false;
+            // What has no path is not known to be unwanted.
+            return true;
         }
         let len = (PATH_BYTES - front).min(PREFIX_BYTES);
         let key = record.add(PREFIX_KEY);
@@ -196,6 +199,10 @@ pub unsafe fn is_wanted(record: *mut u8) -> bool {
         let from = record.add(WALK + (front & (PATH_BYTES - 1)));
         if bpf_probe_read_kernel(key.add(4).cast(), PREFIX_BYTES as u32, from.cast()) != 0 {
             return true;
+        }
+        if len < PREFIX_BYTES {
+            write_volatile(key.add(4 + (len & 0xff)), b'/');
+            write_volatile(key.cast::<u32>(), (len as u32 + 1) * 8);
         }
         let key = &*key.cast::<Key<[u8; PREFIX_BYTES]>>();
         PREFIXES.get(key).is_some_and(|&value| value == PREFIX_WANTED)
@@ -205,9 +212,9 @@ pub unsafe fn is_wanted(record: *mut u8) -> bool {
 /// A path that the caller names: `name` in its memory, and what it starts at.
 ///
 /// # Safety
-/// `out` lies in the record that `tail` is of; `task` is the current task.
+/// `out` lies in the record that `tail` is of.
 #[inline(always)]
-pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
+pub unsafe fn named(name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
     // SAFETY: as the caller's; every address is checked by the helper that reads it.
     unsafe {
         (*out).base = Span { offset: 0, len: 0 };
@@ -226,9 +233,9 @@ pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tai
             // Without its NUL.
             (*out).name = tail.take(start, (len - 1) as usize & (2 * PATH_BYTES - 1));
         }
-        let (vfsmount, dentry) = start_of(task, read_volatile(place) == b'/', dir);
+        let (vfsmount, dentry) = start_of(read_volatile(place) == b'/', dir);
         let mount_ns = pointer(vfsmount - u64::from(offset!(mount_mnt)), offset!(mount_ns));
-        if mount_ns != pointer(pointer(task, offset!(task_nsproxy)), offset!(nsproxy_mnt)) {
+        if mount_ns != current_mount_ns() {
             write_volatile(flags, read_volatile(flags) | path_flag::OTHER_MOUNT_NS);
         }
         if dentry == 0 {
@@ -243,10 +250,16 @@ pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tai
 /// ends. False where it could not be read.
 ///
 /// # Safety
-/// `span` lies in the record that `tail` is of; `task` is the current task.
+/// `span` lies in the record that `tail` is of.
 #[inline(always)]
-pub unsafe fn root_of(task: u64, span: *mut Span, tail: Tail) -> bool {
-    let root = pointer(task, offset!(task_fs)) + u64::from(offset!(fs_root));
+pub unsafe fn root_of(span: *mut Span, tail: Tail) -> bool {
+    // SAFETY: as the caller's.
+    unsafe { append_root(current_fs(), span, tail) }
+}
+
+#[inline(always)]
+unsafe fn append_root(fs: u64, span: *mut Span, tail: Tail) -> bool {
+    let root = fs + u64::from(offset!(fs_root));
     let (vfsmount, dentry) = (pointer(root, offset!(path_mnt)), pointer(root, offset!(path_dentry)));
     let mount = vfsmount - u64::from(offset!(mount_mnt));
     // SAFETY: as the caller's.
@@ -282,7 +295,9 @@ pub unsafe fn is_leaf(dentry: u64, name: u64, tail: Tail) -> bool {
         }
         // Without its NUL.
         let start = (bytes as usize - 1 - len) & (PATH_BYTES - 1);
-        if start > 0 && read_volatile(given.add(start - 1)) != b'/' {
+        // Masked, for 5.10's verifier does not see that it is not below 0.
+        let before = start.wrapping_sub(1) & (PATH_BYTES - 1);
+        if start > 0 && read_volatile(given.add(before)) != b'/' {
             return false;
         }
         let names = tail.record().add(NAMES);
@@ -304,11 +319,11 @@ pub unsafe fn is_leaf(dentry: u64, name: u64, tail: Tail) -> bool {
 /// that shares it may have changed it since.
 ///
 /// # Safety
-/// `out` lies in the record that `tail` is of; `task` is the current task.
+/// `out` lies in the record that `tail` is of.
 #[inline(always)]
-pub unsafe fn arrived(task: u64, at_root: bool, out: *mut PathRef, tail: Tail) {
+pub unsafe fn arrived(at_root: bool, out: *mut PathRef, tail: Tail) {
     let of = if at_root { offset!(fs_root) } else { offset!(fs_pwd) };
-    let path = pointer(task, offset!(task_fs)) + u64::from(of);
+    let path = current_fs() + u64::from(of);
     let (vfsmount, dentry) = (pointer(path, offset!(path_mnt)), pointer(path, offset!(path_dentry)));
     // SAFETY: as the caller's.
     unsafe {
@@ -319,18 +334,29 @@ pub unsafe fn arrived(task: u64, at_root: bool, out: *mut PathRef, tail: Tail) {
     }
 }
 
-/// Mount and directory entry that a name starts at.
+/// Mount and directory entry that a name of the current task starts at.
 #[inline(always)]
-fn start_of(task: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
+fn start_of(is_absolute: bool, dir: i32) -> (u64, u64) {
+    let file = if is_absolute || dir == AT_FDCWD { 0 } else { current_file(dir as u32) };
+    start(current_fs(), file, is_absolute, dir)
+}
+
+/// The same of any task.
+#[inline(always)]
+pub(super) fn start_of_task(task: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
+    let file = if is_absolute || dir == AT_FDCWD { 0 } else { behind(task, dir as u32) };
+    start(pointer(task, offset!(task_fs)), file, is_absolute, dir)
+}
+
+#[inline(always)]
+fn start(fs: u64, file: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
     let path = if is_absolute {
-        pointer(task, offset!(task_fs)) + u64::from(offset!(fs_root))
+        fs + u64::from(offset!(fs_root))
     } else if dir == AT_FDCWD {
-        pointer(task, offset!(task_fs)) + u64::from(offset!(fs_pwd))
+        fs + u64::from(offset!(fs_pwd))
+    } else if file == 0 {
+        return (0, 0);
     } else {
-        let file = behind(task, dir as u32);
-        if file == 0 {
-            return (0, 0);
-        }
         file + u64::from(offset!(file_path))
     };
     (pointer(path, offset!(path_mnt)), pointer(path, offset!(path_dentry)))

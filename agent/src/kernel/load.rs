@@ -10,7 +10,8 @@ use std::{
 use agent_abi::{
     hook::Hook,
     map::{
-        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, Progress, RING_COUNT, Untold,
+        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, HANDLER_SOCKET, Progress,
+        RING_COUNT, Untold,
     },
 };
 use aya::{
@@ -22,12 +23,16 @@ use thiserror::Error;
 use zerocopy::IntoBytes;
 
 use super::{
-    maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
+    filters::{Buckets, CgroupMap, Filters},
+    maps::{self, Counters, InterestTable, MapsError, ProgressMap, Sequences},
     offsets::Layout,
+    optional::{self, Scope},
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
+    switches::Switches,
     untold::{UntoldMap, UntoldWords},
 };
 use crate::{
+    filter::Filter,
     source::{Ring, RingError},
     syscall::Wants,
 };
@@ -36,7 +41,7 @@ use crate::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KESTREL_BPF_OBJECT"));
 
 /// Maps that the agent after this one needs. Scratch buffers are not among them.
-const PINNED: [&str; 14] = [
+const PINNED: [&str; 16] = [
     map::CRITICAL,
     map::BULK,
     map::RINGS,
@@ -49,6 +54,8 @@ const PINNED: [&str; 14] = [
     map::BUCKETS,
     map::MUTED_EXECUTABLES,
     map::PREFIXES,
+    map::URING,
+    map::URING_IN_FLIGHT,
     map::PROGRESS,
     map::UNTOLD,
 ];
@@ -77,11 +84,12 @@ struct Handler {
     slot: u32,
 }
 
-const HANDLERS: [Handler; 4] = [
+const HANDLERS: [Handler; 5] = [
     Handler { hook: Hook::Credentials, program: "sys_exit_credentials", slot: HANDLER_CREDENTIALS },
     Handler { hook: Hook::File, program: "sys_exit_file", slot: HANDLER_FILE },
     Handler { hook: Hook::Path, program: "sys_exit_path", slot: HANDLER_PATH },
     Handler { hook: Hook::Plain, program: "sys_exit_plain", slot: HANDLER_PLAIN },
+    Handler { hook: Hook::Socket, program: "sys_exit_socket", slot: HANDLER_SOCKET },
 ];
 
 /// Why the programs do not run.
@@ -127,6 +135,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Which calls are wanted.
     pub wants: Wants,
+    /// What is left out of them.
+    pub filter: Filter,
 }
 
 /// Detaches every program that an agent has pinned below `pin_dir`. Whatever their rings hold is
@@ -188,6 +198,14 @@ pub struct Programs {
     pub sequences: Sequences,
     /// Switches.
     pub switches: Switches,
+    /// Which calls are wanted.
+    pub interest: InterestTable,
+    /// What is left out of them.
+    pub filters: Filters,
+    /// What is known of cgroups.
+    pub cgroups: CgroupMap,
+    /// What cgroups may still send.
+    pub buckets: Buckets,
     /// Word for the agent that follows this one, or from the one before.
     pub progress: ProgressMap,
     /// What was read and not told, for the same.
@@ -226,7 +244,13 @@ impl Plan {
         if !adopted {
             fill_rings(&mut object, &critical_map, &bulk_map)?;
         }
-        maps::set_interest(&mut object, &self.wants.table())?;
+        let switches = Switches::take(&mut object)?;
+        let mut filters = Filters::take(&mut object, switches.clone())?;
+        let mut interest = InterestTable::take(&mut object)?;
+        // First what is left out: else all would come for a moment.
+        filters.set(&self.filter)?;
+        interest.set(&self.wants)?;
+        maps::set_operations(&mut object, &self.wants.operations(&self.layout.uring))?;
         let types = aya::Btf::from_sys_fs()?;
         let mut hooks = Vec::new();
         for handler in &HANDLERS {
@@ -239,6 +263,14 @@ impl Plan {
             }
             hooks.push((attached.hook, result));
         }
+        let mut scope = Scope {
+            object: &mut object,
+            types: &types,
+            forms: &self.layout.forms,
+            generation: &generation,
+            adopted,
+        };
+        hooks.extend(optional::attach(&mut scope, self.wants.hooks()));
         let scan = load_scan(&mut object, &types);
         let has_scan = scan.is_ok();
         hooks.push((Hook::TaskScan, scan));
@@ -250,7 +282,11 @@ impl Plan {
             bulk: Ring::new(map::BULK, bulk_map)?,
             counters: Counters::take(&mut object)?,
             sequences: Sequences::take(&mut object)?,
-            switches: Switches::take(&mut object)?,
+            switches,
+            interest,
+            filters,
+            cgroups: CgroupMap::take(&mut object)?,
+            buckets: Buckets::take(&mut object)?,
             progress: ProgressMap::take(&mut object)?,
             untold: UntoldMap::take(&mut object)?,
             links: link_pins(&generation, &hooks),
@@ -324,7 +360,9 @@ impl RecursionCounters {
 fn link_pins(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> LinkPins {
     let is_attached = |hook: Hook| hooks.iter().any(|(known, result)| *known == hook && result.is_ok());
     let linked = ATTACHED.iter().map(|attached| attached.hook).filter(|&hook| is_attached(hook));
-    LinkPins { paths: linked.map(|hook| (hook, generation.link(hook))).collect() }
+    let mut paths: Vec<_> = linked.map(|hook| (hook, generation.link(hook))).collect();
+    paths.extend(optional::pins(generation).filter(|&(hook, _)| is_attached(hook)));
+    LinkPins { paths }
 }
 
 fn fill_rings(object: &mut Ebpf, critical: &Map, bulk: &Map) -> Result<(), LoadError> {
@@ -387,7 +425,7 @@ impl Handler {
     }
 }
 
-fn load<'a>(
+pub(super) fn load<'a>(
     object: &'a mut Ebpf,
     name: &str,
     tracepoint: &str,
@@ -400,7 +438,7 @@ fn load<'a>(
 }
 
 /// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).
-fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+pub(super) fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
     const ATTEMPTS: usize = 10;
     let interrupted = |result: &Result<(), ProgramError>| matches!(result, Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock);
     let mut result = load();
@@ -478,8 +516,11 @@ fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, L
     Ok(predecessors)
 }
 
+/// What the verifier adds after the reason (kernel/bpf/verifier.c, `print_verification_stats`).
+const STATISTICS: [&str; 4] = ["verification time", "stack depth", "insns processed", "processed "];
+
 /// The whole chain of causes in one line; of a verifier's log the end, where the reason stands.
-fn describe(error: impl std::error::Error) -> String {
+pub(super) fn describe(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -488,7 +529,10 @@ fn describe(error: impl std::error::Error) -> String {
     }
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().to_owned();
-    let rest: Vec<_> = lines.filter(|line| !line.trim().is_empty()).collect();
+    let is_said = |line: &&str| {
+        !line.trim().is_empty() && !STATISTICS.iter().any(|statistic| line.starts_with(statistic))
+    };
+    let rest: Vec<_> = lines.filter(is_said).collect();
     let tail = &rest[rest.len().saturating_sub(4)..];
     if tail.is_empty() { first } else { format!("{first} … {}", tail.join(" | ")) }
 }

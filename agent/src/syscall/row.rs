@@ -42,6 +42,14 @@ pub struct Call {
     pub capture_compat: Capture,
 }
 
+impl Call {
+    /// Whether its records may not be lost for the sake of others: a rare call that changes much.
+    #[must_use]
+    pub fn is_critical(&self) -> bool {
+        u32::from(self.capture.0.ring) == RING_CRITICAL
+    }
+}
+
 /// What is captured of a call: built up from one of the functions below.
 #[derive(Clone, Copy, Debug)]
 pub struct Capture(pub(super) Want);
