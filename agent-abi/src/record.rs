@@ -72,7 +72,10 @@ pub mod grade {
     pub const NONE: u32 = 0;
     /// The object that the operation used.
     pub const OBJECT: u32 = 1;
-    /// Looked up behind a descriptor after the call, and nobody else can have changed that.
+    /// Looked up behind a descriptor after the call, and nobody else can have changed that; or, of an
+    /// open whose descriptors others share, it is all that was asked for: one descriptor holds it, with
+    /// the flags of the open, and its name is the last of the name given. There a thread can still make
+    /// it lie: with a file of the same name, put over the descriptor before the record is made.
     pub const FD: u32 = 2;
     /// Looked up behind a descriptor that another thread may have changed since.
     pub const FD_RACED: u32 = 3;
