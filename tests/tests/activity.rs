@@ -45,7 +45,7 @@ impl Streaming {
         let delivering = Delivering {
             processes: "containers",
             cri_socket: Some(lab.socket()),
-            config: "  open: true\n",
+            config: "  files: all\n  network: containers\n",
             ..Delivering::to(&endpoint)
         };
         let agent = delivering.start(dir.path()).unwrap();
@@ -192,7 +192,6 @@ fn what_a_container_does_to_files_is_in_the_store_and_on_the_terminal() {
 }
 
 #[test]
-#[ignore = "needs programs that tell of sockets, and a key that streams them"]
 fn where_a_container_connects_to_is_known_by_the_socket() {
     let streaming = Streaming::start();
     // Pods of the lab are on the host's network.

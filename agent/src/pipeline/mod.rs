@@ -323,6 +323,11 @@ impl Pipeline {
             Event::Exit(exit) => By::Exit { status: exit.status },
             _ => By::Other,
         };
+        if let Event::Exec(exec) = event
+            && exec.source == ImageSource::Exec
+        {
+            self.raw.replaces(&exec.record.state.task, &self.context, now.boottime_ns);
+        }
         if let Some(detected) = self.hidden.look(event, &self.context, now) {
             self.outlets.send(Outgoing::Detected(Box::new(detected)), &self.telemetry);
         }

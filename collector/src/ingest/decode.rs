@@ -75,7 +75,7 @@ fn field(kind: Kind, number: u64) -> Option<(Kind, usize)> {
         (Kind::Batch, 4) => (Kind::Process, size_of::<v1::Process>()),
         (Kind::Batch, 5) => (Kind::Leaf, size_of::<v1::Container>()),
         (Kind::Batch, 7) => (Kind::Record, size_of::<v1::Record>()),
-        (Kind::Process, 4) | (Kind::Packet, 6) => (Kind::Leaf, size_of::<Bytes>()),
+        (Kind::Process, 4) => (Kind::Leaf, size_of::<Bytes>()),
         (Kind::Dns, 4) => (Kind::Leaf, size_of::<v1::DnsQuestion>()),
         (Kind::Dns, 5) => (Kind::Leaf, size_of::<v1::DnsAnswer>()),
         (Kind::Detection, 3) | (Kind::Finding, 23) | (Kind::Heartbeat, 6) => text,

@@ -42,16 +42,16 @@ pub(super) fn of_state(state: &record::SocketState, who: Who<'_>) -> v1::SocketS
 /// First bytes of a connection, or a DNS message.
 pub(super) fn of_packet(packet: &Packet<'_>, who: Who<'_>) -> v1::PacketEvent {
     let record = packet.record;
-    let ports = [record.socket.local_port, record.socket.peer_port];
-    v1::PacketEvent {
+    let mut event = v1::PacketEvent {
         socket: of_socket(&record.socket, &[]),
         egress: record.egress != 0,
         length: record.length,
-        payload: payload::classify(packet.payload, ports, record.socket.protocol).into(),
         cgroup: record.cgroup_id,
         container_id: who.container_id(),
         ..v1::PacketEvent::default()
-    }
+    };
+    payload::tell(packet.payload, &record.socket, &mut event);
+    event
 }
 
 /// `None`: it is no socket, or could not be read.

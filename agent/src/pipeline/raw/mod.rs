@@ -12,6 +12,7 @@
 //! | `bulk` | everything else |
 
 mod entry;
+mod former;
 mod outlet;
 mod streams;
 

@@ -1,9 +1,13 @@
 //! The writing ends: which events go out, and by which way.
 
-use agent_abi::{map::RING_CRITICAL, record::Header};
+use agent_abi::{
+    map::RING_CRITICAL,
+    record::{Header, TaskRef},
+};
 
 use super::{
     RawBatch, RawStreams,
+    former::Former,
     streams::{Cgroup, Subject},
 };
 use crate::{
@@ -24,6 +28,7 @@ pub struct RawSender {
     streams: Option<RawStreams>,
     /// The agent's own children are nobody's workload.
     own_tgid: u32,
+    former: Former,
 }
 
 /// Whose an event is.
@@ -34,7 +39,16 @@ struct Owner<'a> {
 
 impl RawSender {
     pub(super) fn new(rare: Writer<RawBatch>, bulk: Writer<RawBatch>, streams: Option<RawStreams>) -> Self {
-        Self { rare, bulk, streams, own_tgid: std::process::id() }
+        Self { rare, bulk, streams, own_tgid: std::process::id(), former: Former::new() }
+    }
+
+    /// A process is about to replace its image: what it did with the old one may come yet.
+    pub(in crate::pipeline) fn replaces(&mut self, task: &TaskRef, context: &Context, at_ns: u64) {
+        if self.streams.is_some()
+            && let Some(process) = context.process(task)
+        {
+            self.former.remember(process, at_ns);
+        }
     }
 
     /// Takes an event whose record is `record`, if it is a raw one that is wanted; `context` has
@@ -50,9 +64,10 @@ impl RawSender {
         if subject.scope == Scope::Off {
             return;
         }
-        let Some(owner) = self.owner(&subject, context, at) else { return };
+        let Self { rare, bulk, own_tgid, former, .. } = self;
+        let Some(owner) = owner(&subject, context, at, *own_tgid, former) else { return };
         let is_rare = subject.is_rare || is_critical(event.header());
-        let way = if is_rare { &mut self.rare } else { &mut self.bulk };
+        let way = if is_rare { rare } else { bulk };
         let Some(batch) = way.room(at, |batch| batch.has_room(record.len())) else { return };
         match owner {
             Owner { process: Some(process), container } => {
@@ -60,34 +75,6 @@ impl RawSender {
             }
             Owner { process: None, container } => batch.push(at, record, None, container),
         }
-    }
-
-    /// `None`: of nobody whose events are wanted.
-    fn owner<'a>(&self, subject: &Subject<'_>, context: &'a Context, at: Clock) -> Option<Owner<'a>> {
-        let process = subject.task.and_then(|task| context.process(task));
-        if process.is_some_and(|process| is_of(self.own_tgid, process)) {
-            return None;
-        }
-        // With an image that came later it may have been anything, a runtime's process among it: of
-        // that moment only its cgroup is known.
-        let process = process.filter(|process| at.boottime_ns >= process.exec_ns);
-        let by_cgroup = || match subject.cgroup {
-            Cgroup::OfTask(cgroup) => context.whose(cgroup),
-            Cgroup::OfSocket(cgroup) => context.whose_socket(cgroup),
-            Cgroup::None => Whose::Unknown,
-        };
-        let whose = match process {
-            // The runtime's own code is not the container's.
-            Some(process) if process.container.is_some() && process.stage == Stage::Runtime => Whose::Host,
-            Some(process) => process.container.map_or_else(by_cgroup, Whose::Container),
-            None => by_cgroup(),
-        };
-        let container = match whose {
-            Whose::Host if subject.scope != Scope::All => return None,
-            Whose::Host | Whose::Unknown => None,
-            Whose::Container(key) => context.container(key),
-        };
-        Some(Owner { process, container })
     }
 
     /// The end of a round; see [`Writer::end_round`].
@@ -104,6 +91,43 @@ impl RawSender {
     pub(in crate::pipeline) fn lost_since(&self) -> [Option<u64>; 2] {
         [self.rare.lost_since(), self.bulk.lost_since()]
     }
+}
+
+/// `None`: of nobody whose events are wanted.
+fn owner<'a>(
+    subject: &Subject<'_>,
+    context: &'a Context,
+    at: Clock,
+    own_tgid: u32,
+    former: &'a Former,
+) -> Option<Owner<'a>> {
+    let process = subject.task.and_then(|task| context.process(task));
+    if process.is_some_and(|process| is_of(own_tgid, process)) {
+        return None;
+    }
+    // With another image it may have been anything, a runtime's process among it: where that is not
+    // remembered, only its cgroup is known.
+    let process = match process {
+        Some(process) if at.boottime_ns < process.exec_ns => former.at(process.id, at.boottime_ns),
+        process => process,
+    };
+    let by_cgroup = || match subject.cgroup {
+        Cgroup::OfTask(cgroup) => context.whose(cgroup),
+        Cgroup::OfSocket(cgroup) => context.whose_socket(cgroup),
+        Cgroup::None => Whose::Unknown,
+    };
+    let whose = match process {
+        // The runtime's own code is not the container's.
+        Some(process) if process.container.is_some() && process.stage == Stage::Runtime => Whose::Host,
+        Some(process) => process.container.map_or_else(by_cgroup, Whose::Container),
+        None => by_cgroup(),
+    };
+    let container = match whose {
+        Whose::Host if subject.scope != Scope::All => return None,
+        Whose::Host | Whose::Unknown => None,
+        Whose::Container(key) => context.container(key),
+    };
+    Some(Owner { process, container })
 }
 
 fn is_critical(header: &Header) -> bool {

@@ -176,13 +176,42 @@ fn what_a_runtime_does_before_the_workload_is_not_the_containers() {
 fn an_image_that_came_later_did_not_do_it() {
     let mut node = Node::new(Processes::Containers);
     let init = node.start(100);
-    node.now -= 1_000_000;
-    node.open(100, CGROUP, b"/a");
+    let before = node.now;
     node.now += 2_000_000;
-    node.open(100, CGROUP, b"/b");
     node.exec(TaskState { exec_id: 4, ..init }, OWN, b"next\0");
-    node.open(100, CGROUP, b"/c");
-    assert_eq!(node.raw(), ["bulk 8 - inside", "bulk 8 100 3 inside", "bulk 8 100 4 inside"]);
+    node.open(100, CGROUP, b"/new");
+    // Made before that exec and read after it.
+    node.now = before + 1_000_000;
+    node.open(100, CGROUP, b"/old");
+    // With an image of the runtime's, and before any.
+    node.now = before - 3_000;
+    node.open(100, CGROUP, b"/runtime");
+    node.now = before - 1_000_000_000;
+    node.open(100, 1, b"/older");
+    assert_eq!(node.raw(), ["bulk 8 100 4 inside", "bulk 8 100 3 inside", "bulk 8 100 2", "bulk 8 100 0"]);
+}
+
+#[test]
+fn images_are_remembered_for_as_long_as_records_wait() {
+    let mut node = Node::new(Processes::All);
+    let at = |node: &mut Node, pid: u32, exec_id: u64| {
+        node.exec(TaskState { exec_id, ..state(pid, 1, HOST_MNT, 1) }, 0, b"x\0");
+        node.now
+    };
+    let first = at(&mut node, 100, 1);
+    for exec_id in 2..5 {
+        at(&mut node, 100, exec_id);
+    }
+    node.now = first;
+    node.open(100, 1, b"/a");
+    assert_eq!(node.raw(), ["bulk 8 100 2"], "by the time of the open");
+    for pid in 200..600 {
+        at(&mut node, pid, 1);
+        at(&mut node, pid, 2);
+    }
+    node.now = first;
+    node.open(100, 1, b"/a");
+    assert_eq!(node.raw(), ["bulk 8 -"]);
 }
 
 #[test]

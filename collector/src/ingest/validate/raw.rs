@@ -8,7 +8,6 @@ use super::{Checked, NAME, PATH, TEXT, at_most, bytes, ensure, known, optional_i
 const ARGS: usize = 6;
 /// More fit into no captured packet.
 const DNS_ENTRIES: usize = 256;
-const ALPN_ENTRIES: usize = 256;
 const FILE_TYPE: u32 = 0xffff;
 
 /// Whether a raw event is one; of others nothing is said.
@@ -94,8 +93,6 @@ fn packet(packet: &v1::PacketEvent) -> Checked {
     optional_id("packet", packet.container_id.as_deref())?;
     known::<v1::Payload>("packet: payload", packet.payload, 0)?;
     bytes("packet: server_name", &packet.server_name, NAME)?;
-    at_most("packet: alpn", packet.alpn.len(), ALPN_ENTRIES)?;
-    packet.alpn.iter().try_for_each(|protocol| bytes("packet: alpn", protocol, NAME))?;
     let Some(v1::Dns { questions, answers, .. }) = &packet.dns else { return Ok(()) };
     at_most("dns: questions", questions.len(), DNS_ENTRIES)?;
     at_most("dns: answers", answers.len(), DNS_ENTRIES)?;
