@@ -286,4 +286,10 @@ offsets! {
     fs_root = "fs_struct"."root" Required;
     /// `dentry.d_name.len`.
     dentry_len = "dentry"."d_name.len" Required;
+    /// `file.f_mode`.
+    file_mode = "file"."f_mode" Required;
+    /// `task_struct.stack`: where a task's `pt_regs` are.
+    task_stack = "task_struct"."stack" Required;
+    /// `linux_binprm.file`.
+    binprm_file = "linux_binprm"."file" Required;
 }

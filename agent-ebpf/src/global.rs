@@ -4,8 +4,8 @@ use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
     interest::{Interest, SYSCALLS},
     map::{
-        Boot, Bucket, Executable, HANDLER_SLOTS, MMAPABLE, PREFIX_BYTES, Progress, RING_COUNT, Settings,
-        Untold,
+        Boot, Bucket, Executable, HANDLER_SLOTS, MMAPABLE, NESTING_SLOTS, Nesting, PREFIX_BYTES, Progress,
+        RING_COUNT, Settings, Untold,
     },
     offset::Offsets,
 };
@@ -30,8 +30,8 @@ pub static BOOT: Boot = Boot {
     regs_native: [0; 6],
     regs_compat: [0; 6],
     has_task_btf: 0,
-    via: 0,
-    reserved: 0,
+    has_task_regs: 0,
+    regs_in_stack: 0,
 };
 
 /// Reads one field of a frozen global. Volatile: the compiler must not fold in the placeholder.
@@ -74,6 +74,12 @@ pub static INTEREST: Array<Interest, { SYSCALLS as usize }> = Array::new();
 
 #[btf_map]
 pub static SYS_EXIT_HANDLERS: ProgramArray<{ HANDLER_SLOTS as usize }> = ProgramArray::new();
+
+#[btf_map]
+pub static FEXIT_HANDLERS: ProgramArray<{ HANDLER_SLOTS as usize }> = ProgramArray::new();
+
+#[btf_map]
+pub static NESTING: PerCpuArray<Nesting, { NESTING_SLOTS as usize }> = PerCpuArray::new();
 
 /// What is known of cgroups. The agent fills it in.
 #[btf_map]

@@ -6,7 +6,7 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use agent_abi::record::{PATH_BYTES, Span};
+use agent_abi::record::{PATH_BYTES, Span, via};
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 
 /// Where a piece of a record may begin: masked with this, a write of up to [`WRITE_BYTES`] ends
@@ -104,10 +104,22 @@ pub enum LargeSlot {
     Exec = 0,
     SysExit = 1,
     TaskScan = 2,
+    /// Programs at the exits of single calls, one at a time ([`crate::nesting`]).
+    Fexit = 3,
+    /// LSM programs, one at a time.
+    Lsm = 4,
+}
+
+impl LargeSlot {
+    /// That of a handler's dispatcher.
+    #[inline(always)]
+    pub fn of(via: u8) -> Self {
+        if via == via::FEXIT { Self::Fexit } else { Self::SysExit }
+    }
 }
 
 /// Number of [`LargeSlot`]s.
-const LARGE_SLOTS: usize = 3;
+const LARGE_SLOTS: usize = 5;
 
 /// Owners of a [`Small`] buffer.
 #[repr(u32)]

@@ -67,6 +67,11 @@ impl Generation {
         self.dir.join(format!("link_{}", file_name(hook)))
     }
 
+    /// Folder of the pins of [`Hook::Fexit`], which has a program for each function.
+    pub(super) fn exits(&self) -> PathBuf {
+        self.dir.join("fexit")
+    }
+
     /// Whether its start went through.
     pub(super) fn is_complete(&self) -> bool {
         self.dir.join(COMPLETE).is_dir()
@@ -204,7 +209,7 @@ pub(super) fn open_pin(path: &Path) -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn create_dir(path: &Path) -> Result<(), PinError> {
+pub(super) fn create_dir(path: &Path) -> Result<(), PinError> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => {

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod files;
+mod function;
 mod network;
 mod processes;
 mod row;
@@ -17,6 +18,7 @@ use agent_abi::{
 };
 
 pub use self::{
+    function::{Entry, PREFIXES},
     row::{Call, Capture, Family},
     wants::{Only, Wants},
 };

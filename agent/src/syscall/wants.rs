@@ -79,6 +79,11 @@ impl Wants {
         self.calls.iter().any(|(wanted, _)| *wanted == name)
     }
 
+    /// The calls that anybody wants.
+    pub fn calls(&self) -> impl Iterator<Item = &'static Call> {
+        all().filter(|call| self.has(call.name))
+    }
+
     /// The kernel's table, by number.
     #[must_use]
     pub fn table(&self) -> Vec<Interest> {
