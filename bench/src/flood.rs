@@ -12,7 +12,7 @@ use agent_abi::{hook::Hook, map::Settings};
 use anyhow::{Context as _, Result, anyhow};
 use kestrel_agent::{
     decode::{Event, decode},
-    kernel::{Layout, Mounted, Plan, Programs},
+    kernel::{Hooks, Layout, Mounted, Plan, Programs},
     syscall::{Only, Wants, by_name},
 };
 
@@ -90,7 +90,7 @@ impl Flood {
         let mut wants = Wants::posture();
         wants.add(by_name("openat").context("no openat in the table")?, Only::default());
         let layout = Layout::read(Mounted::detect()?.hierarchy, RING_BYTES)?;
-        let mut programs = Plan { pin_dir: pins.clone(), layout, wants }.carry_out()?;
+        let mut programs = Plan { pin_dir: pins.clone(), layout, wants, hooks: Hooks::Auto }.carry_out()?;
         for (hook, result) in &programs.hooks {
             result.as_ref().map_err(|reason| anyhow!("{}: {reason}", hook.name()))?;
         }

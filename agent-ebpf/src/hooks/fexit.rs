@@ -6,12 +6,7 @@
 //! these do not: calls that a seccomp filter or a tracer answers, because their functions never run,
 //! and the return of the child from `clone`.
 
-use agent_abi::{
-    hook::Hook,
-    interest::BY_FEXIT,
-    map::HANDLER_PLAIN,
-    record::via,
-};
+use agent_abi::{hook::Hook, interest::BY_FEXIT, map::HANDLER_PLAIN, record::via};
 use aya_ebpf::{macros::fexit, programs::FExitContext};
 
 use super::{

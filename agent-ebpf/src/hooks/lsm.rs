@@ -132,7 +132,8 @@ fn lsm_socket_connect(ctx: LsmContext) -> i32 {
             let none = Span { offset: 0, len: 0 };
             let start = tail.start();
             let len = (len.max(0) as usize).min(ADDRESS_BYTES) & (2 * ADDRESS_BYTES - 1);
-            let copied = bpf_probe_read_kernel(tail.place(start).cast(), len as u32, address as *const _) == 0;
+            let copied =
+                bpf_probe_read_kernel(tail.place(start).cast(), len as u32, address as *const _) == 0;
             (*connect).given = if copied { tail.take(start, len) } else { none };
             (*connect).given_grade = if copied { grade::OBJECT } else { grade::NONE };
             (*connect).path = none;

@@ -52,7 +52,11 @@ pub(super) fn dispatch(hook: Hook, by: u32, regs: u64, result: i64) -> Option<u3
         position => value(regs, abi, position),
     };
     let is_told = want.predicates & predicate::BY_LSM != 0 && is_told_by_lsm(want, regs, abi, result);
-    if is_told || !filter::passes(want, result, tested) || filter::by_agent() || filter::is_muted(want.predicates) {
+    if is_told
+        || !filter::passes(want, result, tested)
+        || filter::by_agent()
+        || filter::is_muted(want.predicates)
+    {
         counters.filtered += 1;
         return None;
     }

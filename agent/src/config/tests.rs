@@ -36,7 +36,7 @@ fn the_example_is_the_defaults_and_names_every_key() {
 #[test]
 fn every_key_is_read() {
     let config = parse(
-        "cluster: c1\nnode_name: n1\nstate_dir: /s\npin_dir: /p\ncri: {socket: 'unix:///run/c.sock', timeout: 3s}\n\
+        "cluster: c1\nnode_name: n1\nstate_dir: /s\npin_dir: /p\nhooks: portable\ncri: {socket: 'unix:///run/c.sock', timeout: 3s}\n\
          http: {listen: off}\nfindings: {file: /f, quiet_time: 1h, name_wait: 500ms}\n\
          rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nstreams: {processes: all, open: true}\nscan: {interval: 1m}\n\
          limits: {processes: 64, containers: 65, cgroups: 66, findings: 67}\n\
@@ -56,6 +56,7 @@ fn every_key_is_read() {
         node_name: "n1".to_owned(),
         state_dir: "/s".into(),
         pin_dir: "/p".into(),
+        hooks: Hooks::Portable,
         cri: Cri { socket: CriSocket::Path("/run/c.sock".into()), timeout: Duration::from_secs(3) },
         http: Http { listen: Listen::Off },
         findings: Findings {
@@ -77,14 +78,14 @@ fn every_key_is_read() {
         heartbeat: Every { interval: Duration::from_secs(1) },
         canary: Every { interval: Duration::from_hours(1) },
         log: Log { level: LogLevel::Trace, format: LogFormat::Json },
-        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 19, column: 3 }],
+        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 20, column: 3 }],
     };
     assert_eq!(config, expected);
 }
 
 #[test]
 fn each_mistake_is_one_sentence_with_its_place() {
-    let top = "cluster, node_name, state_dir, pin_dir, cri, http, findings, rings, streams, scan, limits, \
+    let top = "cluster, node_name, state_dir, pin_dir, hooks, cri, http, findings, rings, streams, scan, limits, \
                uplink, outbox, inventory, heartbeat, canary, log, exemptions";
     let unknown = |key: &str| format!("a.yaml:1:1: unknown key `{key}`, known here: {top}");
     let expected = [

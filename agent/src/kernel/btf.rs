@@ -378,7 +378,8 @@ mod tests {
     #[test]
     fn finds_functions_by_how_their_names_begin() {
         let btf = Btf::vmlinux().unwrap();
-        let functions: Vec<_> = Types::kernel(&btf).functions(&["bpf_lsm_file_op", "do_sys_openat2"]).collect();
+        let functions: Vec<_> =
+            Types::kernel(&btf).functions(&["bpf_lsm_file_op", "do_sys_openat2"]).collect();
         let named = |name: &str| functions.iter().filter(|function| function.name == name).count();
         assert_eq!(named("do_sys_openat2"), 1);
         assert!(functions.iter().all(|function| function.prototype != 0), "{functions:?}");

@@ -50,7 +50,7 @@ pub struct Exits {
     /// Per ABI and number, those that are served.
     served: Vec<(u8, u32)>,
     /// Whether each handler could be loaded.
-    pub(super) handlers: Vec<(Hook, Result<(), String>)>,
+    handlers: Vec<(Hook, Result<(), String>)>,
 }
 
 impl fmt::Display for Exits {
@@ -67,6 +67,11 @@ impl Exits {
     /// Whether a call is left that `sys_exit` has to serve.
     pub(super) fn needs_sys_exit(&self) -> bool {
         !self.left.is_empty()
+    }
+
+    /// Whether a handler could be loaded.
+    pub(super) fn handler(&self, hook: Hook) -> Result<(), String> {
+        self.handlers.iter().find(|(known, _)| *known == hook).map_or(Ok(()), |(_, result)| result.clone())
     }
 
     /// Takes the calls that are served from `sys_exit`.
@@ -86,7 +91,8 @@ impl Exits {
             Self { functions: attached.values().filter(|result| result.is_ok()).count(), ..Self::default() };
         let has = |abi| entries.iter().any(|entry| entry.abi == abi && !entry.functions.is_empty());
         for entry in entries {
-            let failed = entry.functions.iter().find_map(|name| Some((name, attached.get(name)?.as_ref().err()?)));
+            let failed =
+                entry.functions.iter().find_map(|name| Some((name, attached.get(name)?.as_ref().err()?)));
             if let Some((function, reason)) = failed {
                 exits.left.push(format!("{} ({function}: {reason})", entry.name));
             } else if !entry.functions.is_empty() {
@@ -94,7 +100,11 @@ impl Exits {
             } else if is_absent(entry, entries, has(entry.abi)) {
                 exits.absent.push(entry.name);
             } else {
-                exits.left.push(format!("{} (no function of its {} call is known)", entry.name, abi_name(entry.abi)));
+                exits.left.push(format!(
+                    "{} (no function of its {} call is known)",
+                    entry.name,
+                    abi_name(entry.abi)
+                ));
             }
         }
         exits.absent.dedup();
@@ -139,9 +149,7 @@ pub(super) fn attach(
         return Ok(Exits::new(&entries, &BTreeMap::new()));
     };
     let handlers = HANDLERS.iter().map(|handler| {
-        let result = handler.fexit.map_or(Ok(()), |program| {
-            install(object, types, &pins, program, handler.slot, first)
-        });
+        let result = install(object, types, &pins, handler.fexit, handler.slot, first);
         (handler.hook, result)
     });
     let handlers: Vec<_> = handlers.collect();
@@ -298,7 +306,9 @@ mod tests {
         );
         assert_eq!(exits.absent, ["newer", "openat"], "an ABI that the kernel does not have leaves nothing");
         assert!(exits.needs_sys_exit());
-        assert!(exits.to_string().contains("2 functions have a program at their exit; sys_exit serves openat"));
+        assert!(
+            exits.to_string().contains("2 functions have a program at their exit; sys_exit serves openat")
+        );
 
         let mut table = vec![Interest::NOTHING; 1024];
         table[257].wanted = 0b111;

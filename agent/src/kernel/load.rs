@@ -8,7 +8,8 @@ use std::{
 };
 
 use agent_abi::{
-    hook::Hook,
+    hook::{HOOKS, Hook},
+    interest::Interest,
     map::{
         self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, Progress, RING_COUNT, Untold,
     },
@@ -22,21 +23,25 @@ use thiserror::Error;
 use zerocopy::IntoBytes;
 
 use super::{
-    maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
+    btf::{Btf, BtfError, Types},
+    fexit::{self, Exits, Functions},
+    lsm,
+    maps::{self, Counters, MapsError, NestingMap, ProgressMap, Sequences, Switches},
     offsets::Layout,
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
+    tier::{self, Choice, Hooks, Tier, TierError},
     untold::{UntoldMap, UntoldWords},
 };
 use crate::{
     source::{Ring, RingError},
-    syscall::Wants,
+    syscall::{PREFIXES, Wants},
 };
 
 /// The kernel programs, built by `cargo xtask build-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KESTREL_BPF_OBJECT"));
 
 /// Maps that the agent after this one needs. Scratch buffers are not among them.
-const PINNED: [&str; 14] = [
+const PINNED: [&str; 16] = [
     map::CRITICAL,
     map::BULK,
     map::RINGS,
@@ -44,6 +49,8 @@ const PINNED: [&str; 14] = [
     map::SEQUENCES,
     map::INTEREST,
     map::SYS_EXIT_HANDLERS,
+    map::FEXIT_HANDLERS,
+    map::NESTING,
     map::SETTINGS,
     map::CGROUPS,
     map::BUCKETS,
@@ -70,18 +77,24 @@ const ATTACHED: [Attached; 7] = [
     Attached { hook: Hook::SysExit, program: "sys_exit", tracepoint: "sys_exit" },
 ];
 
-/// A handler that `sys_exit` tail-calls.
-struct Handler {
-    hook: Hook,
+/// A handler of system calls, for `sys_exit` and for the exits of single calls.
+pub(super) struct Handler {
+    pub(super) hook: Hook,
     program: &'static str,
-    slot: u32,
+    pub(super) fexit: &'static str,
+    pub(super) slot: u32,
 }
 
-const HANDLERS: [Handler; 4] = [
-    Handler { hook: Hook::Credentials, program: "sys_exit_credentials", slot: HANDLER_CREDENTIALS },
-    Handler { hook: Hook::File, program: "sys_exit_file", slot: HANDLER_FILE },
-    Handler { hook: Hook::Path, program: "sys_exit_path", slot: HANDLER_PATH },
-    Handler { hook: Hook::Plain, program: "sys_exit_plain", slot: HANDLER_PLAIN },
+pub(super) const HANDLERS: [Handler; 4] = [
+    Handler {
+        hook: Hook::Credentials,
+        program: "sys_exit_credentials",
+        fexit: "fexit_credentials",
+        slot: HANDLER_CREDENTIALS,
+    },
+    Handler { hook: Hook::File, program: "sys_exit_file", fexit: "fexit_file", slot: HANDLER_FILE },
+    Handler { hook: Hook::Path, program: "sys_exit_path", fexit: "fexit_path", slot: HANDLER_PATH },
+    Handler { hook: Hook::Plain, program: "sys_exit_plain", fexit: "fexit_plain", slot: HANDLER_PLAIN },
 ];
 
 /// Why the programs do not run.
@@ -99,6 +112,9 @@ pub enum LoadError {
     /// The types of the kernel could not be read.
     #[error("cannot read the kernel's types")]
     Types(#[from] aya::BtfError),
+    /// Its functions could not.
+    #[error(transparent)]
+    Functions(#[from] BtfError),
     /// A hook that the agent cannot do without.
     #[error("hook {} is not available: {reason}", .hook.name())]
     Hook {
@@ -107,6 +123,9 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
+    /// The hooks that are configured.
+    #[error(transparent)]
+    Tier(#[from] TierError),
     /// Maps.
     #[error(transparent)]
     Maps(#[from] MapsError),
@@ -127,6 +146,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Which calls are wanted.
     pub wants: Wants,
+    /// Which hooks they are to be seen by.
+    pub hooks: Hooks,
 }
 
 /// Detaches every program that an agent has pinned below `pin_dir`. Whatever their rings hold is
@@ -194,7 +215,11 @@ pub struct Programs {
     pub untold: UntoldMap,
     /// The task iterator.
     pub scan: TaskScan,
-    /// Per hook: attached, or why not.
+    /// Which set of hooks it is.
+    pub tier: Choice,
+    /// Where system calls are seen, in the enhanced tier.
+    pub exits: Option<Exits>,
+    /// Per hook: attached, or why not. Those that others stand in for are not among them.
     pub hooks: Vec<(Hook, Result<(), String>)>,
     /// They ran before this agent did: nothing was missed but what the counters say.
     pub adopted: bool,
@@ -214,7 +239,11 @@ impl Plan {
     pub fn carry_out(self) -> Result<Programs, LoadError> {
         let pins = Pins::open(&self.pin_dir)?;
         let Layout { offsets, boot, .. } = &self.layout;
-        let generation = pins.generation(fingerprint([OBJECT, offsets.as_bytes(), boot.as_bytes()]));
+        let kernel = Btf::vmlinux()?;
+        let functions: Vec<_> = Types::kernel(&kernel).functions(PREFIXES).collect();
+        let tier = tier::choose(self.hooks, || tier::probe_exit(functions.first().copied()))?;
+        let parts = [OBJECT, offsets.as_bytes(), boot.as_bytes(), tier.tier.name().as_bytes()];
+        let generation = pins.generation(fingerprint(parts));
         let adopted = generation.is_complete();
         if !adopted {
             generation.remove()?;
@@ -226,13 +255,18 @@ impl Plan {
         if !adopted {
             fill_rings(&mut object, &critical_map, &bulk_map)?;
         }
-        maps::set_interest(&mut object, &self.wants.table())?;
         let types = aya::Btf::from_sys_fs()?;
+        let functions = fexit::functions(functions.into_iter());
+        let mut calls = Calls { object: &mut object, types: &types, generation: &generation, adopted };
         let mut hooks = Vec::new();
-        for handler in &HANDLERS {
-            hooks.push((handler.hook, handler.install(&mut object, &types, &generation, adopted)));
-        }
+        let mut table = self.wants.table();
+        let exits = calls.attach(tier.tier, &functions, &self.wants, &mut table, &mut hooks);
+        maps::set_interest(&mut object, &table)?;
         for attached in &ATTACHED {
+            if attached.hook == Hook::SysExit && exits.as_ref().is_some_and(|exits| !exits.needs_sys_exit()) {
+                generation.detach(attached.hook)?;
+                continue;
+            }
             let result = attached.attach(&mut object, &types, &generation, adopted);
             if let (Hook::Exec, Err(reason)) = (attached.hook, &result) {
                 return Err(LoadError::Hook { hook: attached.hook, reason: reason.clone() });
@@ -254,7 +288,12 @@ impl Plan {
             progress: ProgressMap::take(&mut object)?,
             untold: UntoldMap::take(&mut object)?,
             links: link_pins(&generation, &hooks),
-            recursion: RecursionCounters { programs: pinned_programs(&generation, &hooks) },
+            recursion: RecursionCounters {
+                programs: pinned_programs(&generation, &hooks),
+                nesting: NestingMap::take(&mut object)?,
+            },
+            tier,
+            exits,
             hooks,
             adopted,
             predecessors: predecessors(&pins, &generation)?,
@@ -308,23 +347,91 @@ impl LinkPins {
     }
 }
 
-/// Runs that the kernel refused because the same program was already running on that CPU.
+/// System calls, in the tier that was chosen.
+struct Calls<'a> {
+    object: &'a mut Ebpf,
+    types: &'a aya::Btf,
+    generation: &'a Generation,
+    adopted: bool,
+}
+
+impl Calls<'_> {
+    /// Loads the handlers, attaches the hooks of the enhanced tier, and says in `table` which hook
+    /// tells of which call.
+    fn attach(
+        &mut self,
+        tier: Tier,
+        functions: &Functions,
+        wants: &Wants,
+        table: &mut [Interest],
+        hooks: &mut Vec<(Hook, Result<(), String>)>,
+    ) -> Option<Exits> {
+        let Self { object, types, generation, adopted } = self;
+        let exits = match tier {
+            Tier::Portable => None,
+            Tier::Enhanced => {
+                let exits = fexit::attach(object, types, functions, generation, wants);
+                hooks.push((Hook::Fexit, exits.as_ref().map(|_| ()).map_err(Clone::clone)));
+                exits.ok()
+            }
+        };
+        for handler in &HANDLERS {
+            let mut result = Ok(());
+            if let Some(exits) = &exits {
+                exits.take_over(table);
+                result = exits.handler(handler.hook);
+            }
+            if exits.as_ref().is_none_or(Exits::needs_sys_exit) {
+                result = result.and(handler.install(object, types, generation, *adopted));
+            }
+            hooks.push((handler.hook, result));
+        }
+        if tier == Tier::Enhanced {
+            for hook in &lsm::HOOKS {
+                if !hook.is_wanted(wants) {
+                    // Its program would find nothing to tell of, and cost all the same.
+                    let _ = generation.detach(hook.hook);
+                    continue;
+                }
+                let result = hook.attach(object, types, generation, *adopted);
+                if result.is_ok() {
+                    hook.take_over(table);
+                }
+                hooks.push((hook.hook, result));
+            }
+        }
+        exits
+    }
+}
+
+/// Runs that did not happen because a program was already running on that CPU: the same one, which
+/// the kernel sees to, or another that it shares a buffer with.
 pub struct RecursionCounters {
     programs: Vec<(Hook, OwnedFd)>,
+    nesting: NestingMap,
 }
 
 impl RecursionCounters {
     /// Reads them; kernels before 5.12 have none.
     #[must_use]
     pub fn read(&self) -> Vec<(Hook, u64)> {
-        self.programs.iter().filter_map(|(hook, program)| Some((*hook, recursion_misses(program)?))).collect()
+        let mut sums = [None; HOOKS];
+        let kernels =
+            self.programs.iter().filter_map(|(hook, program)| Some((*hook, recursion_misses(program)?)));
+        for (hook, misses) in kernels.chain(self.nesting.read()) {
+            let sum = &mut sums[hook as usize];
+            *sum = Some(sum.unwrap_or(0) + misses);
+        }
+        Hook::ALL.into_iter().zip(sums).filter_map(|(hook, sum)| Some((hook, sum?))).collect()
     }
 }
 
 fn link_pins(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> LinkPins {
     let is_attached = |hook: Hook| hooks.iter().any(|(known, result)| *known == hook && result.is_ok());
-    let linked = ATTACHED.iter().map(|attached| attached.hook).filter(|&hook| is_attached(hook));
-    LinkPins { paths: linked.map(|hook| (hook, generation.link(hook))).collect() }
+    let hooks = ATTACHED.iter().map(|attached| attached.hook).chain(lsm::HOOKS.iter().map(|lsm| lsm.hook));
+    let linked = hooks.filter(|&hook| is_attached(hook)).map(|hook| (hook, generation.link(hook)));
+    let exits = fexit::link_paths(generation).into_iter().map(|path| (Hook::Fexit, path));
+    LinkPins { paths: linked.chain(exits).collect() }
 }
 
 fn fill_rings(object: &mut Ebpf, critical: &Map, bulk: &Map) -> Result<(), LoadError> {
@@ -400,7 +507,7 @@ fn load<'a>(
 }
 
 /// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).
-fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+pub(super) fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
     const ATTEMPTS: usize = 10;
     let interrupted = |result: &Result<(), ProgramError>| matches!(result, Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock);
     let mut result = load();
@@ -448,7 +555,8 @@ impl TaskScan {
 
 fn pinned_programs(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> Vec<(Hook, OwnedFd)> {
     let attached = hooks.iter().filter(|(_, result)| result.is_ok());
-    attached.filter_map(|&(hook, _)| Some((hook, open_pin(&generation.program(hook))?))).collect()
+    let single = attached.filter_map(|&(hook, _)| Some((hook, open_pin(&generation.program(hook))?)));
+    single.chain(fexit::programs(generation).into_iter().map(|program| (Hook::Fexit, program))).collect()
 }
 
 fn recursion_misses(program: &OwnedFd) -> Option<u64> {
@@ -482,7 +590,7 @@ fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, L
 const STATISTICS: [&str; 4] = ["verification time", "stack depth", "insns processed", "processed "];
 
 /// The whole chain of causes in one line; of a verifier's log the end, where the reason stands.
-fn describe(error: impl std::error::Error) -> String {
+pub(super) fn describe(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -140,6 +140,26 @@ impl Sequences {
     }
 }
 
+/// Runs given up because another program was interrupted.
+pub(super) struct NestingMap {
+    slots: PerCpuArray<MapData, [u64; 2]>,
+}
+
+impl NestingMap {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+        Ok(Self { slots: take(object, map::NESTING)?.try_into().map_err(failed(map::NESTING))? })
+    }
+
+    /// How many, by the hook of those that share. Sums over all CPUs.
+    pub(super) fn read(&self) -> impl Iterator<Item = (Hook, u64)> {
+        let shared = [(Hook::Fexit, map::NESTING_FEXIT), (Hook::LsmOpen, map::NESTING_LSM)];
+        shared.into_iter().filter_map(|(hook, slot)| {
+            let values = self.slots.get(&slot, 0).ok()?;
+            Some((hook, values.iter().map(|[_, refused]| refused).sum()))
+        })
+    }
+}
+
 /// The switches of the running programs.
 pub struct Switches {
     settings: Array<MapData, [u32; 6]>,

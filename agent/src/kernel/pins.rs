@@ -67,6 +67,19 @@ impl Generation {
         self.dir.join(format!("link_{}", file_name(hook)))
     }
 
+    /// Removes the pins of a hook, if it has any: it detaches.
+    pub(super) fn detach(&self, hook: Hook) -> Result<(), PinError> {
+        for path in [self.link(hook), self.program(hook)] {
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(PinError::File { what: "remove", path, source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Folder of the pins of [`Hook::Fexit`], which has a program for each function.
     pub(super) fn exits(&self) -> PathBuf {
         self.dir.join("fexit")

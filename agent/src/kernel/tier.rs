@@ -118,7 +118,9 @@ const NOT_SUPPORTED: i32 = 524;
 
 fn judge(what: &str, error: &io::Error) -> Probe {
     match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => Probe::Refused(format!("this kernel does not permit {what}: {error}")),
+        Some(libc::EPERM | libc::EACCES) => {
+            Probe::Refused(format!("this kernel does not permit {what}: {error}"))
+        }
         Some(libc::EINVAL | libc::EOPNOTSUPP | NOT_SUPPORTED) => {
             Probe::Refused(format!("this kernel has no {what}: {error}"))
         }
@@ -130,7 +132,9 @@ fn judge(what: &str, error: &io::Error) -> Probe {
 /// its security modules.
 pub(super) fn lsm_runs() -> Result<(), String> {
     let list = fs::read_to_string(LSM_LIST).map_err(|error| {
-        format!("whether bpf is among the kernel's security modules is not known: cannot read {LSM_LIST}: {error}")
+        format!(
+            "whether bpf is among the kernel's security modules is not known: cannot read {LSM_LIST}: {error}"
+        )
     })?;
     if has_bpf(&list) {
         return Ok(());
@@ -186,7 +190,8 @@ fn load_empty(function: u32) -> io::Result<OwnedFd> {
         ..Attributes::default()
     };
     // SAFETY: every pointer in the structure is good for the call, which writes to none.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const attributes, size_of::<Attributes>()) };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const attributes, size_of::<Attributes>()) };
     owned(fd)
 }
 

@@ -38,8 +38,12 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
     let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
     let alive = AliveFile::new(state.file("alive"), &boot.id);
     let last_alive_ns = alive.read();
-    let plan =
-        Plan { pin_dir: config.pin_dir.clone(), layout: layout.clone(), wants: wants(&config.streams) };
+    let plan = Plan {
+        pin_dir: config.pin_dir.clone(),
+        layout: layout.clone(),
+        wants: wants(&config.streams),
+        hooks: config.hooks,
+    };
     let mut programs = plan.carry_out().map_err(explained)?;
     let host = Host::read(mounted, &mut programs.scan)?;
     let report = coverage::report(&boot.release, &layout, &programs);

@@ -10,7 +10,8 @@ use super::Call;
 
 /// How the names of such functions begin.
 #[cfg(target_arch = "x86_64")]
-pub const PREFIXES: &[&str] = &["__x64_sys_", "__ia32_sys_", "__ia32_compat_sys_", "__x64_compat_sys_", "__x32_compat_sys_"];
+pub const PREFIXES: &[&str] =
+    &["__x64_sys_", "__ia32_sys_", "__ia32_compat_sys_", "__x64_compat_sys_", "__x32_compat_sys_"];
 /// How the names of such functions begin.
 #[cfg(target_arch = "aarch64")]
 pub const PREFIXES: &[&str] = &["__arm64_sys_", "__arm64_compat_sys_"];
@@ -33,6 +34,9 @@ mod prefix {
 const SUFFIXES: [&str; 5] = ["", "16", "32", "64", "_pgoff"];
 /// Marks of functions that are made for 32-bit callers, or are older than the call.
 const INFIXES: [&str; 4] = ["", "ia32_", "aarch32_", "old"];
+
+/// Calls without arguments: one function serves all ABIs, under several names (`SYSCALL_DEFINE0`).
+const WITHOUT_ARGUMENTS: [&str; 1] = ["inotify_init"];
 
 /// A call in one ABI, and where the kernel serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +61,11 @@ impl Call {
         let mut entries = Vec::new();
         entries.extend(self.native.map(|number| entry(ABI_NATIVE, vec![number], plain())));
         if !self.compat.is_empty() {
-            let functions = self.candidates(prefix::COMPAT, &INFIXES, &SUFFIXES, known);
+            let functions = if WITHOUT_ARGUMENTS.contains(&self.name) {
+                plain()
+            } else {
+                self.candidates(prefix::COMPAT, &INFIXES, &SUFFIXES, known)
+            };
             entries.push(entry(ABI_COMPAT, self.compat.to_vec(), functions));
         }
         if cfg!(target_arch = "x86_64") {
@@ -99,7 +107,8 @@ impl Call {
         }
         found.retain(|function| known.contains(function));
         // A function for 32-bit callers stands in the table in place of the other of its name.
-        let compat: Vec<_> = found.iter().filter(|function| function.contains("_compat_sys_")).cloned().collect();
+        let compat: Vec<_> =
+            found.iter().filter(|function| function.contains("_compat_sys_")).cloned().collect();
         found.retain(|function| {
             let replaced = function.replacen("_sys_", "_compat_sys_", 1);
             function.contains("_compat_sys_") || !compat.contains(&replaced)
@@ -121,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_call_has_a_function_for_each_abi() {
-        let known = ["__x64_sys_openat", "__ia32_sys_openat", "__ia32_compat_sys_openat", "__x64_sys_openat2"];
+        let known =
+            ["__x64_sys_openat", "__ia32_sys_openat", "__ia32_compat_sys_openat", "__x64_sys_openat2"];
         let of = |name: &str| vec![name.to_owned()];
         assert_eq!(
             entries("openat", &known),
@@ -135,16 +145,31 @@ mod tests {
 
     #[test]
     fn old_forms_of_a_call_have_functions_of_their_own() {
-        let known = ["__ia32_sys_setuid", "__ia32_sys_setuid16", "__ia32_sys_umount", "__ia32_sys_oldumount", "__x64_sys_umount"];
+        let known = [
+            "__ia32_sys_setuid",
+            "__ia32_sys_setuid16",
+            "__ia32_sys_umount",
+            "__ia32_sys_oldumount",
+            "__x64_sys_umount",
+        ];
         assert_eq!(entries("setuid", &known)[1].2, ["__ia32_sys_setuid", "__ia32_sys_setuid16"]);
         assert_eq!(entries("umount2", &known)[1].2, ["__ia32_sys_umount", "__ia32_sys_oldumount"]);
         assert_eq!(entries("umount2", &known)[0].2, ["__x64_sys_umount"]);
     }
 
     #[test]
+    fn a_call_without_arguments_has_one_function() {
+        let known = ["__ia32_sys_inotify_init", "__x64_sys_inotify_init"];
+        assert_eq!(entries("inotify_init", &known)[1].2, ["__x64_sys_inotify_init"]);
+    }
+
+    #[test]
     fn x32_has_numbers_of_its_own_for_some() {
         let known = ["__x64_sys_sendmsg", "__x64_compat_sys_sendmsg"];
-        assert_eq!(entries("sendmsg", &known)[2], (ABI_X32, vec![518], vec!["__x64_compat_sys_sendmsg".to_owned()]));
+        assert_eq!(
+            entries("sendmsg", &known)[2],
+            (ABI_X32, vec![518], vec!["__x64_compat_sys_sendmsg".to_owned()])
+        );
         assert_eq!(entries("sendmsg", &[])[2], (ABI_X32, vec![518], Vec::new()));
     }
 }

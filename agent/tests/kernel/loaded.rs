@@ -12,7 +12,7 @@ use agent_abi::{
 };
 use kestrel_agent::{
     decode::{Event, decode},
-    kernel::{Layout, Mounted, Plan, Programs},
+    kernel::{Hooks, Layout, Mounted, Plan, Programs},
     syscall::{Family, Only, Wants},
 };
 
@@ -87,11 +87,23 @@ pub(crate) fn with(family: Family, only: Only) -> Wants {
 
 fn carry_out(pin_dir: &std::path::Path, ring_bytes: [u32; RING_COUNT], wants: Wants) -> Programs {
     let layout = Layout::read(Mounted::detect().unwrap().hierarchy, ring_bytes).unwrap();
-    let programs = Plan { pin_dir: pin_dir.to_path_buf(), layout, wants }.carry_out().unwrap();
+    let plan = Plan { pin_dir: pin_dir.to_path_buf(), layout, wants, hooks: hooks() };
+    let programs = plan.carry_out().unwrap();
     for (hook, result) in &programs.hooks {
         assert_eq!(result, &Ok(()), "{}", hook.name());
     }
+    if let Some(exits) = &programs.exits {
+        assert_eq!(exits.left, [""; 0], "sys_exit is not needed");
+    }
     programs
+}
+
+/// Hooks that the tests are run with: `KESTREL_HOOKS`, or what the kernel allows.
+pub(crate) fn hooks() -> Hooks {
+    match std::env::var("KESTREL_HOOKS") {
+        Ok(hooks) => kestrel_agent::config::value::hooks(&hooks).unwrap(),
+        Err(_) => Hooks::Auto,
+    }
 }
 
 /// `seen = submitted + lost + filtered + throttled + errors + handed_on + tail_failed`, for every hook.

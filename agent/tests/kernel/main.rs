@@ -8,4 +8,5 @@ mod exec;
 mod loaded;
 mod overfill;
 mod restart;
+mod tier;
 mod verified;

@@ -13,7 +13,7 @@ use std::{
 use agent_abi::map::Settings;
 use anyhow::{Context as _, Result, anyhow};
 use kestrel_agent::{
-    kernel::{Layout, Mounted, Plan},
+    kernel::{Hooks, Layout, Mounted, Plan},
     syscall::Wants,
 };
 
@@ -40,7 +40,8 @@ impl Programs {
         let end = Arc::new(AtomicBool::new(false));
         let mut attached = Self { pins, hooks: Vec::new(), ids: Vec::new(), end, drain: None };
         let layout = Layout::read(Mounted::detect()?.hierarchy, RING_BYTES)?;
-        let plan = Plan { pin_dir: attached.pins.clone(), layout, wants: Wants::posture() };
+        let plan =
+            Plan { pin_dir: attached.pins.clone(), layout, wants: Wants::posture(), hooks: Hooks::Auto };
         let mut programs = plan.carry_out()?;
         for (hook, result) in &programs.hooks {
             result.as_ref().map_err(|reason| anyhow!("{}: {reason}", hook.name()))?;
