@@ -15,10 +15,12 @@ pub const ABI_URING: u8 = 3;
 /// Makes an index into [`Interest::wants`] of an ABI.
 pub const ABI_MASK: u8 = 3;
 
-/// [`Interest::wanted`]: the bits of the calls that [`crate::hook::Hook::SysExit`] hands on begin here.
+/// First of the bits of [`Interest::wanted`] that are about a call's entry.
+pub const ENTRY_SHIFT: u32 = 8;
+/// First of those that [`crate::hook::Hook::SysExit`] hands on.
 pub const BY_SYS_EXIT: u32 = 0;
-/// [`Interest::wanted`]: the bits of those that [`crate::hook::Hook::Fexit`] hands on.
-pub const BY_FEXIT: u32 = 8;
+/// First of those that [`crate::hook::Hook::Fexit`] hands on.
+pub const BY_FEXIT: u32 = 16;
 
 /// Slots of [`crate::map::INTEREST`], one per number. x86-64's highest is below 600 with those that
 /// x32 has for itself.
@@ -62,6 +64,9 @@ pub mod test {
     pub const AT_MOST: u8 = 4;
     /// The first 8 bytes of the captured text have any of the operand's bits: `clone_args.flags`.
     pub const TEXT_ANY: u8 = 5;
+    /// Of the captured text the 32-bit word whose position is [`super::Want::tested`] has all of the
+    /// operand's bits: arguments that stand in memory.
+    pub const TEXT_ALL: u8 = 6;
 }
 
 /// Which calls of one number and ABI are wanted, and what is captured. Positions are those of
@@ -103,14 +108,20 @@ pub struct Want {
     pub pidfd: u8,
     /// Socket address.
     pub address: u8,
-    /// Its length.
+    /// Its length; with `message` how many of these there are.
     pub address_len: u8,
-    /// `struct msghdr`.
+    /// `struct msghdr`, or the first of several `struct mmsghdr`.
     pub message: u8,
     /// Ring: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
     pub ring: u8,
+    /// Bytes of `text`, where no argument says it; 0: as `text_len` has it.
+    pub text_bytes: u8,
+    /// Argument of which one bit says that `fd` means nothing.
+    pub unless: u8,
+    /// That bit's position.
+    pub unless_bit: u8,
     /// Keeps the size a multiple of 8.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 3],
     /// Operand of `test`.
     pub operand: u64,
 }
@@ -136,7 +147,10 @@ impl Want {
         address_len: NONE,
         message: NONE,
         ring: 0,
-        reserved: [0; 6],
+        text_bytes: 0,
+        unless: NONE,
+        unless_bit: 0,
+        reserved: [0; 3],
         operand: 0,
     };
 }
@@ -150,7 +164,8 @@ impl Want {
 )]
 pub struct Interest {
     /// Bit [`BY_SYS_EXIT`] + n: a call of ABI n is wanted; bit [`BY_FEXIT`] + n: it is, and has a
-    /// program at its own exit. All that is read of a call that nobody wants.
+    /// program at its own exit. All that is read of a call that nobody wants. Bit [`ENTRY_SHIFT`] + n:
+    /// it is wanted on its entry, too.
     pub wanted: u64,
     /// Per ABI. The fourth is never used: it lets an index be masked.
     pub wants: [Want; 4],

@@ -28,8 +28,15 @@ pub const CGROUPS: &str = "CGROUPS";
 pub const BUCKETS: &str = "BUCKETS";
 /// Executables whose bulk events nobody wants: [`Executable`] to `u32`.
 pub const MUTED_EXECUTABLES: &str = "MUTED_EXECUTABLES";
-/// Longest-prefix trie of absolute paths of up to [`PREFIX_BYTES`], to [`PREFIX_WANTED`] or [`PREFIX_UNWANTED`].
+/// Longest-prefix trie of absolute paths of up to [`PREFIX_BYTES`], to [`PREFIX_WANTED`] or
+/// [`PREFIX_UNWANTED`]. Paths are looked up with a slash at their end: a key that ends in one stands
+/// for a directory and all below it, any other for all that begins like it.
 pub const PREFIXES: &str = "PREFIXES";
+/// One [`crate::uring::Operation`] per opcode of an io_uring.
+pub const URING: &str = "URING";
+/// Reported operations that are not done: [`crate::uring::InFlightKey`] to [`crate::uring::InFlight`].
+/// The oldest go when it is full: their results are not reported.
+pub const URING_IN_FLIGHT: &str = "URING_IN_FLIGHT";
 /// The ring of [`RING_CRITICAL`].
 pub const CRITICAL: &str = "CRITICAL";
 /// The ring of [`RING_BULK`].
@@ -82,7 +89,8 @@ pub struct Nesting {
     pub refused: u64,
 }
 
-/// What may change while the programs run.
+/// What may change while the programs run. Mapped into the agent's memory, which stores one word at a
+/// time.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(
@@ -144,6 +152,11 @@ pub struct Executable {
     /// Always 0.
     pub reserved: u32,
 }
+
+/// Entries of [`CGROUPS`] and of [`BUCKETS`].
+pub const CGROUP_ENTRIES: usize = 16_384;
+/// Entries of [`MUTED_EXECUTABLES`] and of [`PREFIXES`].
+pub const FILTER_ENTRIES: usize = 1024;
 
 /// Most bytes of a path prefix: with its length, the most that a key of a trie has
 /// (`LPM_DATA_SIZE_MAX`, kernel/bpf/lpm_trie.c).
@@ -216,6 +229,11 @@ pub struct Boot {
     pub has_task_regs: u32,
     /// Where it is not: offset of a task's `pt_regs` in its stack.
     pub regs_in_stack: u32,
+    /// 1 where a completion of an io_uring names no request, but what the submitter gave to know it
+    /// by (before 5.18).
+    pub uring_by_user_data: u32,
+    /// `REQ_F_ASYNC_DATA`: a request has data of its own beside it. 0 where the kernel has no such flag.
+    pub uring_async_flag: u32,
 }
 
 /// [`Boot::cgroup_subsys`]: containers are v2 cgroups.
@@ -227,4 +245,4 @@ const _: () = assert!(size_of::<Bucket>() == 24);
 const _: () = assert!(size_of::<Executable>() == 16);
 const _: () = assert!(size_of::<Progress>() == 24);
 const _: () = assert!(size_of::<Untold>() == 16);
-const _: () = assert!(size_of::<Boot>() == 88);
+const _: () = assert!(size_of::<Boot>() == 96);

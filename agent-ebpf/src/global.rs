@@ -4,13 +4,14 @@ use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
     interest::{Interest, SYSCALLS},
     map::{
-        Boot, Bucket, Executable, HANDLER_SLOTS, MMAPABLE, NESTING_SLOTS, Nesting, PREFIX_BYTES, Progress,
-        RING_COUNT, Settings, Untold,
+        Boot, Bucket, CGROUP_ENTRIES, Executable, FILTER_ENTRIES, HANDLER_SLOTS, MMAPABLE, NESTING_SLOTS,
+        Nesting, PREFIX_BYTES, Progress, RING_COUNT, Settings, Untold,
     },
     offset::Offsets,
+    uring::{InFlight, InFlightKey, OPERATIONS, Operation},
 };
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
     macros::btf_map,
 };
 
@@ -32,6 +33,8 @@ pub static BOOT: Boot = Boot {
     has_task_btf: 0,
     has_task_regs: 0,
     regs_in_stack: 0,
+    uring_by_user_data: 0,
+    uring_async_flag: 0,
 };
 
 /// Reads one field of a frozen global. Volatile: the compiler must not fold in the placeholder.
@@ -81,22 +84,29 @@ pub static FEXIT_HANDLERS: ProgramArray<{ HANDLER_SLOTS as usize }> = ProgramArr
 #[btf_map]
 pub static NESTING: PerCpuArray<Nesting, { NESTING_SLOTS as usize }> = PerCpuArray::new();
 
+#[btf_map]
+pub static URING: Array<Operation, { OPERATIONS as usize }> = Array::new();
+
+/// A request that is never done, or done without a word, leaves its entry behind: the oldest go.
+#[btf_map]
+pub static URING_IN_FLIGHT: LruHashMap<InFlightKey, InFlight, 8192> = LruHashMap::new();
+
 /// What is known of cgroups. The agent fills it in.
 #[btf_map]
-pub static CGROUPS: HashMap<u64, u32, 16_384> = HashMap::new();
+pub static CGROUPS: HashMap<u64, u32, CGROUP_ENTRIES> = HashMap::new();
 
 /// What each cgroup may still send.
 #[btf_map]
-pub static BUCKETS: HashMap<u64, Bucket, 16_384> = HashMap::new();
+pub static BUCKETS: HashMap<u64, Bucket, CGROUP_ENTRIES> = HashMap::new();
 
 #[btf_map]
-pub static MUTED_EXECUTABLES: HashMap<Executable, u32, 1024> = HashMap::new();
+pub static MUTED_EXECUTABLES: HashMap<Executable, u32, FILTER_ENTRIES> = HashMap::new();
 
 #[btf_map]
-pub static PREFIXES: LpmTrie<[u8; PREFIX_BYTES], u32, 1024> = LpmTrie::new();
+pub static PREFIXES: LpmTrie<[u8; PREFIX_BYTES], u32, FILTER_ENTRIES> = LpmTrie::new();
 
 #[btf_map]
-pub static SETTINGS: Array<Settings, 1> = Array::new();
+pub static SETTINGS: Array<Settings, 1, { MMAPABLE as usize }> = Array::new();
 
 #[btf_map]
 pub static PROGRESS: Array<Progress, 1> = Array::new();

@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent_abi::{hook::Hook, map::Settings};
+use agent_abi::hook::Hook;
 use anyhow::{Context as _, Result, anyhow};
 use kestrel_agent::{
     decode::{Event, decode},
+    filter::Filter,
     kernel::{Hooks, Layout, Mounted, Plan, Programs},
     syscall::{Only, Wants, by_name},
 };
@@ -90,11 +91,13 @@ impl Flood {
         let mut wants = Wants::posture();
         wants.add(by_name("openat").context("no openat in the table")?, Only::default());
         let layout = Layout::read(Mounted::detect()?.hierarchy, RING_BYTES)?;
-        let mut programs = Plan { pin_dir: pins.clone(), layout, wants, hooks: Hooks::Auto }.carry_out()?;
+        let filter = Filter::default();
+        let programs =
+            Plan { pin_dir: pins.clone(), layout, wants, filter, hooks: Hooks::Auto }.carry_out()?;
         for (hook, result) in &programs.hooks {
             result.as_ref().map_err(|reason| anyhow!("{}: {reason}", hook.name()))?;
         }
-        programs.switches.set(Settings { agent_tgid: std::process::id(), ..Settings::default() })?;
+        programs.switches.set_agent(std::process::id());
         Ok(Self { programs, stages: Whole::new()?, workers, pins })
     }
 

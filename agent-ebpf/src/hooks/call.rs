@@ -69,13 +69,26 @@ pub(super) fn argument<M: Memory>(regs: u64, abi: u8, position: usize) -> u64 {
     }
 }
 
-/// Fills in the [`Syscall`] of `record` for the call that returns, but for who calls ([`caller`]), and
-/// gives it.
+/// Fills in the [`Syscall`] of `record` and gives it.
 ///
 /// # Safety
 /// `record` is a large scratch buffer, `regs` a `pt_regs` that `M` can read.
 #[inline(always)]
 pub(super) unsafe fn begin<M: Memory>(record: *mut u8, regs: u64, result: i64, via: u8) -> *mut Syscall {
+    // SAFETY: as the caller's.
+    unsafe {
+        let call = arguments::<M>(record, regs, result, via);
+        caller(call);
+        call
+    }
+}
+
+/// The same but for who calls: for a handler that may drop the call before it has to know.
+///
+/// # Safety
+/// As [`begin`].
+#[inline(always)]
+pub(super) unsafe fn arguments<M: Memory>(record: *mut u8, regs: u64, result: i64, via: u8) -> *mut Syscall {
     let raw = raw_number::<M>(regs);
     let abi = abi(raw);
     // SAFETY: as the caller's.
@@ -142,7 +155,13 @@ pub(super) unsafe fn text(call: *const Syscall, want: *const Want, tail: Tail) -
         let start = tail.start();
         let to = tail.place(start).cast();
         let len_position = read_volatile(&raw const (*want).text_len);
-        let len = if len_position == NONE {
+        let bytes = read_volatile(&raw const (*want).text_bytes);
+        let len = if bytes != 0 {
+            if bpf_probe_read_user(to, u32::from(bytes), address as *const _) != 0 {
+                return none;
+            }
+            usize::from(bytes)
+        } else if len_position == NONE {
             let len = bpf_probe_read_user_str(to, TEXT_BYTES as u32, address as *const _);
             // Without its NUL.
             if len > 0 { len as usize - 1 } else { 0 }

@@ -6,21 +6,21 @@ use core::ptr::read_volatile;
 use agent_abi::{
     hook::Hook,
     interest::{NONE, RESULT, Want, predicate},
-    record::{FileCall, grade, kind},
+    record::{FileCall, Syscall, grade, kind},
 };
 
 use super::{call, counted, filter, handler};
 use crate::{
     global::offset,
-    read::{self, Depth, Typed, probe},
+    read::{self, Depth, Typed, pointer, probe},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
 
-/// `O_PATH` (include/uapi/asm-generic/fcntl.h): such an open passes no LSM hook.
-pub(super) const PATH_ALONE: u32 = 0o10_000_000;
-/// `O_ACCMODE` and `O_TRUNC` (include/uapi/asm-generic/fcntl.h).
-pub(super) const WRITES: u32 = 0o3 | 0o1000;
+/// `O_ACCMODE`, `O_APPEND` and `O_NONBLOCK`: the flags of an open that its file keeps.
+const KEPT: u32 = 0o3 | 0o2000 | 0o4000;
+/// With it the file keeps little else, and no LSM hook runs.
+pub(super) const O_PATH: u32 = 0o10_000_000;
 
 handler!(sys_exit_file, fexit_file, file_call);
 
@@ -35,21 +35,23 @@ fn file_call(regs: u64, result: i64, via: u8) -> i32 {
         // which `open` is the front.
         unsafe {
             let open = record.cast::<FileCall>();
-            let call = call::begin::<Typed>(record, regs, result, via);
+            let call = call::arguments::<Typed>(record, regs, result, via);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;
             };
             let predicates = read_volatile(&raw const (*want).predicates);
             let position = read_volatile(&raw const (*want).fd);
-            let fd = if position == NONE { -1 } else { call::at(call, position) as i32 };
+            let fd =
+                if position == NONE || has_none(call, want) { -1 } else { call::at(call, position) as i32 };
             let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
             let flags = if file == 0 { 0 } else { probe::<u32>(file + u64::from(offset!(file_flags))) };
-            if predicates & predicate::BY_LSM != 0 && flags & PATH_ALONE == 0 {
+            if predicates & predicate::BY_LSM != 0 && flags & O_PATH == 0 {
                 counters.filtered += 1;
                 return;
             }
-            if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & WRITES == 0 {
+            if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & filter::WRITES == 0
+            {
                 counters.filtered += 1;
                 return;
             }
@@ -65,7 +67,7 @@ fn file_call(regs: u64, result: i64, via: u8) -> i32 {
                 return;
             }
             (*open).text = call::text(call, want, tail);
-            (*open).file.grade = if file == 0 { grade::NONE } else { read::descriptor_grade(file) };
+            (*open).file.grade = if file == 0 { grade::NONE } else { grade_of(file, call, want, tail) };
             (*open).fd = fd;
             (*open).open_flags = flags;
             (*open).reserved = 0;
@@ -75,9 +77,43 @@ fn file_call(regs: u64, result: i64, via: u8) -> i32 {
     })
 }
 
+/// Whether the call's flags say that its descriptor means nothing (`MAP_ANONYMOUS`).
+#[inline(always)]
+unsafe fn has_none(call: *const Syscall, want: *const Want) -> bool {
+    // SAFETY: both are of the caller's.
+    unsafe {
+        let position = read_volatile(&raw const (*want).unless);
+        position != NONE
+            && call::at(call, position) >> (read_volatile(&raw const (*want).unless_bit) & 63) & 1 != 0
+    }
+}
+
+/// How sure it is that `file` is what the call used. Where others share the descriptors, only that of
+/// an open can be vouched for: it is new, so that one descriptor holds it, and it is as was asked for.
+#[inline(always)]
+unsafe fn grade_of(file: u64, call: *const Syscall, want: *const Want, tail: Tail) -> u32 {
+    if read::has_own_descriptors() {
+        return grade::FD;
+    }
+    // SAFETY: both are of the caller's, and so is the tail.
+    unsafe {
+        let name = read_volatile(&raw const (*want).name);
+        if name == NONE || !read::is_held_once(file) {
+            return grade::FD_RACED;
+        }
+        let flags = probe::<u32>(file + u64::from(offset!(file_flags)));
+        let position = read_volatile(&raw const (*want).flags);
+        if position != NONE && (flags ^ call::at(call, position) as u32) & KEPT != 0 && flags & O_PATH == 0 {
+            return grade::FD_RACED;
+        }
+        let dentry = pointer(file, offset!(file_path) + offset!(path_dentry));
+        if read::is_leaf(dentry, call::at(call, name), tail) { grade::FD } else { grade::FD_RACED }
+    }
+}
+
 /// The flags that the caller gave, of which the open file does not keep `O_TRUNC`.
 #[inline(always)]
-unsafe fn given_flags(call: *const agent_abi::record::Syscall, want: *const Want) -> u32 {
+unsafe fn given_flags(call: *const Syscall, want: *const Want) -> u32 {
     // SAFETY: both are of the caller's.
     unsafe {
         let position = read_volatile(&raw const (*want).flags);

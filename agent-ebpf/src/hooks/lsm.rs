@@ -10,10 +10,7 @@ use agent_abi::{
     hook::{Hook, HookCounters},
     interest::{ABI_MASK, Want, predicate},
     map::{HANDLER_FILE, HANDLER_PATH, HANDLER_SOCKET},
-    record::{
-        ADDRESS_BYTES, FileCall, PENDING, SocketCall, SocketRef, Span, TEXT_BYTES, grade, kind, socket_flag,
-        via,
-    },
+    record::{ADDRESS_BYTES, FileCall, PENDING, SocketCall, Span, TEXT_BYTES, grade, kind, via},
 };
 use aya_ebpf::{
     helpers::generated::{
@@ -24,7 +21,7 @@ use aya_ebpf::{
     programs::LsmContext,
 };
 
-use super::{call, counted, file::WRITES, filter};
+use super::{call, counted, filter};
 use crate::{
     global::{BOOT, INTEREST, frozen, offset},
     nesting::Shared,
@@ -51,7 +48,7 @@ fn lsm_file_open(ctx: LsmContext) -> i32 {
         unsafe {
             let predicates = read_volatile(&raw const (*want).predicates);
             let flags = probe::<u32>(file + u64::from(offset!(file_flags)));
-            if predicates & predicate::WRITES != 0 && flags & WRITES == 0 {
+            if predicates & predicate::WRITES != 0 && flags & filter::WRITES == 0 {
                 counters.filtered += 1;
                 return;
             }
@@ -104,6 +101,7 @@ fn lsm_bprm_check(ctx: LsmContext) -> i32 {
 
 #[lsm(hook = "socket_connect")]
 fn lsm_socket_connect(ctx: LsmContext) -> i32 {
+    let socket: u64 = ctx.arg(0);
     let address: u64 = ctx.arg(1);
     let len: i32 = ctx.arg(2);
     told(Hook::LsmConnect, HANDLER_SOCKET, |counters, regs, want| {
@@ -115,20 +113,7 @@ fn lsm_socket_connect(ctx: LsmContext) -> i32 {
             if !filter::admits(counters, predicates, (*connect).call.cgroup_id) {
                 return;
             }
-            (*connect).socket = SocketRef {
-                cookie: 0,
-                inode: 0,
-                local: [0; 16],
-                peer: [0; 16],
-                local_port: 0,
-                peer_port: 0,
-                family: 0,
-                kind: 0,
-                protocol: 0,
-                state: 0,
-                flags: socket_flag::NOT_READ,
-                net_ns: 0,
-            };
+            read::describe_socket(pointer(socket, offset!(socket_sk)), &raw mut (*connect).socket);
             let none = Span { offset: 0, len: 0 };
             let start = tail.start();
             let len = (len.max(0) as usize).min(ADDRESS_BYTES) & (2 * ADDRESS_BYTES - 1);
@@ -137,7 +122,7 @@ fn lsm_socket_connect(ctx: LsmContext) -> i32 {
             (*connect).given = if copied { tail.take(start, len) } else { none };
             (*connect).given_grade = if copied { grade::OBJECT } else { grade::NONE };
             (*connect).path = none;
-            (*connect).grade = grade::NONE;
+            (*connect).grade = grade::OBJECT;
             let lane = Lane::of(read_volatile(&raw const (*want).ring));
             ring::send(counters, record, lane, kind::SOCKET, 0, tail.end());
         }
@@ -199,8 +184,7 @@ unsafe fn begin(counters: &mut HookCounters, regs: u64, fixed: usize) -> Option<
     };
     // SAFETY: a large scratch buffer.
     unsafe {
-        let call = call::begin::<Probed>(record, regs, PENDING, via::LSM);
-        call::caller(call);
+        call::begin::<Probed>(record, regs, PENDING, via::LSM);
         Some((record, Tail::new(record, fixed)))
     }
 }

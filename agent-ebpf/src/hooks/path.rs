@@ -1,12 +1,12 @@
 //! Calls that name files by their paths: no object of the kernel is left of them after the call, so
 //! the name is read from the caller's memory, and what it starts at from the kernel.
 
-use core::ptr::read_volatile;
+use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
     hook::Hook,
     interest::NONE,
-    record::{PathCall, PathRef, Span, grade, kind},
+    record::{PathCall, PathRef, Span, grade, kind, path_flag},
 };
 
 use super::{call, counted, filter, handler};
@@ -30,22 +30,31 @@ fn paths(regs: u64, result: i64, via: u8) -> i32 {
         unsafe {
             let paths = record.cast::<PathCall>();
             let call = call::begin::<Typed>(record, regs, result, via);
-            call::caller(call);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;
             };
             let predicates = read_volatile(&raw const (*want).predicates);
+            if filter::opens_to_read(predicates, call, want) {
+                counters.filtered += 1;
+                return;
+            }
             if !filter::admits(counters, predicates, (*call).cgroup_id) {
                 return;
             }
             let tail = Tail::new(record, size_of::<PathCall>());
             (*paths).text = call::text(call, want, tail);
-            (*paths).reserved = 0;
+            let has_root = read::root_of(&raw mut (*paths).root, tail);
             let from = (&raw const (*want).name, &raw const (*want).dir);
             path(call, from, &raw mut (*paths).from, tail);
             let to = (&raw const (*want).to_name, &raw const (*want).to_dir);
             path(call, to, &raw mut (*paths).to, tail);
+            if !has_root {
+                for path in [&raw mut (*paths).from, &raw mut (*paths).to] {
+                    let flags = &raw mut (*path).flags;
+                    write_volatile(flags, read_volatile(flags) | path_flag::ROOT_NOT_READ);
+                }
+            }
             let lane = Lane::of(read_volatile(&raw const (*want).ring));
             ring::send(counters, record, lane, kind::PATH, 0, tail.end());
         }

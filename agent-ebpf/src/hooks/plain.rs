@@ -4,7 +4,7 @@ use core::ptr::read_volatile;
 
 use agent_abi::{
     hook::Hook,
-    interest::{NONE, test},
+    interest::{NONE, Want, test},
     record::{PlainCall, TaskRef, kind},
 };
 use aya_ebpf::helpers::generated::bpf_get_current_task;
@@ -30,23 +30,15 @@ pub(super) fn plain(regs: u64, result: i64, via: u8) -> i32 {
         unsafe {
             let plain = record.cast::<PlainCall>();
             let call = call::begin::<Typed>(record, regs, result, via);
-            call::caller(call);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;
             };
             let tail = Tail::new(record, size_of::<PlainCall>());
             (*plain).text = call::text(call, want, tail);
-            if read_volatile(&raw const (*want).test) == test::TEXT_ANY {
-                let first = if tail.end() < size_of::<PlainCall>() + 8 {
-                    0
-                } else {
-                    read_volatile(record.add(size_of::<PlainCall>()).cast::<u64>())
-                };
-                if first & read_volatile(&raw const (*want).operand) == 0 {
-                    counters.filtered += 1;
-                    return;
-                }
+            if !text_passes(record, want, tail) {
+                counters.filtered += 1;
+                return;
             }
             let predicates = read_volatile(&raw const (*want).predicates);
             if !filter::admits(counters, predicates, (*call).cgroup_id) {
@@ -67,4 +59,24 @@ pub(super) fn plain(regs: u64, result: i64, via: u8) -> i32 {
             ring::send(counters, record, lane, kind::PLAIN, 0, tail.end());
         }
     })
+}
+
+/// The tests that look into the captured text. Text that could not be read passes: the call is not
+/// known to be unwanted.
+#[inline(always)]
+unsafe fn text_passes(record: *mut u8, want: *const Want, tail: Tail) -> bool {
+    // SAFETY: as the caller's; the masked position is in the text.
+    unsafe {
+        let kind = read_volatile(&raw const (*want).test);
+        if kind != test::TEXT_ANY && kind != test::TEXT_ALL || tail.end() < size_of::<PlainCall>() + 8 {
+            return true;
+        }
+        let text = record.add(size_of::<PlainCall>());
+        let operand = read_volatile(&raw const (*want).operand);
+        if kind == test::TEXT_ANY {
+            return read_volatile(text.cast::<u64>()) & operand != 0;
+        }
+        let word = usize::from(read_volatile(&raw const (*want).tested) & 7);
+        u64::from(read_volatile(text.cast::<u32>().add(word))) & operand == operand
+    }
 }

@@ -9,7 +9,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use super::{
     call::{self, argument},
-    file::PATH_ALONE,
+    file::O_PATH,
     filter,
 };
 use crate::{
@@ -89,7 +89,7 @@ fn is_told_by_lsm(want: &Want, regs: u64, abi: u8, result: i64) -> bool {
         return false;
     }
     let is_file = u32::from(want.handler) == HANDLER_FILE;
-    !is_file || want.flags < RESULT && value(regs, abi, want.flags) as u32 & PATH_ALONE == 0
+    !is_file || want.flags < RESULT && value(regs, abi, want.flags) as u32 & O_PATH == 0
 }
 
 /// The tail call did not happen.

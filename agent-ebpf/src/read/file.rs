@@ -125,16 +125,34 @@ fn kind_of_file_system(magic: u64) -> u32 {
     }
 }
 
+/// The `file` behind a descriptor of any task, or 0.
+#[inline(always)]
+pub fn behind(task: u64, fd: u32) -> u64 {
+    let table = pointer(pointer(task, offset!(task_files)), offset!(files_fdt));
+    if fd >= probe::<u32>(table + u64::from(offset!(fdtable_max_fds))) {
+        return 0;
+    }
+    probe(pointer(table, offset!(fdtable_fd)) + 8 * u64::from(fd))
+}
+
 /// How sure it is that `file` is what the call used: nobody shares the descriptors, or nobody else
 /// holds the file.
 #[inline(always)]
 pub fn descriptor_grade(file: u64) -> u32 {
-    if current_files_users() == 1 || is_held_once(file) { grade::FD } else { grade::FD_RACED }
+    if has_own_descriptors() || is_held_once(file) { grade::FD } else { grade::FD_RACED }
 }
 
+/// Whether no other task shares the descriptors of the current one.
+#[inline(always)]
+pub fn has_own_descriptors() -> bool {
+    current_files_users() == 1
+}
+
+/// Whether one descriptor is all that holds `file`.
+///
 /// `file_ref_t` counts from 0 (include/linux/file_ref.h), the number before it from 1.
 #[inline(always)]
-fn is_held_once(file: u64) -> bool {
+pub fn is_held_once(file: u64) -> bool {
     if offset!(file_ref) != ABSENT {
         return probe::<u64>(file + u64::from(offset!(file_ref))) == 0;
     }

@@ -9,9 +9,9 @@ use std::{
 
 use agent_abi::{
     hook::{HOOKS, Hook},
-    interest::Interest,
     map::{
-        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, Progress, RING_COUNT, Untold,
+        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, HANDLER_SOCKET, Progress,
+        RING_COUNT, Untold,
     },
 };
 use aya::{
@@ -24,15 +24,20 @@ use zerocopy::IntoBytes;
 
 use super::{
     btf::{Btf, BtfError, Types},
-    fexit::{self, Exits, Functions},
+    calls::Calls,
+    fexit::{self, Exits},
+    filters::{Buckets, CgroupMap, Filters},
     lsm,
-    maps::{self, Counters, MapsError, NestingMap, ProgressMap, Sequences, Switches},
+    maps::{self, Counters, InterestTable, MapsError, NestingMap, ProgressMap, Sequences},
     offsets::Layout,
+    optional::{self, Scope},
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
-    tier::{self, Choice, Hooks, Tier, TierError},
+    switches::Switches,
+    tier::{self, Choice, Hooks, TierError},
     untold::{UntoldMap, UntoldWords},
 };
 use crate::{
+    filter::Filter,
     source::{Ring, RingError},
     syscall::{PREFIXES, Wants},
 };
@@ -41,7 +46,7 @@ use crate::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KESTREL_BPF_OBJECT"));
 
 /// Maps that the agent after this one needs. Scratch buffers are not among them.
-const PINNED: [&str; 16] = [
+const PINNED: [&str; 18] = [
     map::CRITICAL,
     map::BULK,
     map::RINGS,
@@ -56,6 +61,8 @@ const PINNED: [&str; 16] = [
     map::BUCKETS,
     map::MUTED_EXECUTABLES,
     map::PREFIXES,
+    map::URING,
+    map::URING_IN_FLIGHT,
     map::PROGRESS,
     map::UNTOLD,
 ];
@@ -85,7 +92,7 @@ pub(super) struct Handler {
     pub(super) slot: u32,
 }
 
-pub(super) const HANDLERS: [Handler; 4] = [
+pub(super) const HANDLERS: [Handler; 5] = [
     Handler {
         hook: Hook::Credentials,
         program: "sys_exit_credentials",
@@ -95,6 +102,7 @@ pub(super) const HANDLERS: [Handler; 4] = [
     Handler { hook: Hook::File, program: "sys_exit_file", fexit: "fexit_file", slot: HANDLER_FILE },
     Handler { hook: Hook::Path, program: "sys_exit_path", fexit: "fexit_path", slot: HANDLER_PATH },
     Handler { hook: Hook::Plain, program: "sys_exit_plain", fexit: "fexit_plain", slot: HANDLER_PLAIN },
+    Handler { hook: Hook::Socket, program: "sys_exit_socket", fexit: "fexit_socket", slot: HANDLER_SOCKET },
 ];
 
 /// Why the programs do not run.
@@ -146,6 +154,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Which calls are wanted.
     pub wants: Wants,
+    /// What is left out of them.
+    pub filter: Filter,
     /// Which hooks they are to be seen by.
     pub hooks: Hooks,
 }
@@ -209,6 +219,14 @@ pub struct Programs {
     pub sequences: Sequences,
     /// Switches.
     pub switches: Switches,
+    /// Which calls are wanted.
+    pub interest: InterestTable,
+    /// What is left out of them.
+    pub filters: Filters,
+    /// What is known of cgroups.
+    pub cgroups: CgroupMap,
+    /// What cgroups may still send.
+    pub buckets: Buckets,
     /// Word for the agent that follows this one, or from the one before.
     pub progress: ProgressMap,
     /// What was read and not told, for the same.
@@ -255,15 +273,23 @@ impl Plan {
         if !adopted {
             fill_rings(&mut object, &critical_map, &bulk_map)?;
         }
+        let switches = Switches::take(&mut object)?;
+        let mut filters = Filters::take(&mut object, switches.clone())?;
+        // First what is left out: else all would come for a moment.
+        filters.set(&self.filter)?;
+        maps::set_operations(&mut object, &self.wants.operations(&self.layout.uring))?;
         let types = aya::Btf::from_sys_fs()?;
         let functions = fexit::functions(functions.into_iter());
         let mut calls = Calls { object: &mut object, types: &types, generation: &generation, adopted };
         let mut hooks = Vec::new();
-        let mut table = self.wants.table();
-        let exits = calls.attach(tier.tier, &functions, &self.wants, &mut table, &mut hooks);
-        maps::set_interest(&mut object, &table)?;
+        let routing = calls.attach(tier.tier, &functions, &self.wants, &mut hooks);
+        let exits = routing.exits.clone();
+        let has_sys_exit = routing.has_sys_exit();
+        let mut interest = InterestTable::take(&mut object, routing)?;
+        interest.set(&self.wants)?;
         for attached in &ATTACHED {
-            if attached.hook == Hook::SysExit && exits.as_ref().is_some_and(|exits| !exits.needs_sys_exit()) {
+            if attached.hook == Hook::SysExit && !has_sys_exit {
+                // Other programs tell of what it would.
                 generation.detach(attached.hook)?;
                 continue;
             }
@@ -273,6 +299,14 @@ impl Plan {
             }
             hooks.push((attached.hook, result));
         }
+        let mut scope = Scope {
+            object: &mut object,
+            types: &types,
+            forms: &self.layout.forms,
+            generation: &generation,
+            adopted,
+        };
+        hooks.extend(optional::attach(&mut scope, self.wants.hooks()));
         let scan = load_scan(&mut object, &types);
         let has_scan = scan.is_ok();
         hooks.push((Hook::TaskScan, scan));
@@ -284,7 +318,11 @@ impl Plan {
             bulk: Ring::new(map::BULK, bulk_map)?,
             counters: Counters::take(&mut object)?,
             sequences: Sequences::take(&mut object)?,
-            switches: Switches::take(&mut object)?,
+            switches,
+            interest,
+            filters,
+            cgroups: CgroupMap::take(&mut object)?,
+            buckets: Buckets::take(&mut object)?,
             progress: ProgressMap::take(&mut object)?,
             untold: UntoldMap::take(&mut object)?,
             links: link_pins(&generation, &hooks),
@@ -347,63 +385,6 @@ impl LinkPins {
     }
 }
 
-/// System calls, in the tier that was chosen.
-struct Calls<'a> {
-    object: &'a mut Ebpf,
-    types: &'a aya::Btf,
-    generation: &'a Generation,
-    adopted: bool,
-}
-
-impl Calls<'_> {
-    /// Loads the handlers, attaches the hooks of the enhanced tier, and says in `table` which hook
-    /// tells of which call.
-    fn attach(
-        &mut self,
-        tier: Tier,
-        functions: &Functions,
-        wants: &Wants,
-        table: &mut [Interest],
-        hooks: &mut Vec<(Hook, Result<(), String>)>,
-    ) -> Option<Exits> {
-        let Self { object, types, generation, adopted } = self;
-        let exits = match tier {
-            Tier::Portable => None,
-            Tier::Enhanced => {
-                let exits = fexit::attach(object, types, functions, generation, wants);
-                hooks.push((Hook::Fexit, exits.as_ref().map(|_| ()).map_err(Clone::clone)));
-                exits.ok()
-            }
-        };
-        for handler in &HANDLERS {
-            let mut result = Ok(());
-            if let Some(exits) = &exits {
-                exits.take_over(table);
-                result = exits.handler(handler.hook);
-            }
-            if exits.as_ref().is_none_or(Exits::needs_sys_exit) {
-                result = result.and(handler.install(object, types, generation, *adopted));
-            }
-            hooks.push((handler.hook, result));
-        }
-        if tier == Tier::Enhanced {
-            for hook in &lsm::HOOKS {
-                if !hook.is_wanted(wants) {
-                    // Its program would find nothing to tell of, and cost all the same.
-                    let _ = generation.detach(hook.hook);
-                    continue;
-                }
-                let result = hook.attach(object, types, generation, *adopted);
-                if result.is_ok() {
-                    hook.take_over(table);
-                }
-                hooks.push((hook.hook, result));
-            }
-        }
-        exits
-    }
-}
-
 /// Runs that did not happen because a program was already running on that CPU: the same one, which
 /// the kernel sees to, or another that it shares a buffer with.
 pub struct RecursionCounters {
@@ -429,9 +410,11 @@ impl RecursionCounters {
 fn link_pins(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> LinkPins {
     let is_attached = |hook: Hook| hooks.iter().any(|(known, result)| *known == hook && result.is_ok());
     let hooks = ATTACHED.iter().map(|attached| attached.hook).chain(lsm::HOOKS.iter().map(|lsm| lsm.hook));
-    let linked = hooks.filter(|&hook| is_attached(hook)).map(|hook| (hook, generation.link(hook)));
-    let exits = fexit::link_paths(generation).into_iter().map(|path| (Hook::Fexit, path));
-    LinkPins { paths: linked.chain(exits).collect() }
+    let linked = hooks.filter(|&hook| is_attached(hook));
+    let mut paths: Vec<_> = linked.map(|hook| (hook, generation.link(hook))).collect();
+    paths.extend(optional::pins(generation).filter(|&(hook, _)| is_attached(hook)));
+    paths.extend(fexit::link_paths(generation).into_iter().map(|path| (Hook::Fexit, path)));
+    LinkPins { paths }
 }
 
 fn fill_rings(object: &mut Ebpf, critical: &Map, bulk: &Map) -> Result<(), LoadError> {
@@ -469,7 +452,7 @@ impl Attached {
 }
 
 impl Handler {
-    fn install(
+    pub(super) fn install(
         &self,
         object: &mut Ebpf,
         types: &aya::Btf,
@@ -494,7 +477,7 @@ impl Handler {
     }
 }
 
-fn load<'a>(
+pub(super) fn load<'a>(
     object: &'a mut Ebpf,
     name: &str,
     tracepoint: &str,

@@ -5,13 +5,18 @@ use std::path::Path;
 use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
     interest::Interest,
-    map::{self, Progress, RING_COUNT, Settings},
+    map::{self, Progress, RING_COUNT},
+    uring::Operation,
 };
 use aya::{
     Ebpf,
     maps::{Array, Map, MapData, MapError, PerCpuArray},
 };
 use thiserror::Error;
+
+use super::calls::Routing;
+
+use crate::syscall::Wants;
 
 /// Why a map is of no use.
 #[derive(Debug, Error)]
@@ -21,6 +26,12 @@ pub enum MapsError {
     Absent {
         /// Its name.
         name: &'static str,
+    },
+    /// Calls are wanted that no program is attached for.
+    #[error("no program tells of {}: the agent has to start again", .calls.join(", "))]
+    Unseen {
+        /// Their names.
+        calls: Vec<&'static str>,
     },
     /// The kernel refused.
     #[error("cannot use map {name}")]
@@ -33,7 +44,7 @@ pub enum MapsError {
     },
 }
 
-fn failed(name: &'static str) -> impl Fn(MapError) -> MapsError {
+pub(super) fn failed(name: &'static str) -> impl Fn(MapError) -> MapsError {
     move |source| MapsError::Kernel { name, source }
 }
 
@@ -45,6 +56,9 @@ pub(super) fn take(object: &mut Ebpf, name: &'static str) -> Result<Map, MapsErr
 const COUNTS: usize = size_of::<HookCounters>() / 8;
 /// Words of what is wanted of a number.
 const INTEREST_WORDS: usize = size_of::<Interest>() / 8;
+
+/// Words of what is wanted of an operation.
+const OPERATION_WORDS: usize = size_of::<Operation>() / 8;
 
 /// What each hook counted. Sums over all CPUs.
 pub struct Counters {
@@ -65,42 +79,27 @@ impl Counters {
         Ok(Self { hooks: map.try_into().map_err(failed(map::COUNTERS))? })
     }
 
-    /// Reads them.
+    /// Reads them: the sums over all CPUs.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn read(&self) -> Result<[HookCounters; HOOKS], MapsError> {
         let mut sums = [HookCounters::default(); HOOKS];
         for (hook, sum) in Hook::ALL.into_iter().zip(&mut sums) {
-            let values = self.hooks.get(&(hook as u32), 0).map_err(failed(map::COUNTERS))?;
-            for value in values.iter() {
-                let HookCounters {
-                    seen,
-                    submitted,
-                    lost,
-                    filtered,
-                    throttled,
-                    errors,
-                    handed_on,
-                    tail_failed,
-                    shrunk,
-                    submitted_bulk,
-                    lost_bulk,
-                } = zerocopy::transmute!(*value);
-                sum.seen += seen;
-                sum.submitted += submitted;
-                sum.lost += lost;
-                sum.filtered += filtered;
-                sum.throttled += throttled;
-                sum.errors += errors;
-                sum.handed_on += handed_on;
-                sum.tail_failed += tail_failed;
-                sum.shrunk += shrunk;
-                sum.submitted_bulk += submitted_bulk;
-                sum.lost_bulk += lost_bulk;
+            for value in self.of(hook)? {
+                add(sum, value);
             }
         }
         Ok(sums)
+    }
+
+    /// Those of one hook, by possible CPU.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn of(&self, hook: Hook) -> Result<Vec<HookCounters>, MapsError> {
+        let values = self.hooks.get(&(hook as u32), 0).map_err(failed(map::COUNTERS))?;
+        Ok(values.iter().map(|value| zerocopy::transmute!(*value)).collect())
     }
 
     /// Records that each ring had no room for, ever.
@@ -115,6 +114,33 @@ impl Counters {
         }
         Ok(lost)
     }
+}
+
+fn add(sum: &mut HookCounters, value: HookCounters) {
+    let HookCounters {
+        seen,
+        submitted,
+        lost,
+        filtered,
+        throttled,
+        errors,
+        handed_on,
+        tail_failed,
+        shrunk,
+        submitted_bulk,
+        lost_bulk,
+    } = value;
+    sum.seen += seen;
+    sum.submitted += submitted;
+    sum.lost += lost;
+    sum.filtered += filtered;
+    sum.throttled += throttled;
+    sum.errors += errors;
+    sum.handed_on += handed_on;
+    sum.tail_failed += tail_failed;
+    sum.shrunk += shrunk;
+    sum.submitted_bulk += submitted_bulk;
+    sum.lost_bulk += lost_bulk;
 }
 
 /// Next sequence number per (ring, CPU).
@@ -160,27 +186,6 @@ impl NestingMap {
     }
 }
 
-/// The switches of the running programs.
-pub struct Switches {
-    settings: Array<MapData, [u32; 6]>,
-}
-
-impl Switches {
-    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
-        let settings = take(object, map::SETTINGS)?.try_into().map_err(failed(map::SETTINGS))?;
-        Ok(Self { settings })
-    }
-
-    /// Sets them.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn set(&mut self, settings: Settings) -> Result<(), MapsError> {
-        let words: [u32; 6] = zerocopy::transmute!(settings);
-        self.settings.set(0, words, 0).map_err(failed(map::SETTINGS))
-    }
-}
-
 /// Word for the agent that follows this one.
 pub struct ProgressMap {
     progress: Array<MapData, [u64; 1 + RING_COUNT]>,
@@ -219,12 +224,41 @@ impl ProgressMap {
     }
 }
 
-pub(super) fn set_interest(object: &mut Ebpf, table: &[Interest]) -> Result<(), MapsError> {
-    let map = object.map_mut(map::INTEREST).ok_or(MapsError::Absent { name: map::INTEREST })?;
-    let mut interest: Array<_, [u64; INTEREST_WORDS]> = map.try_into().map_err(failed(map::INTEREST))?;
-    for (number, &wanted) in (0..).zip(table) {
-        let words: [u64; INTEREST_WORDS] = zerocopy::transmute!(wanted);
-        interest.set(number, words, 0).map_err(failed(map::INTEREST))?;
+/// Which calls are wanted, by number.
+pub struct InterestTable {
+    interest: Array<MapData, [u64; INTEREST_WORDS]>,
+    routing: Routing,
+}
+
+impl InterestTable {
+    pub(super) fn take(object: &mut Ebpf, routing: Routing) -> Result<Self, MapsError> {
+        let interest = take(object, map::INTEREST)?.try_into().map_err(failed(map::INTEREST))?;
+        Ok(Self { interest, routing })
+    }
+
+    /// Changes what the running programs look for.
+    ///
+    /// # Errors
+    /// When the kernel refuses; or where only the exits of the calls that were wanted first have
+    /// programs, and others are wanted now: the table is set all the same.
+    pub fn set(&mut self, wants: &Wants) -> Result<(), MapsError> {
+        let mut table = wants.table();
+        self.routing.apply(&mut table);
+        let unseen = self.routing.unseen(wants, &table);
+        for (number, wanted) in (0..).zip(table) {
+            let words: [u64; INTEREST_WORDS] = zerocopy::transmute!(wanted);
+            self.interest.set(number, words, 0).map_err(failed(map::INTEREST))?;
+        }
+        if unseen.is_empty() { Ok(()) } else { Err(MapsError::Unseen { calls: unseen }) }
+    }
+}
+
+pub(super) fn set_operations(object: &mut Ebpf, table: &[Operation]) -> Result<(), MapsError> {
+    let map = object.map_mut(map::URING).ok_or(MapsError::Absent { name: map::URING })?;
+    let mut operations: Array<_, [u64; OPERATION_WORDS]> = map.try_into().map_err(failed(map::URING))?;
+    for (opcode, &operation) in (0..).zip(table) {
+        let words: [u64; OPERATION_WORDS] = zerocopy::transmute!(operation);
+        operations.set(opcode, words, 0).map_err(failed(map::URING))?;
     }
     Ok(())
 }

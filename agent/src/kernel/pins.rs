@@ -69,20 +69,18 @@ impl Generation {
 
     /// Removes the pins of a hook, if it has any: it detaches.
     pub(super) fn detach(&self, hook: Hook) -> Result<(), PinError> {
-        for path in [self.link(hook), self.program(hook)] {
-            match fs::remove_file(&path) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(PinError::File { what: "remove", path, source });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        remove_pin(&self.link(hook))?;
+        remove_pin(&self.program(hook))
     }
 
     /// Folder of the pins of [`Hook::Fexit`], which has a program for each function.
     pub(super) fn exits(&self) -> PathBuf {
         self.dir.join("fexit")
+    }
+
+    /// Pin of one of the links of a hook that has several.
+    pub(super) fn link_of(&self, hook: Hook, part: &str) -> PathBuf {
+        self.dir.join(format!("link_{}_{part}", file_name(hook)))
     }
 
     /// Whether its start went through.
@@ -220,6 +218,16 @@ pub(super) fn open_pin(path: &Path) -> Option<OwnedFd> {
     // SAFETY: a new file descriptor that nobody else has.
     #[expect(unsafe_code, reason = "as above")]
     Some(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Removes one pin: what nothing else holds goes with it.
+pub(super) fn remove_pin(path: &Path) -> Result<(), PinError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => {
+            result.map_err(|source| PinError::File { what: "remove", path: path.to_path_buf(), source })
+        }
+    }
 }
 
 pub(super) fn create_dir(path: &Path) -> Result<(), PinError> {

@@ -2,13 +2,11 @@
 
 use anyhow::{Error, Result};
 
-use super::{alive::AliveFile, coverage, host::Host, losses::Start, open::Ground};
+use super::{alive::AliveFile, coverage, filter, host::Host, losses::Start, open::Ground};
 use crate::{
-    config::Streams,
     coverage::CoverageReport,
     kernel::{Layout, LoadError, Plan, Programs, lockdown},
     pipeline::clock,
-    syscall::{Family, Only, Wants},
 };
 
 /// Attached programs.
@@ -23,15 +21,6 @@ pub(super) struct Attached {
     pub(super) before_ns: Option<u64>,
 }
 
-/// What posture and the streams need.
-fn wants(streams: &Streams) -> Wants {
-    let mut wants = Wants::posture();
-    if streams.open {
-        wants.add_family(Family::Files, Only::default());
-    }
-    wants
-}
-
 /// Attaches the programs, or adopts those that run.
 pub(super) fn attach(ground: &Ground) -> Result<Attached> {
     let Ground { config, state, mounted, boot, telemetry, health, .. } = ground;
@@ -41,7 +30,8 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
     let plan = Plan {
         pin_dir: config.pin_dir.clone(),
         layout: layout.clone(),
-        wants: wants(&config.streams),
+        wants: filter::wants(&config.streams),
+        filter: filter::filter(config),
         hooks: config.hooks,
     };
     let mut programs = plan.carry_out().map_err(explained)?;

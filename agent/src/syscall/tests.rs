@@ -1,6 +1,6 @@
 use agent_abi::{
     interest::{ABI_COMPAT, ABI_NATIVE, ABI_X32, SYSCALLS, predicate},
-    map::{HANDLER_CREDENTIALS, HANDLER_FILE},
+    map::{HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_SOCKET},
 };
 use nix::libc;
 
@@ -78,6 +78,23 @@ fn two_consumers_get_what_either_wants() {
     );
     wants.add(open, Only { containers: true, failed: true, ..Only::default() });
     assert_eq!(of(&wants, ABI_NATIVE, number).predicates, predicate::CONTAINERS | predicate::BULK);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn socketcall_is_wanted_where_one_of_its_calls_is() {
+    let mut wants = Wants::default();
+    assert_eq!(of(&wants, ABI_COMPAT, 102).handler, 0);
+    wants.add(by_name("connect").unwrap(), Only { failed: true, ..Only::default() });
+    wants.add(by_name("bind").unwrap(), Only { ok: true, ..Only::default() });
+    let socketcall = of(&wants, ABI_COMPAT, 102);
+    assert_eq!(u32::from(socketcall.handler), HANDLER_SOCKET);
+    assert_eq!(socketcall.predicates, predicate::BULK, "what either wants");
+    assert_eq!(of(&wants, ABI_COMPAT, 364).handler, 0, "nobody wants accept4");
+    // The handler looks the calls up by these numbers of their own.
+    let own = [359, 361, 362, 363, 364, 369, 370, 345].map(|number| find(ABI_COMPAT, number).unwrap().name);
+    let expected = ["socket", "bind", "connect", "listen", "accept4", "sendto", "sendmsg", "sendmmsg"];
+    assert_eq!(own, expected);
 }
 
 /// The C library has numbers of its own from the same kernel headers.

@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use agent_abi::map::Settings;
 use anyhow::{Context as _, Result, anyhow};
 use kestrel_agent::{
+    filter::Filter,
     kernel::{Hooks, Layout, Mounted, Plan},
     syscall::Wants,
 };
@@ -40,14 +40,19 @@ impl Programs {
         let end = Arc::new(AtomicBool::new(false));
         let mut attached = Self { pins, hooks: Vec::new(), ids: Vec::new(), end, drain: None };
         let layout = Layout::read(Mounted::detect()?.hierarchy, RING_BYTES)?;
-        let plan =
-            Plan { pin_dir: attached.pins.clone(), layout, wants: Wants::posture(), hooks: Hooks::Auto };
+        let plan = Plan {
+            pin_dir: attached.pins.clone(),
+            layout,
+            wants: Wants::posture(),
+            filter: Filter::default(),
+            hooks: Hooks::Auto,
+        };
         let mut programs = plan.carry_out()?;
         for (hook, result) in &programs.hooks {
             result.as_ref().map_err(|reason| anyhow!("{}: {reason}", hook.name()))?;
         }
         (attached.ids, attached.hooks) = super::pinned(&attached.pins)?;
-        programs.switches.set(Settings { agent_tgid: std::process::id(), ..Settings::default() })?;
+        programs.switches.set_agent(std::process::id());
         let end = Arc::clone(&attached.end);
         attached.drain = Some(thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {

@@ -3,7 +3,9 @@
 pub mod event;
 pub mod finding;
 pub mod inventory;
+mod network;
 pub mod node;
+mod raw;
 
 use inert::inert;
 use kestrel_proto::v1;

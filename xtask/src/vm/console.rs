@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn sections_are_taken_apart() {
         let console = Console::parse(
-            "SeaBIOS\n@@ machine\nrelease 6.12.117+deb12\nstart 2.10\nready 5.10\n@@ tests a\nx\n@@ end of tests a\n\
+            "SeaBIOS\n@@ machine\nrelease 6.12.117+deb12\nstart 2.50\nready 5.75\n@@ tests a\nx\n@@ end of tests a\n\
              exit 101\n@@ end\n",
         );
         assert!(console.is_whole());
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(console.version(), (6, 12));
         assert_eq!(console.lines("tests a"), ["x"]);
         assert_eq!(console.exit("tests a"), Some(101));
-        assert_eq!(console.seconds("machine", "start", "ready"), Some(3.0));
+        assert_eq!(console.seconds("machine", "start", "ready"), Some(3.25));
         assert_eq!(console.seconds("machine", "start", "judged"), None);
     }
 

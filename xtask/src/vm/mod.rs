@@ -39,8 +39,9 @@ const CONTAINER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456
 /// Values of `KESTREL_HOOKS` that the kernel tests are run with, one after the other.
 const TIERS: [&str; 1] = ["portable"];
 
-/// How long the kernel tests may take, each time.
-const TEST_SECONDS: u64 = 300;
+/// How long the kernel tests may take, each time. Most of it goes to the verifier, of which an emulated processor
+/// makes seconds for each test that loads the programs.
+const TEST_SECONDS: u64 = 900;
 
 /// Series from the oldest to the newest.
 const ALL: [&str; 4] = ["5.10", "6.1", "6.12", "7"];
