@@ -17,6 +17,10 @@ pub const ABI_MASK: u8 = 3;
 
 /// First of the bits of [`Interest::wanted`] that are about a call's entry.
 pub const ENTRY_SHIFT: u32 = 8;
+/// First of those that [`crate::hook::Hook::SysExit`] hands on.
+pub const BY_SYS_EXIT: u32 = 0;
+/// First of those that [`crate::hook::Hook::Fexit`] hands on.
+pub const BY_FEXIT: u32 = 16;
 
 /// Slots of [`crate::map::INTEREST`], one per number. x86-64's highest is below 600 with those that
 /// x32 has for itself.
@@ -41,6 +45,9 @@ pub mod predicate {
     pub const PREFIXES: u8 = 1 << 4;
     /// Held back when their cgroup sends too many, and silent where it is muted.
     pub const BULK: u8 = 1 << 5;
+    /// An LSM hook tells of the calls that succeed: those that it does not run for (a file opened
+    /// with `O_PATH`) and those that fail are left to the exit of the call.
+    pub const BY_LSM: u8 = 1 << 6;
 }
 
 /// [`Want::test`]: a test of one argument's low 32 bits.
@@ -170,8 +177,9 @@ impl Want {
     derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
 )]
 pub struct Interest {
-    /// Bit n: a call of ABI n is wanted. All that is read of a call that nobody wants. Bit
-    /// [`ENTRY_SHIFT`] + n: it is wanted on its entry, too.
+    /// Bit [`BY_SYS_EXIT`] + n: a call of ABI n is wanted; bit [`BY_FEXIT`] + n: it is, and has a
+    /// program at its own exit. All that is read of a call that nobody wants. Bit [`ENTRY_SHIFT`] + n:
+    /// it is wanted on its entry, too.
     pub wanted: u64,
     /// Per ABI. The fourth is never used: it lets an index be masked.
     pub wants: [Want; 4],

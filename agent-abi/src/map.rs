@@ -10,6 +10,10 @@ pub const SEQUENCES: &str = "SEQUENCES";
 pub const INTEREST: &str = "INTEREST";
 /// Program array of the handlers of `sys_exit`.
 pub const SYS_EXIT_HANDLERS: &str = "SYS_EXIT_HANDLERS";
+/// Program array of the same handlers, as programs that [`crate::hook::Hook::Fexit`] may call.
+pub const FEXIT_HANDLERS: &str = "FEXIT_HANDLERS";
+/// Per-CPU [`Nesting`], indexed by [`NESTING_FEXIT`] and [`NESTING_LSM`].
+pub const NESTING: &str = "NESTING";
 /// One [`Settings`].
 pub const SETTINGS: &str = "SETTINGS";
 /// One [`Progress`]: kept by the agent for the agent that follows it; no program reads it.
@@ -62,6 +66,28 @@ pub const HANDLER_PLAIN: u32 = 4;
 pub const HANDLER_SOCKET: u32 = 5;
 /// Slots of [`SYS_EXIT_HANDLERS`]; 0 is unused because 0 means "not wanted".
 pub const HANDLER_SLOTS: u32 = 16;
+
+/// Programs at the exits of single calls: each call has its own, which the kernel may run while
+/// another is interrupted.
+pub const NESTING_FEXIT: u32 = 0;
+/// LSM programs, which the kernel lets run within themselves.
+pub const NESTING_LSM: u32 = 1;
+/// Slots of [`NESTING`].
+pub const NESTING_SLOTS: u32 = 2;
+
+/// Programs that share a buffer and a set of counters run one at a time on a CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+pub struct Nesting {
+    /// Programs that run, or are about to find out that another does.
+    pub running: u64,
+    /// Runs that were given up because another program was interrupted on that CPU, ever.
+    pub refused: u64,
+}
 
 /// What may change while the programs run. Mapped into the agent's memory, which stores one word at a
 /// time.
@@ -199,21 +225,22 @@ pub struct Boot {
     pub regs_compat: [u32; 6],
     /// 1 where `bpf_get_current_task_btf` is there (5.11).
     pub has_task_btf: u32,
-    /// [`crate::record::via`] of what the handlers of `sys_exit` send.
-    pub via: u32,
+    /// 1 where `bpf_task_pt_regs` is there (5.15).
+    pub has_task_regs: u32,
+    /// Where it is not: offset of a task's `pt_regs` in its stack.
+    pub regs_in_stack: u32,
     /// 1 where a completion of an io_uring names no request, but what the submitter gave to know it
     /// by (before 5.18).
     pub uring_by_user_data: u32,
     /// `REQ_F_ASYNC_DATA`: a request has data of its own beside it. 0 where the kernel has no such flag.
     pub uring_async_flag: u32,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
 }
 
 /// [`Boot::cgroup_subsys`]: containers are v2 cgroups.
 pub const CGROUP_V2: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<Settings>() == 24);
+const _: () = assert!(size_of::<Nesting>() == 16);
 const _: () = assert!(size_of::<Bucket>() == 24);
 const _: () = assert!(size_of::<Executable>() == 16);
 const _: () = assert!(size_of::<Progress>() == 24);

@@ -344,4 +344,10 @@ offsets! {
     uring_message_name_len = "io_async_msghdr"."msg.msg_namelen" Optional;
     /// `filename.name`.
     filename_name = "filename"."name" Optional;
+    /// `file.f_mode`.
+    file_mode = "file"."f_mode" Required;
+    /// `task_struct.stack`: where a task's `pt_regs` are.
+    task_stack = "task_struct"."stack" Required;
+    /// `linux_binprm.file`.
+    binprm_file = "linux_binprm"."file" Required;
 }

@@ -4,8 +4,8 @@ use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
     interest::{Interest, SYSCALLS},
     map::{
-        Boot, Bucket, CGROUP_ENTRIES, Executable, FILTER_ENTRIES, HANDLER_SLOTS, MMAPABLE, PREFIX_BYTES,
-        Progress, RING_COUNT, Settings, Untold,
+        Boot, Bucket, CGROUP_ENTRIES, Executable, FILTER_ENTRIES, HANDLER_SLOTS, MMAPABLE, NESTING_SLOTS,
+        Nesting, PREFIX_BYTES, Progress, RING_COUNT, Settings, Untold,
     },
     offset::Offsets,
     uring::{InFlight, InFlightKey, OPERATIONS, Operation},
@@ -31,10 +31,10 @@ pub static BOOT: Boot = Boot {
     regs_native: [0; 6],
     regs_compat: [0; 6],
     has_task_btf: 0,
-    via: 0,
+    has_task_regs: 0,
+    regs_in_stack: 0,
     uring_by_user_data: 0,
     uring_async_flag: 0,
-    reserved: 0,
 };
 
 /// Reads one field of a frozen global. Volatile: the compiler must not fold in the placeholder.
@@ -77,6 +77,12 @@ pub static INTEREST: Array<Interest, { SYSCALLS as usize }> = Array::new();
 
 #[btf_map]
 pub static SYS_EXIT_HANDLERS: ProgramArray<{ HANDLER_SLOTS as usize }> = ProgramArray::new();
+
+#[btf_map]
+pub static FEXIT_HANDLERS: ProgramArray<{ HANDLER_SLOTS as usize }> = ProgramArray::new();
+
+#[btf_map]
+pub static NESTING: PerCpuArray<Nesting, { NESTING_SLOTS as usize }> = PerCpuArray::new();
 
 #[btf_map]
 pub static URING: Array<Operation, { OPERATIONS as usize }> = Array::new();

@@ -6,6 +6,7 @@
 
 mod global;
 mod hooks;
+mod nesting;
 mod read;
 mod ring;
 mod scratch;

@@ -6,7 +6,7 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use agent_abi::record::{PATH_BYTES, Span};
+use agent_abi::record::{PATH_BYTES, Span, via};
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 
 /// Where a piece of a record may begin: masked with this, a write of up to [`WRITE_BYTES`] ends
@@ -112,10 +112,22 @@ pub enum LargeSlot {
     TaskScan = 2,
     UringSubmit = 3,
     SysEnter = 4,
+    /// Programs at the exits of single calls, one at a time ([`crate::nesting`]).
+    Fexit = 5,
+    /// LSM programs, one at a time.
+    Lsm = 6,
+}
+
+impl LargeSlot {
+    /// That of a handler's dispatcher.
+    #[inline(always)]
+    pub fn of(via: u8) -> Self {
+        if via == via::FEXIT { Self::Fexit } else { Self::SysExit }
+    }
 }
 
 /// Number of [`LargeSlot`]s.
-const LARGE_SLOTS: usize = 5;
+const LARGE_SLOTS: usize = 7;
 
 /// Owners of a [`Small`] buffer.
 #[repr(u32)]

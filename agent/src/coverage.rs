@@ -53,6 +53,9 @@ pub struct Entry {
 pub struct CoverageReport {
     /// The kernel's release.
     pub kernel: String,
+    /// Which set of hooks system calls are seen by, and what it does not cover.
+    #[serde(default)]
+    pub tier: String,
     /// Per hook.
     pub hooks: Vec<Entry>,
     /// Per control.
@@ -80,7 +83,7 @@ impl CoverageReport {
 
     /// Writes it to the log: a warning for each entry that does not fully work, and a summary.
     pub fn log(&self) {
-        let Self { kernel, hooks, controls, missing_fields } = self;
+        let Self { kernel, tier, hooks, controls, missing_fields } = self;
         for (what, entries) in [("hook", hooks), ("control", controls)] {
             for Entry { name, support } in entries {
                 if let Some(reason) = support.reason() {
@@ -93,6 +96,7 @@ impl CoverageReport {
         }
         info!(
             kernel,
+            tier,
             hooks = %Tally(hooks),
             controls = %Tally(controls),
             missing_fields = missing_fields.len(),
@@ -110,8 +114,11 @@ impl CoverageReport {
     }
 
     fn write_table(&self, out: &mut String) -> fmt::Result {
-        let Self { kernel, hooks, controls, missing_fields } = self;
+        let Self { kernel, tier, hooks, controls, missing_fields } = self;
         writeln!(out, "Kernel    {}", Inert(kernel))?;
+        if !tier.is_empty() {
+            writeln!(out, "Tier      {}", Inert(tier))?;
+        }
         for (title, entries) in [("Hooks", hooks), ("Controls", controls)] {
             writeln!(out, "{title:<9} {}", Tally(entries))?;
             let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or(0);
@@ -170,6 +177,7 @@ mod tests {
 
     fn report() -> CoverageReport {
         let mut report = CoverageReport::new("6.12.0");
+        report.tier = "portable: not permitted".to_owned();
         report.hook("sched_process_exec", Support::Supported);
         report.hook("iter/task", Support::Degraded("falls back to /proc".to_owned()));
         report.control("seccomp", Support::Unsupported("no \u{1b}[31mseccomp\u{202e}".to_owned()));
@@ -182,6 +190,7 @@ mod tests {
         let json = serde_json::to_value(report()).unwrap();
         let expected = serde_json::json!({
             "kernel": "6.12.0",
+            "tier": "portable: not permitted",
             "hooks": [
                 {"name": "sched_process_exec", "support": "SUPPORTED"},
                 {"name": "iter/task", "support": "DEGRADED", "reason": "falls back to /proc"},
@@ -199,6 +208,7 @@ mod tests {
     fn the_table_is_inert() {
         let expected = "\
 Kernel    6.12.0
+Tier      portable: not permitted
 Hooks     1 of 2 supported
   sched_process_exec  SUPPORTED
   iter/task           DEGRADED  falls back to /proc

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, anyhow};
 use kestrel_agent::{
     decode::{Event, decode},
     filter::Filter,
-    kernel::{Layout, Mounted, Plan, Programs},
+    kernel::{Hooks, Layout, Mounted, Plan, Programs},
     syscall::{Only, Wants, by_name},
 };
 
@@ -91,8 +91,9 @@ impl Flood {
         let mut wants = Wants::posture();
         wants.add(by_name("openat").context("no openat in the table")?, Only::default());
         let layout = Layout::read(Mounted::detect()?.hierarchy, RING_BYTES)?;
+        let filter = Filter::default();
         let programs =
-            Plan { pin_dir: pins.clone(), layout, wants, filter: Filter::default() }.carry_out()?;
+            Plan { pin_dir: pins.clone(), layout, wants, filter, hooks: Hooks::Auto }.carry_out()?;
         for (hook, result) in &programs.hooks {
             result.as_ref().map_err(|reason| anyhow!("{}: {reason}", hook.name()))?;
         }

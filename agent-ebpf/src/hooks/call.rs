@@ -11,7 +11,7 @@ use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_user
 
 use crate::{
     global::{BOOT, INTEREST, frozen, offset},
-    read::{self, Memory, Typed},
+    read::{self, Memory},
     scratch::Tail,
 };
 
@@ -20,9 +20,9 @@ const X32_BIT: u64 = 0x4000_0000;
 
 /// The number of the call in `regs`, with the bit that marks x32.
 #[inline(always)]
-pub(super) fn raw_number(regs: u64) -> u64 {
-    // SAFETY: `pt_regs`, which the verifier knows; both architectures hold it in 4 bytes and more.
-    u64::from(unsafe { Typed::read::<u32>(regs, frozen(&BOOT.regs_number)) })
+pub(super) fn raw_number<M: Memory>(regs: u64) -> u64 {
+    // SAFETY: `pt_regs`; both architectures hold it in 4 bytes and more.
+    u64::from(unsafe { M::read::<u32>(regs, frozen(&BOOT.regs_number)) })
 }
 
 /// The number without that bit.
@@ -58,13 +58,13 @@ pub(super) unsafe fn want(call: *const Syscall) -> Option<*const Want> {
 
 /// The argument at `position` of a call with these registers; the result is the caller's own.
 #[inline(always)]
-pub(super) fn argument(regs: u64, abi: u8, position: usize) -> u64 {
-    // SAFETY: `pt_regs`, which the verifier knows.
+pub(super) fn argument<M: Memory>(regs: u64, abi: u8, position: usize) -> u64 {
+    // SAFETY: `pt_regs`.
     unsafe {
         if abi == ABI_COMPAT {
-            Typed::read::<u64>(regs, frozen(&BOOT.regs_compat[position])) & 0xffff_ffff
+            M::read::<u64>(regs, frozen(&BOOT.regs_compat[position])) & 0xffff_ffff
         } else {
-            Typed::read::<u64>(regs, frozen(&BOOT.regs_native[position]))
+            M::read::<u64>(regs, frozen(&BOOT.regs_native[position]))
         }
     }
 }
@@ -72,12 +72,12 @@ pub(super) fn argument(regs: u64, abi: u8, position: usize) -> u64 {
 /// Fills in the [`Syscall`] of `record` and gives it.
 ///
 /// # Safety
-/// `record` is a large scratch buffer, `regs` a `pt_regs` that the verifier knows.
+/// `record` is a large scratch buffer, `regs` a `pt_regs` that `M` can read.
 #[inline(always)]
-pub(super) unsafe fn begin(record: *mut u8, regs: u64, result: i64) -> *mut Syscall {
+pub(super) unsafe fn begin<M: Memory>(record: *mut u8, regs: u64, result: i64, via: u8) -> *mut Syscall {
     // SAFETY: as the caller's.
     unsafe {
-        let call = arguments(record, regs, result);
+        let call = arguments::<M>(record, regs, result, via);
         caller(call);
         call
     }
@@ -88,24 +88,24 @@ pub(super) unsafe fn begin(record: *mut u8, regs: u64, result: i64) -> *mut Sysc
 /// # Safety
 /// As [`begin`].
 #[inline(always)]
-pub(super) unsafe fn arguments(record: *mut u8, regs: u64, result: i64) -> *mut Syscall {
-    let raw = raw_number(regs);
+pub(super) unsafe fn arguments<M: Memory>(record: *mut u8, regs: u64, result: i64, via: u8) -> *mut Syscall {
+    let raw = raw_number::<M>(regs);
     let abi = abi(raw);
     // SAFETY: as the caller's.
     unsafe {
         let call = record.add(size_of::<Header>()).cast::<Syscall>();
         (*call).args = [
-            argument(regs, abi, 0),
-            argument(regs, abi, 1),
-            argument(regs, abi, 2),
-            argument(regs, abi, 3),
-            argument(regs, abi, 4),
-            argument(regs, abi, 5),
+            argument::<M>(regs, abi, 0),
+            argument::<M>(regs, abi, 1),
+            argument::<M>(regs, abi, 2),
+            argument::<M>(regs, abi, 3),
+            argument::<M>(regs, abi, 4),
+            argument::<M>(regs, abi, 5),
         ];
         (*call).result = result;
         (*call).number = number(raw);
         (*call).abi = abi;
-        (*call).via = frozen(&BOOT.via) as u8;
+        (*call).via = via;
         (*call).reserved = 0;
         call
     }

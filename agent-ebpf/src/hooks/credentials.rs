@@ -4,27 +4,26 @@ use agent_abi::{
     hook::Hook,
     record::{Credentials, kind},
 };
-use aya_ebpf::{
-    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::helpers::generated::bpf_get_current_task;
 
 use super::{
     call::{self, argument},
-    counted,
+    counted, handler,
 };
 use crate::{
-    read::{self, Probed},
+    read::{self, Probed, Typed},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sys_exit_credentials(ctx: BtfTracePointContext) -> i32 {
+handler!(sys_exit_credentials, fexit_credentials, credentials);
+
+#[inline(always)]
+fn credentials(regs: u64, _: i64, via: u8) -> i32 {
     counted(Hook::Credentials, |counters| {
-        let regs: u64 = ctx.arg(0);
-        let raw = call::raw_number(regs);
+        let raw = call::raw_number::<Typed>(regs);
         let abi = call::abi(raw);
-        let Some(record) = scratch::large(LargeSlot::SysExit) else {
+        let Some(record) = scratch::large(LargeSlot::of(via)) else {
             counters.errors += 1;
             return;
         };
@@ -36,7 +35,11 @@ fn sys_exit_credentials(ctx: BtfTracePointContext) -> i32 {
             read::fill::<Probed>(task, &raw mut (*credentials).state);
             (*credentials).syscall_abi = u32::from(abi);
             (*credentials).syscall = call::number(raw);
-            (*credentials).args = [argument(regs, abi, 0), argument(regs, abi, 1), argument(regs, abi, 2)];
+            (*credentials).args = [
+                argument::<Typed>(regs, abi, 0),
+                argument::<Typed>(regs, abi, 1),
+                argument::<Typed>(regs, abi, 2),
+            ];
             (*credentials).reserved = 0;
             (*credentials).seccomp_allow = read::allow_bitmap::<Probed>(task, tail);
             ring::send(counters, record, Lane::Critical, kind::CREDENTIALS, 0, tail.end());

@@ -8,27 +8,26 @@ use agent_abi::{
     interest::{NONE, RESULT, Want, predicate},
     record::{FileCall, Syscall, grade, kind},
 };
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
-use super::{call, counted, filter};
+use super::{call, counted, filter, handler};
 use crate::{
     global::offset,
-    read::{self, Depth, pointer, probe},
+    read::{self, Depth, Typed, pointer, probe},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
 
 /// `O_ACCMODE`, `O_APPEND` and `O_NONBLOCK`: the flags of an open that its file keeps.
 const KEPT: u32 = 0o3 | 0o2000 | 0o4000;
-/// With it the file keeps little else.
-const O_PATH: u32 = 0o10_000_000;
+/// With it the file keeps little else, and no LSM hook runs.
+pub(super) const O_PATH: u32 = 0o10_000_000;
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
+handler!(sys_exit_file, fexit_file, file_call);
+
+#[inline(always)]
+fn file_call(regs: u64, result: i64, via: u8) -> i32 {
     counted(Hook::File, |counters| {
-        let regs: u64 = ctx.arg(0);
-        let result: i64 = ctx.arg(1);
-        let Some(record) = scratch::large(LargeSlot::SysExit) else {
+        let Some(record) = scratch::large(LargeSlot::of(via)) else {
             counters.errors += 1;
             return;
         };
@@ -36,7 +35,7 @@ fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
         // which `open` is the front.
         unsafe {
             let open = record.cast::<FileCall>();
-            let call = call::arguments(record, regs, result);
+            let call = call::arguments::<Typed>(record, regs, result, via);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;
@@ -47,6 +46,10 @@ fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
                 if position == NONE || has_none(call, want) { -1 } else { call::at(call, position) as i32 };
             let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
             let flags = if file == 0 { 0 } else { probe::<u32>(file + u64::from(offset!(file_flags))) };
+            if predicates & predicate::BY_LSM != 0 && flags & O_PATH == 0 {
+                counters.filtered += 1;
+                return;
+            }
             if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & filter::WRITES == 0
             {
                 counters.filtered += 1;

@@ -5,9 +5,11 @@ mod cgroup;
 mod credentials;
 mod exec;
 mod exit;
+mod fexit;
 mod file;
 mod filter;
 mod fork;
+mod lsm;
 mod oom;
 mod packet;
 mod path;
@@ -26,6 +28,26 @@ use core::arch::asm;
 use agent_abi::hook::{Hook, HookCounters};
 
 use crate::global::counters;
+
+/// A handler of system calls, once for each hook that tail-calls it: the kernel refuses programs of
+/// another hook. The body is given registers, result and where it comes from.
+macro_rules! handler {
+    ($sys_exit:ident, $fexit:ident, $body:ident) => {
+        #[aya_ebpf::macros::btf_tracepoint(function = "sys_exit")]
+        fn $sys_exit(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
+            $body(ctx.arg(0), ctx.arg(1), agent_abi::record::via::SYS_EXIT)
+        }
+
+        #[aya_ebpf::macros::fexit(function = "handler")]
+        fn $fexit(ctx: aya_ebpf::programs::FExitContext) -> i32 {
+            $body(ctx.arg(0), ctx.arg(1), agent_abi::record::via::FEXIT);
+            // The program that called this one has entered.
+            $crate::nesting::Shared::Fexit.leave();
+            0
+        }
+    };
+}
+pub(crate) use handler;
 
 /// Runs `body` with the hook's counters, having counted the run.
 #[inline(always)]

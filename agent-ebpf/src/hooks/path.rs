@@ -8,21 +8,20 @@ use agent_abi::{
     interest::{NONE, moves},
     record::{PathCall, PathRef, Span, grade, kind, path_flag},
 };
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
-use super::{call, counted, filter};
+use super::{call, counted, filter, handler};
 use crate::{
-    read,
+    read::{self, Typed},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
+handler!(sys_exit_path, fexit_path, paths);
+
+#[inline(always)]
+fn paths(regs: u64, result: i64, via: u8) -> i32 {
     counted(Hook::Path, |counters| {
-        let regs: u64 = ctx.arg(0);
-        let result: i64 = ctx.arg(1);
-        let Some(record) = scratch::large(LargeSlot::SysExit) else {
+        let Some(record) = scratch::large(LargeSlot::of(via)) else {
             counters.errors += 1;
             return;
         };
@@ -30,7 +29,7 @@ fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
         // scratch buffer, of which `paths` is the front.
         unsafe {
             let paths = record.cast::<PathCall>();
-            let call = call::begin(record, regs, result);
+            let call = call::begin::<Typed>(record, regs, result, via);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;

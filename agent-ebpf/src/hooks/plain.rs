@@ -7,13 +7,11 @@ use agent_abi::{
     interest::{NONE, Want, test},
     record::{PlainCall, TaskRef, kind},
 };
-use aya_ebpf::{
-    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::helpers::generated::bpf_get_current_task;
 
-use super::{call, counted, filter};
+use super::{call, counted, filter, handler};
 use crate::{
-    read,
+    read::{self, Typed},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
@@ -21,12 +19,12 @@ use crate::{
 /// Negative `EBADF` (include/uapi/asm-generic/errno-base.h): the descriptor was not a pidfd.
 const EBADF: i64 = -9;
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
+handler!(sys_exit_plain, fexit_plain, plain);
+
+#[inline(always)]
+pub(super) fn plain(regs: u64, result: i64, via: u8) -> i32 {
     counted(Hook::Plain, |counters| {
-        let regs: u64 = ctx.arg(0);
-        let result: i64 = ctx.arg(1);
-        let Some(record) = scratch::large(LargeSlot::SysExit) else {
+        let Some(record) = scratch::large(LargeSlot::of(via)) else {
             counters.errors += 1;
             return;
         };
@@ -34,7 +32,7 @@ fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
         // scratch buffer, of which `plain` is the front.
         unsafe {
             let plain = record.cast::<PlainCall>();
-            let call = call::begin(record, regs, result);
+            let call = call::begin::<Typed>(record, regs, result, via);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;

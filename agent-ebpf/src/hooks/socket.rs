@@ -9,14 +9,12 @@ use agent_abi::{
     map::HANDLER_SOCKET,
     record::{ADDRESS_BYTES, SocketCall, SocketRef, Span, Syscall, grade, kind, socket_flag},
 };
-use aya_ebpf::{
-    helpers::generated::bpf_probe_read_user, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
 
-use super::{call, counted, filter};
+use super::{call, counted, filter, handler};
 use crate::{
     global::offset,
-    read::{self, pointer},
+    read::{self, Typed, pointer},
     ring::{self, Lane},
     scratch::{self, LargeSlot, PREFIX_KEY, Tail},
 };
@@ -55,12 +53,12 @@ static SUBCALLS: [u32; 32] = {
     calls
 };
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sys_exit_socket(ctx: BtfTracePointContext) -> i32 {
+handler!(sys_exit_socket, fexit_socket, socket_call);
+
+#[inline(always)]
+fn socket_call(regs: u64, result: i64, via: u8) -> i32 {
     counted(Hook::Socket, |counters| {
-        let regs: u64 = ctx.arg(0);
-        let result: i64 = ctx.arg(1);
-        let Some(record) = scratch::large(LargeSlot::SysExit) else {
+        let Some(record) = scratch::large(LargeSlot::of(via)) else {
             counters.errors += 1;
             return;
         };
@@ -68,7 +66,7 @@ fn sys_exit_socket(ctx: BtfTracePointContext) -> i32 {
         // scratch buffer, of which `socket` is the front.
         unsafe {
             let socket = record.cast::<SocketCall>();
-            let call = call::begin(record, regs, result);
+            let call = call::begin::<Typed>(record, regs, result, via);
             (*socket).grade = grade::NONE;
             let Some(wanted) = call::want(call) else {
                 counters.errors += 1;

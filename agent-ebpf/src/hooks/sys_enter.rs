@@ -21,7 +21,7 @@ use aya_ebpf::{
 use super::{call, counted, filter};
 use crate::{
     global::INTEREST,
-    read,
+    read::{self, Typed},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
@@ -70,7 +70,7 @@ fn cap_capable(ctx: BtfTracePointContext) -> i32 {
         let task = bpf_get_current_task_btf();
         bpf_task_pt_regs(task) as u64
     };
-    if !is_wanted(call::raw_number(regs)) {
+    if !is_wanted(call::raw_number::<Typed>(regs)) {
         return 0;
     }
     entered(regs, capability == BPF)
@@ -88,7 +88,7 @@ fn is_wanted(raw: u64) -> bool {
 /// `regs` is a `pt_regs` that the verifier knows. `repeats`: the call may come by more than once.
 #[inline(always)]
 fn entered(regs: u64, repeats: bool) -> i32 {
-    let raw = call::raw_number(regs);
+    let raw = call::raw_number::<Typed>(regs);
     let Some(interest) = INTEREST.get_ptr(call::number(raw)) else { return 0 };
     let abi = call::abi(raw);
     // SAFETY: a map value.
@@ -98,7 +98,12 @@ fn entered(regs: u64, repeats: bool) -> i32 {
     }
     counted(Hook::SysEnter, |counters| {
         if filter::by_agent()
-            || repeats && is_same_call(raw, call::argument(regs, abi, 0), call::argument(regs, abi, 1))
+            || repeats
+                && is_same_call(
+                    raw,
+                    call::argument::<Typed>(regs, abi, 0),
+                    call::argument::<Typed>(regs, abi, 1),
+                )
         {
             counters.filtered += 1;
             return;
@@ -110,8 +115,7 @@ fn entered(regs: u64, repeats: bool) -> i32 {
         // SAFETY: the current task; a large scratch buffer, of which `plain` is the front.
         unsafe {
             let plain = record.cast::<PlainCall>();
-            let call = call::begin(record, regs, PENDING);
-            (*call).via = via::SYS_ENTER;
+            let call = call::begin::<Typed>(record, regs, PENDING, via::SYS_ENTER);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;

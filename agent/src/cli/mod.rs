@@ -11,7 +11,10 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{CriSocket, Listen, LogLevel, Overrides, value};
+use crate::{
+    config::{CriSocket, Listen, LogLevel, Overrides, value},
+    kernel::Hooks,
+};
 
 pub use check_config::check_config;
 pub use client::ClientError;
@@ -66,6 +69,9 @@ pub struct RunArgs {
     /// Folder on a bpf file system for links, rings and counters (pin_dir).
     #[arg(long, value_name = "DIR", value_parser = value::path)]
     pub pin_dir: Option<PathBuf>,
+    /// Hooks that system calls are seen by: auto, portable or enhanced (hooks).
+    #[arg(long, value_name = "SET", value_parser = value::hooks)]
+    pub hooks: Option<Hooks>,
     /// Name of this node in findings (node_name).
     #[arg(long, value_name = "NAME", value_parser = value::node_name)]
     pub node_name: Option<String>,
@@ -78,9 +84,20 @@ impl RunArgs {
     /// The file that was named, and what the flags override.
     #[must_use]
     pub fn into_parts(self) -> (Option<PathBuf>, Overrides) {
-        let Self { config, state_dir, findings_file, cri_socket, listen, pin_dir, node_name, log_level } =
-            self;
-        (config, Overrides { node_name, state_dir, pin_dir, findings_file, cri_socket, listen, log_level })
+        let Self {
+            config,
+            state_dir,
+            findings_file,
+            cri_socket,
+            listen,
+            pin_dir,
+            hooks,
+            node_name,
+            log_level,
+        } = self;
+        let overrides =
+            Overrides { node_name, state_dir, pin_dir, hooks, findings_file, cri_socket, listen, log_level };
+        (config, overrides)
     }
 }
 

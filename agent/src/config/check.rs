@@ -36,6 +36,7 @@ pub(super) fn check<E>(
         node_name,
         state_dir,
         pin_dir,
+        hooks,
         cri,
         http,
         findings,
@@ -56,6 +57,7 @@ pub(super) fn check<E>(
     at.text("node_name", node_name, unit::parse_node_name, &mut config.node_name)?;
     at.text("state_dir", state_dir, unit::parse_path, &mut config.state_dir)?;
     at.text("pin_dir", pin_dir, unit::parse_path, &mut config.pin_dir)?;
+    at.text("hooks", hooks, value::hooks, &mut config.hooks)?;
 
     let RawCri { socket, timeout } = cri.unwrap_or_default();
     at.text("cri.socket", socket, value::cri_socket, &mut config.cri.socket)?;

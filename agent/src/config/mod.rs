@@ -14,6 +14,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    kernel::Hooks,
     posture::{Exemptions, RawExemption},
     time::Date,
 };
@@ -45,6 +46,8 @@ pub struct Config<E = ExemptionItem> {
     pub state_dir: PathBuf,
     /// Where links, rings and counters are pinned; on a bpf file system.
     pub pin_dir: PathBuf,
+    /// Which hooks system calls are seen by.
+    pub hooks: Hooks,
     /// The container runtime.
     pub cri: Cri,
     /// Metrics, health and status.
@@ -166,6 +169,7 @@ impl<E> Config<E> {
             node_name,
             state_dir: PathBuf::from("/var/lib/kestrel"),
             pin_dir: PathBuf::from("/sys/fs/bpf/kestrel"),
+            hooks: Hooks::Auto,
             cri: Cri { socket: CriSocket::Auto, timeout: Duration::from_secs(2) },
             http: Http { listen: Listen::At(SocketAddr::from(([127, 0, 0, 1], 9470))) },
             findings: Findings {
@@ -207,6 +211,8 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
     /// `pin_dir`.
     pub pin_dir: Option<PathBuf>,
+    /// `hooks`.
+    pub hooks: Option<Hooks>,
     /// `findings.file`.
     pub findings_file: Option<PathBuf>,
     /// `cri.socket`.
@@ -283,7 +289,7 @@ impl<E: DeserializeOwned> Config<E> {
     }
 
     fn apply(&mut self, overrides: Overrides) {
-        let Overrides { node_name, state_dir, pin_dir, findings_file, cri_socket, listen, log_level } =
+        let Overrides { node_name, state_dir, pin_dir, hooks, findings_file, cri_socket, listen, log_level } =
             overrides;
         if let Some(name) = node_name {
             self.node_name = name;
@@ -293,6 +299,9 @@ impl<E: DeserializeOwned> Config<E> {
         }
         if let Some(dir) = pin_dir {
             self.pin_dir = dir;
+        }
+        if let Some(hooks) = hooks {
+            self.hooks = hooks;
         }
         if let Some(file) = findings_file {
             self.findings.file = Some(file);

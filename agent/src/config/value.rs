@@ -6,6 +6,7 @@ use settings::unit::parse_path;
 pub use settings::unit::{parse_node_name as node_name, parse_path as path};
 
 use super::{CriSocket, FilesOnly, Listen, Scope};
+use crate::kernel::Hooks;
 
 /// `auto` or an absolute path.
 ///
@@ -33,6 +34,19 @@ pub fn listen(text: &str) -> Result<Listen, String> {
     text.parse::<SocketAddr>()
         .map(Listen::At)
         .map_err(|_| format!("expected off or an address with a port such as 127.0.0.1:9470, got {text:?}"))
+}
+
+/// `auto`, `portable` or `enhanced`.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn hooks(text: &str) -> Result<Hooks, String> {
+    match text {
+        "auto" => Ok(Hooks::Auto),
+        "portable" => Ok(Hooks::Portable),
+        "enhanced" => Ok(Hooks::Enhanced),
+        _ => Err(format!("expected auto, portable or enhanced, got {text:?}")),
+    }
 }
 
 /// `off`, `containers` or `all`.

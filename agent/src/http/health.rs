@@ -153,7 +153,15 @@ impl Health {
     }
 }
 
+fn has(report: &CoverageReport, hook: Hook) -> bool {
+    report.hooks.iter().any(|entry| entry.name == hook.name())
+}
+
 fn missing(report: &CoverageReport, hook: Hook) -> Option<String> {
+    // Where the exits of single calls serve all of them it is not attached.
+    if hook == Hook::SysExit && !has(report, hook) && has(report, Hook::Fexit) {
+        return missing(report, Hook::Fexit);
+    }
     let name = hook.name();
     match report.hooks.iter().find(|entry| entry.name == name).map(|entry| &entry.support) {
         None => Some(format!("hook {name} not attached")),

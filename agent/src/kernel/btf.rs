@@ -27,6 +27,7 @@ const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
 const KIND_RESTRICT: u32 = 11;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 const KIND_VAR: u32 = 14;
 const KIND_DATASEC: u32 = 15;
@@ -166,6 +167,12 @@ impl Btf {
         })
     }
 
+    fn string(&self, offset: u32) -> Option<&str> {
+        let start = self.strings.start + offset.checked_sub(self.first_string)? as usize;
+        let bytes = self.data.get(start..self.strings.end)?;
+        std::str::from_utf8(bytes.split(|&byte| byte == 0).next()?).ok()
+    }
+
     fn string_is(&self, offset: u32, expected: &[u8]) -> Option<bool> {
         let start = self.strings.start + offset.checked_sub(self.first_string)? as usize;
         let bytes = self.data.get(start..self.strings.end)?;
@@ -187,6 +194,17 @@ pub struct Member {
     pub offset: u32,
     /// Type of the member.
     type_id: u32,
+}
+
+/// A function of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its type's number.
+    pub id: u32,
+    /// Number of the type of its arguments and result.
+    pub prototype: u32,
 }
 
 /// A parameter of a tracepoint.
@@ -242,6 +260,24 @@ impl<'a> Types<'a> {
                 self.string_is(read_u32(&home.data, at)?, name.as_bytes())?
                     .then(|| read_u32(&home.data, at + 4))?
             })
+        })
+    }
+
+    /// Size of a structure.
+    #[must_use]
+    pub fn structure_bytes(&self, name: &str) -> Option<u32> {
+        self.named(name, KIND_STRUCT).find_map(|id| self.get(id)).map(|found| found.size_or_type)
+    }
+
+    /// The kernel's own functions whose name begins with any of `prefixes`.
+    pub fn functions(&self, prefixes: &[&str]) -> impl Iterator<Item = Function<'a>> {
+        let kernel = self.kernel;
+        let ids = kernel.first_id..kernel.first_id + kernel.types.len() as u32;
+        ids.filter_map(move |id| {
+            let found = kernel.get(id).filter(|found| found.kind() == KIND_FUNC)?;
+            let name = kernel.string(found.name)?;
+            let is_wanted = prefixes.iter().any(|prefix| name.starts_with(prefix));
+            is_wanted.then_some(Function { name, id, prototype: found.size_or_type })
         })
     }
 
@@ -380,6 +416,17 @@ mod tests {
         let comm = types.member("task_struct", "comm").unwrap();
         assert_eq!(types.array_len(comm), Some(16));
         assert_eq!(types.array_len(types.member("task_struct", "pid").unwrap()), None);
+    }
+
+    #[test]
+    fn finds_functions_by_how_their_names_begin() {
+        let btf = Btf::vmlinux().unwrap();
+        let functions: Vec<_> =
+            Types::kernel(&btf).functions(&["bpf_lsm_file_op", "do_sys_openat2"]).collect();
+        let named = |name: &str| functions.iter().filter(|function| function.name == name).count();
+        assert_eq!(named("do_sys_openat2"), 1);
+        assert!(functions.iter().all(|function| function.prototype != 0), "{functions:?}");
+        assert_eq!(Types::kernel(&btf).structure_bytes("list_head"), Some(16));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use agent_abi::{
-    hook::Hook,
+    hook::{HOOKS, Hook},
     map::{
         self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, HANDLER_SOCKET, Progress,
         RING_COUNT, Untold,
@@ -23,25 +23,30 @@ use thiserror::Error;
 use zerocopy::IntoBytes;
 
 use super::{
+    btf::{Btf, BtfError, Types},
+    calls::Calls,
+    fexit::{self, Exits},
     filters::{Buckets, CgroupMap, Filters},
-    maps::{self, Counters, InterestTable, MapsError, ProgressMap, Sequences},
+    lsm,
+    maps::{self, Counters, InterestTable, MapsError, NestingMap, ProgressMap, Sequences},
     offsets::Layout,
     optional::{self, Scope},
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
     switches::Switches,
+    tier::{self, Choice, Hooks, TierError},
     untold::{UntoldMap, UntoldWords},
 };
 use crate::{
     filter::Filter,
     source::{Ring, RingError},
-    syscall::Wants,
+    syscall::{PREFIXES, Wants},
 };
 
 /// The kernel programs, built by `cargo xtask build-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KESTREL_BPF_OBJECT"));
 
 /// Maps that the agent after this one needs. Scratch buffers are not among them.
-const PINNED: [&str; 16] = [
+const PINNED: [&str; 18] = [
     map::CRITICAL,
     map::BULK,
     map::RINGS,
@@ -49,6 +54,8 @@ const PINNED: [&str; 16] = [
     map::SEQUENCES,
     map::INTEREST,
     map::SYS_EXIT_HANDLERS,
+    map::FEXIT_HANDLERS,
+    map::NESTING,
     map::SETTINGS,
     map::CGROUPS,
     map::BUCKETS,
@@ -77,19 +84,25 @@ const ATTACHED: [Attached; 7] = [
     Attached { hook: Hook::SysExit, program: "sys_exit", tracepoint: "sys_exit" },
 ];
 
-/// A handler that `sys_exit` tail-calls.
-struct Handler {
-    hook: Hook,
+/// A handler of system calls, for `sys_exit` and for the exits of single calls.
+pub(super) struct Handler {
+    pub(super) hook: Hook,
     program: &'static str,
-    slot: u32,
+    pub(super) fexit: &'static str,
+    pub(super) slot: u32,
 }
 
-const HANDLERS: [Handler; 5] = [
-    Handler { hook: Hook::Credentials, program: "sys_exit_credentials", slot: HANDLER_CREDENTIALS },
-    Handler { hook: Hook::File, program: "sys_exit_file", slot: HANDLER_FILE },
-    Handler { hook: Hook::Path, program: "sys_exit_path", slot: HANDLER_PATH },
-    Handler { hook: Hook::Plain, program: "sys_exit_plain", slot: HANDLER_PLAIN },
-    Handler { hook: Hook::Socket, program: "sys_exit_socket", slot: HANDLER_SOCKET },
+pub(super) const HANDLERS: [Handler; 5] = [
+    Handler {
+        hook: Hook::Credentials,
+        program: "sys_exit_credentials",
+        fexit: "fexit_credentials",
+        slot: HANDLER_CREDENTIALS,
+    },
+    Handler { hook: Hook::File, program: "sys_exit_file", fexit: "fexit_file", slot: HANDLER_FILE },
+    Handler { hook: Hook::Path, program: "sys_exit_path", fexit: "fexit_path", slot: HANDLER_PATH },
+    Handler { hook: Hook::Plain, program: "sys_exit_plain", fexit: "fexit_plain", slot: HANDLER_PLAIN },
+    Handler { hook: Hook::Socket, program: "sys_exit_socket", fexit: "fexit_socket", slot: HANDLER_SOCKET },
 ];
 
 /// Why the programs do not run.
@@ -107,6 +120,9 @@ pub enum LoadError {
     /// The types of the kernel could not be read.
     #[error("cannot read the kernel's types")]
     Types(#[from] aya::BtfError),
+    /// Its functions could not.
+    #[error(transparent)]
+    Functions(#[from] BtfError),
     /// A hook that the agent cannot do without.
     #[error("hook {} is not available: {reason}", .hook.name())]
     Hook {
@@ -115,6 +131,9 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
+    /// The hooks that are configured.
+    #[error(transparent)]
+    Tier(#[from] TierError),
     /// Maps.
     #[error(transparent)]
     Maps(#[from] MapsError),
@@ -137,6 +156,8 @@ pub struct Plan {
     pub wants: Wants,
     /// What is left out of them.
     pub filter: Filter,
+    /// Which hooks they are to be seen by.
+    pub hooks: Hooks,
 }
 
 /// Detaches every program that an agent has pinned below `pin_dir`. Whatever their rings hold is
@@ -212,7 +233,11 @@ pub struct Programs {
     pub untold: UntoldMap,
     /// The task iterator.
     pub scan: TaskScan,
-    /// Per hook: attached, or why not.
+    /// Which set of hooks it is.
+    pub tier: Choice,
+    /// Where system calls are seen, in the enhanced tier.
+    pub exits: Option<Exits>,
+    /// Per hook: attached, or why not. Those that others stand in for are not among them.
     pub hooks: Vec<(Hook, Result<(), String>)>,
     /// They ran before this agent did: nothing was missed but what the counters say.
     pub adopted: bool,
@@ -232,7 +257,11 @@ impl Plan {
     pub fn carry_out(self) -> Result<Programs, LoadError> {
         let pins = Pins::open(&self.pin_dir)?;
         let Layout { offsets, boot, .. } = &self.layout;
-        let generation = pins.generation(fingerprint([OBJECT, offsets.as_bytes(), boot.as_bytes()]));
+        let kernel = Btf::vmlinux()?;
+        let functions: Vec<_> = Types::kernel(&kernel).functions(PREFIXES).collect();
+        let tier = tier::choose(self.hooks, || tier::probe_exit(functions.first().copied()))?;
+        let parts = [OBJECT, offsets.as_bytes(), boot.as_bytes(), tier.tier.name().as_bytes()];
+        let generation = pins.generation(fingerprint(parts));
         let adopted = generation.is_complete();
         if !adopted {
             generation.remove()?;
@@ -246,17 +275,24 @@ impl Plan {
         }
         let switches = Switches::take(&mut object)?;
         let mut filters = Filters::take(&mut object, switches.clone())?;
-        let mut interest = InterestTable::take(&mut object)?;
         // First what is left out: else all would come for a moment.
         filters.set(&self.filter)?;
-        interest.set(&self.wants)?;
         maps::set_operations(&mut object, &self.wants.operations(&self.layout.uring))?;
         let types = aya::Btf::from_sys_fs()?;
+        let functions = fexit::functions(functions.into_iter());
+        let mut calls = Calls { object: &mut object, types: &types, generation: &generation, adopted };
         let mut hooks = Vec::new();
-        for handler in &HANDLERS {
-            hooks.push((handler.hook, handler.install(&mut object, &types, &generation, adopted)));
-        }
+        let routing = calls.attach(tier.tier, &functions, &self.wants, &mut hooks);
+        let exits = routing.exits.clone();
+        let has_sys_exit = routing.has_sys_exit();
+        let mut interest = InterestTable::take(&mut object, routing)?;
+        interest.set(&self.wants)?;
         for attached in &ATTACHED {
+            if attached.hook == Hook::SysExit && !has_sys_exit {
+                // Other programs tell of what it would.
+                generation.detach(attached.hook)?;
+                continue;
+            }
             let result = attached.attach(&mut object, &types, &generation, adopted);
             if let (Hook::Exec, Err(reason)) = (attached.hook, &result) {
                 return Err(LoadError::Hook { hook: attached.hook, reason: reason.clone() });
@@ -290,7 +326,12 @@ impl Plan {
             progress: ProgressMap::take(&mut object)?,
             untold: UntoldMap::take(&mut object)?,
             links: link_pins(&generation, &hooks),
-            recursion: RecursionCounters { programs: pinned_programs(&generation, &hooks) },
+            recursion: RecursionCounters {
+                programs: pinned_programs(&generation, &hooks),
+                nesting: NestingMap::take(&mut object)?,
+            },
+            tier,
+            exits,
             hooks,
             adopted,
             predecessors: predecessors(&pins, &generation)?,
@@ -344,24 +385,35 @@ impl LinkPins {
     }
 }
 
-/// Runs that the kernel refused because the same program was already running on that CPU.
+/// Runs that did not happen because a program was already running on that CPU: the same one, which
+/// the kernel sees to, or another that it shares a buffer with.
 pub struct RecursionCounters {
     programs: Vec<(Hook, OwnedFd)>,
+    nesting: NestingMap,
 }
 
 impl RecursionCounters {
     /// Reads them; kernels before 5.12 have none.
     #[must_use]
     pub fn read(&self) -> Vec<(Hook, u64)> {
-        self.programs.iter().filter_map(|(hook, program)| Some((*hook, recursion_misses(program)?))).collect()
+        let mut sums = [None; HOOKS];
+        let kernels =
+            self.programs.iter().filter_map(|(hook, program)| Some((*hook, recursion_misses(program)?)));
+        for (hook, misses) in kernels.chain(self.nesting.read()) {
+            let sum = &mut sums[hook as usize];
+            *sum = Some(sum.unwrap_or(0) + misses);
+        }
+        Hook::ALL.into_iter().zip(sums).filter_map(|(hook, sum)| Some((hook, sum?))).collect()
     }
 }
 
 fn link_pins(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> LinkPins {
     let is_attached = |hook: Hook| hooks.iter().any(|(known, result)| *known == hook && result.is_ok());
-    let linked = ATTACHED.iter().map(|attached| attached.hook).filter(|&hook| is_attached(hook));
+    let hooks = ATTACHED.iter().map(|attached| attached.hook).chain(lsm::HOOKS.iter().map(|lsm| lsm.hook));
+    let linked = hooks.filter(|&hook| is_attached(hook));
     let mut paths: Vec<_> = linked.map(|hook| (hook, generation.link(hook))).collect();
     paths.extend(optional::pins(generation).filter(|&(hook, _)| is_attached(hook)));
+    paths.extend(fexit::link_paths(generation).into_iter().map(|path| (Hook::Fexit, path)));
     LinkPins { paths }
 }
 
@@ -400,7 +452,7 @@ impl Attached {
 }
 
 impl Handler {
-    fn install(
+    pub(super) fn install(
         &self,
         object: &mut Ebpf,
         types: &aya::Btf,
@@ -486,7 +538,8 @@ impl TaskScan {
 
 fn pinned_programs(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> Vec<(Hook, OwnedFd)> {
     let attached = hooks.iter().filter(|(_, result)| result.is_ok());
-    attached.filter_map(|&(hook, _)| Some((hook, open_pin(&generation.program(hook))?))).collect()
+    let single = attached.filter_map(|&(hook, _)| Some((hook, open_pin(&generation.program(hook))?)));
+    single.chain(fexit::programs(generation).into_iter().map(|program| (Hook::Fexit, program))).collect()
 }
 
 fn recursion_misses(program: &OwnedFd) -> Option<u64> {

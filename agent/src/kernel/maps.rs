@@ -14,6 +14,8 @@ use aya::{
 };
 use thiserror::Error;
 
+use super::calls::Routing;
+
 use crate::syscall::Wants;
 
 /// Why a map is of no use.
@@ -24,6 +26,12 @@ pub enum MapsError {
     Absent {
         /// Its name.
         name: &'static str,
+    },
+    /// Calls are wanted that no program is attached for.
+    #[error("no program tells of {}: the agent has to start again", .calls.join(", "))]
+    Unseen {
+        /// Their names.
+        calls: Vec<&'static str>,
     },
     /// The kernel refused.
     #[error("cannot use map {name}")]
@@ -158,6 +166,26 @@ impl Sequences {
     }
 }
 
+/// Runs given up because another program was interrupted.
+pub(super) struct NestingMap {
+    slots: PerCpuArray<MapData, [u64; 2]>,
+}
+
+impl NestingMap {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+        Ok(Self { slots: take(object, map::NESTING)?.try_into().map_err(failed(map::NESTING))? })
+    }
+
+    /// How many, by the hook of those that share. Sums over all CPUs.
+    pub(super) fn read(&self) -> impl Iterator<Item = (Hook, u64)> {
+        let shared = [(Hook::Fexit, map::NESTING_FEXIT), (Hook::LsmOpen, map::NESTING_LSM)];
+        shared.into_iter().filter_map(|(hook, slot)| {
+            let values = self.slots.get(&slot, 0).ok()?;
+            Some((hook, values.iter().map(|[_, refused]| refused).sum()))
+        })
+    }
+}
+
 /// Word for the agent that follows this one.
 pub struct ProgressMap {
     progress: Array<MapData, [u64; 1 + RING_COUNT]>,
@@ -199,24 +227,29 @@ impl ProgressMap {
 /// Which calls are wanted, by number.
 pub struct InterestTable {
     interest: Array<MapData, [u64; INTEREST_WORDS]>,
+    routing: Routing,
 }
 
 impl InterestTable {
-    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+    pub(super) fn take(object: &mut Ebpf, routing: Routing) -> Result<Self, MapsError> {
         let interest = take(object, map::INTEREST)?.try_into().map_err(failed(map::INTEREST))?;
-        Ok(Self { interest })
+        Ok(Self { interest, routing })
     }
 
     /// Changes what the running programs look for.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// When the kernel refuses; or where only the exits of the calls that were wanted first have
+    /// programs, and others are wanted now: the table is set all the same.
     pub fn set(&mut self, wants: &Wants) -> Result<(), MapsError> {
-        for (number, wanted) in (0..).zip(wants.table()) {
+        let mut table = wants.table();
+        self.routing.apply(&mut table);
+        let unseen = self.routing.unseen(wants, &table);
+        for (number, wanted) in (0..).zip(table) {
             let words: [u64; INTEREST_WORDS] = zerocopy::transmute!(wanted);
             self.interest.set(number, words, 0).map_err(failed(map::INTEREST))?;
         }
-        Ok(())
+        if unseen.is_empty() { Ok(()) } else { Err(MapsError::Unseen { calls: unseen }) }
     }
 }
 

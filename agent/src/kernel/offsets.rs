@@ -3,7 +3,7 @@
 use agent_abi::{
     map::{Boot, CGROUP_V2, RING_COUNT},
     offset::{ABSENT, FIELDS, Field, Need, Offsets},
-    record::{SECCOMP_BITMAP_BYTES, via},
+    record::SECCOMP_BITMAP_BYTES,
 };
 use thiserror::Error;
 
@@ -87,10 +87,10 @@ impl Layout {
             has_task_btf: u32::from(
                 types.enumerator("bpf_func_id", "BPF_FUNC_get_current_task_btf").is_some(),
             ),
-            via: u32::from(via::SYS_EXIT),
+            has_task_regs: u32::from(types.enumerator("bpf_func_id", "BPF_FUNC_task_pt_regs").is_some()),
+            regs_in_stack: registers.in_stack,
             uring_by_user_data: u32::from(uring::completions_name_no_request(types)),
             uring_async_flag: uring::async_flag(types),
-            reserved: 0,
         };
         let (uring, forms) = (UringLayout::read(types), Forms::read(types));
         Ok(Self { offsets: Offsets::from_array(offsets), boot, uring, forms, missing })

@@ -67,6 +67,17 @@ impl Generation {
         self.dir.join(format!("link_{}", file_name(hook)))
     }
 
+    /// Removes the pins of a hook, if it has any: it detaches.
+    pub(super) fn detach(&self, hook: Hook) -> Result<(), PinError> {
+        remove_pin(&self.link(hook))?;
+        remove_pin(&self.program(hook))
+    }
+
+    /// Folder of the pins of [`Hook::Fexit`], which has a program for each function.
+    pub(super) fn exits(&self) -> PathBuf {
+        self.dir.join("fexit")
+    }
+
     /// Pin of one of the links of a hook that has several.
     pub(super) fn link_of(&self, hook: Hook, part: &str) -> PathBuf {
         self.dir.join(format!("link_{}_{part}", file_name(hook)))
@@ -219,7 +230,7 @@ pub(super) fn remove_pin(path: &Path) -> Result<(), PinError> {
     }
 }
 
-fn create_dir(path: &Path) -> Result<(), PinError> {
+pub(super) fn create_dir(path: &Path) -> Result<(), PinError> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => {

@@ -13,6 +13,18 @@ pub(super) struct Registers {
     pub(super) compat: [u32; 6],
     /// Bit in the thread's status, which is the field `task_thread_status`.
     pub(super) compat_flag: u32,
+    /// Where they stand in a task's stack, on kernels whose helper does not tell (before 5.15).
+    pub(super) in_stack: u32,
+}
+
+/// `THREAD_SIZE` of a kernel without KASAN (arch/x86/include/asm/page_64_types.h,
+/// arch/arm64/include/asm/memory.h).
+const THREAD_BYTES: u32 = 16 << 10;
+
+/// They end where the stack does (`task_pt_regs`); newer kernels, which have the helper, may leave a
+/// gap.
+fn in_stack(types: Types<'_>) -> Option<u32> {
+    Some(THREAD_BYTES - types.structure_bytes("pt_regs")?)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -28,6 +40,7 @@ impl Registers {
             native: all(["di", "si", "dx", "r10", "r8", "r9"])?,
             compat: all(["bx", "cx", "dx", "si", "di", "bp"])?,
             compat_flag: TS_COMPAT,
+            in_stack: in_stack(types)?,
         })
     }
 }
@@ -51,6 +64,12 @@ impl Registers {
             x0 + 4 * REGISTER,
             x0 + 5 * REGISTER,
         ];
-        Some(Self { number: of("syscallno")?, native, compat: native, compat_flag: TIF_32BIT })
+        Some(Self {
+            number: of("syscallno")?,
+            native,
+            compat: native,
+            compat_flag: TIF_32BIT,
+            in_stack: in_stack(types)?,
+        })
     }
 }

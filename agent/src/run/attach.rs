@@ -32,6 +32,7 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
         layout: layout.clone(),
         wants: filter::wants(&config.streams),
         filter: filter::filter(config),
+        hooks: config.hooks,
     };
     let mut programs = plan.carry_out().map_err(explained)?;
     let host = Host::read(mounted, &mut programs.scan)?;

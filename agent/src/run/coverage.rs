@@ -15,6 +15,7 @@ use crate::{
 #[must_use]
 pub(super) fn report(release: &str, layout: &Layout, programs: &Programs) -> CoverageReport {
     let mut report = CoverageReport::new(release);
+    report.tier = tier(programs);
     for &(hook, _) in &programs.hooks {
         report.hook(hook.name(), hook_support(hook, programs));
     }
@@ -25,13 +26,28 @@ pub(super) fn report(release: &str, layout: &Layout, programs: &Programs) -> Cov
     report
 }
 
+fn tier(programs: &Programs) -> String {
+    match &programs.exits {
+        Some(exits) => format!("{}: {exits}", programs.tier),
+        None => programs.tier.to_string(),
+    }
+}
+
 fn hook_support(hook: Hook, programs: &Programs) -> Support {
     match programs.hooks.iter().find(|(known, _)| *known == hook) {
+        Some((_, Ok(()))) if hook == Hook::Fexit => match &programs.exits {
+            Some(exits) if !exits.left.is_empty() => {
+                Support::Degraded(format!("sys_exit serves {}", exits.left.join(", ")))
+            }
+            _ => Support::Supported,
+        },
         Some((_, Ok(()))) => Support::Supported,
         Some((_, Err(reason))) if hook == Hook::TaskScan => {
             Support::Degraded(format!("start scan by /proc instead: {reason}"))
         }
         Some((_, Err(reason))) => Support::Unsupported(reason.clone()),
+        // These stand in for it.
+        None if hook == Hook::SysExit && programs.exits.is_some() => hook_support(Hook::Fexit, programs),
         None => Support::Unsupported("not loaded".to_owned()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod files;
+mod function;
 mod hook_set;
 mod network;
 mod processes;
@@ -20,6 +21,7 @@ use agent_abi::{
 };
 
 pub use self::{
+    function::{Entry, PREFIXES},
     hook_set::HookSet,
     row::{Call, Capture, Family},
     wants::{Only, Wants},

@@ -143,6 +143,11 @@ impl Wants {
         self.calls.iter().any(|(wanted, _)| *wanted == name)
     }
 
+    /// The calls that anybody wants.
+    pub fn calls(&self) -> impl Iterator<Item = &'static Call> {
+        all().filter(|call| self.only(call.name).is_some())
+    }
+
     /// Of which of a call's anybody wants to hear. `socketcall` stands for others, and is wanted where
     /// any of them is: its handler looks up which.
     fn only(&self, name: &str) -> Option<Only> {

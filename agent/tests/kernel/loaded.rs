@@ -13,7 +13,7 @@ use agent_abi::{
 use kestrel_agent::{
     decode::{Event, decode},
     filter::Filter,
-    kernel::{Hierarchy, Layout, Mounted, Plan, Programs},
+    kernel::{Hierarchy, Hooks, Layout, Mounted, Plan, Programs},
     syscall::{Family, Only, Wants},
 };
 
@@ -116,11 +116,23 @@ fn carry_out(
     filter: Filter,
 ) -> Programs {
     let layout = Layout::read(hierarchy, ring_bytes).unwrap();
-    let programs = Plan { pin_dir: pin_dir.to_path_buf(), layout, wants, filter }.carry_out().unwrap();
+    let plan = Plan { pin_dir: pin_dir.to_path_buf(), layout, wants, filter, hooks: hooks() };
+    let programs = plan.carry_out().unwrap();
     for (hook, result) in &programs.hooks {
         assert_eq!(result, &Ok(()), "{}", hook.name());
     }
+    if let Some(exits) = &programs.exits {
+        assert_eq!(exits.left, [""; 0], "sys_exit is not needed");
+    }
     programs
+}
+
+/// Hooks that the tests are run with: `KESTREL_HOOKS`, or what the kernel allows.
+pub(crate) fn hooks() -> Hooks {
+    match std::env::var("KESTREL_HOOKS") {
+        Ok(hooks) => kestrel_agent::config::value::hooks(&hooks).unwrap(),
+        Err(_) => Hooks::Auto,
+    }
 }
 
 /// `seen = submitted + lost + filtered + throttled + errors + handed_on + tail_failed`, for every hook.

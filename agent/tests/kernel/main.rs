@@ -32,6 +32,7 @@ mod shared;
 mod signal;
 mod sysctl;
 mod system;
+mod tier;
 mod toctou;
 mod uring;
 mod verified;

@@ -28,6 +28,8 @@ fn pinned(dir: &Path, names: &mut BTreeMap<u32, String>) {
         if path.is_dir() {
             pinned(&path, names);
         } else if let Some(name) = name.strip_prefix("program_") {
+            // One program for every function of the kernel that has a call's exit.
+            let name = if name.starts_with("__") { "fexit" } else { name };
             names.insert(ProgramInfo::from_pin(&path).unwrap().id(), name.to_owned());
         }
     }

@@ -14,7 +14,7 @@ use agent_abi::hook::Hook;
 use anyhow::{Context as _, Result, anyhow};
 use kestrel_agent::{
     filter::{Filter, PathPrefix},
-    kernel::{Layout, Mounted, Plan},
+    kernel::{Hooks, Layout, Mounted, Plan},
     syscall::{Family, Only, Wants},
 };
 
@@ -64,6 +64,8 @@ impl Programs {
                 prefixes: vec![PathPrefix::parse(WANTED_BELOW).map_err(anyhow::Error::msg)?],
                 ..Filter::default()
             },
+            // Those of the floor.
+            hooks: Hooks::Portable,
         };
         let mut programs = plan.carry_out()?;
         for (hook, result) in &programs.hooks {

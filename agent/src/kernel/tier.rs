@@ -1,0 +1,274 @@
+//! Which hooks system calls are seen by: chosen by trying, or as the configuration says.
+
+use std::{
+    fmt, fs, io,
+    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+};
+
+use nix::libc;
+use thiserror::Error;
+
+use super::btf::Function;
+
+/// Where the kernel lists its security modules.
+const LSM_LIST: &str = "/sys/kernel/security/lsm";
+
+/// What the configuration asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hooks {
+    /// What costs least of what this kernel allows.
+    #[default]
+    Auto,
+    /// [`Tier::Portable`].
+    Portable,
+    /// [`Tier::Enhanced`], or the agent does not start.
+    Enhanced,
+}
+
+/// Sets of hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Tracepoints: on every kernel.
+    Portable,
+    /// Programs at the exits of the wanted calls alone and in LSM hooks: where the kernel allows BPF
+    /// trampolines.
+    Enhanced,
+}
+
+impl Tier {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Enhanced => "enhanced",
+        }
+    }
+}
+
+/// What came of trying a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// It can be had.
+    Works,
+    /// The kernel does not have it, or does not allow it.
+    Refused(String),
+    /// It is not known whether it can be had.
+    Failed(String),
+}
+
+/// A tier, and why it is this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The tier.
+    pub tier: Tier,
+    /// Why not the other, where that was not asked for.
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.tier.name())?;
+        match &self.reason {
+            Some(reason) => write!(formatter, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The hooks that were asked for cannot be had.
+#[derive(Debug, Error)]
+#[error("hooks: enhanced is configured, and {0}; with hooks: auto the agent takes the portable ones")]
+pub struct TierError(String);
+
+/// Chooses; `probe` is asked where it matters.
+pub(super) fn choose(hooks: Hooks, probe: impl FnOnce() -> Probe) -> Result<Choice, TierError> {
+    let portable = |reason| Choice { tier: Tier::Portable, reason };
+    let enhanced = Choice { tier: Tier::Enhanced, reason: None };
+    match hooks {
+        Hooks::Portable => Ok(portable(None)),
+        Hooks::Auto => Ok(match probe() {
+            Probe::Works => enhanced,
+            Probe::Refused(reason) => portable(Some(reason)),
+            Probe::Failed(reason) => portable(Some(format!("the probe failed: {reason}"))),
+        }),
+        Hooks::Enhanced => match probe() {
+            Probe::Works => Ok(enhanced),
+            Probe::Refused(reason) => Err(TierError(reason)),
+            Probe::Failed(reason) => Err(TierError(format!("the probe failed: {reason}"))),
+        },
+    }
+}
+
+/// Whether a program can be attached to the exit of `function`: an empty one is, for a moment.
+pub(super) fn probe_exit(function: Option<Function<'_>>) -> Probe {
+    const WHAT: &str = "programs at the exits of kernel functions (fexit)";
+    let Some(function) = function else {
+        return Probe::Refused("this kernel's types have no functions of system calls".to_owned());
+    };
+    let result = load_empty(function.id).and_then(|program| attach(&program));
+    match result {
+        Ok(_) => Probe::Works,
+        Err(error) => judge(WHAT, &error),
+    }
+}
+
+/// `ENOTSUPP` of the kernel's own (include/linux/errno.h): no trampolines on this architecture.
+const NOT_SUPPORTED: i32 = 524;
+
+fn judge(what: &str, error: &io::Error) -> Probe {
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            Probe::Refused(format!("this kernel does not permit {what}: {error}"))
+        }
+        Some(libc::EINVAL | libc::EOPNOTSUPP | NOT_SUPPORTED) => {
+            Probe::Refused(format!("this kernel has no {what}: {error}"))
+        }
+        _ => Probe::Failed(format!("{what}: {error}")),
+    }
+}
+
+/// Whether LSM programs run: one that the kernel loads and attaches never does unless `bpf` is among
+/// its security modules.
+pub(super) fn lsm_runs() -> Result<(), String> {
+    let list = fs::read_to_string(LSM_LIST).map_err(|error| {
+        format!(
+            "whether bpf is among the kernel's security modules is not known: cannot read {LSM_LIST}: {error}"
+        )
+    })?;
+    if has_bpf(&list) {
+        return Ok(());
+    }
+    let list = list.trim();
+    Err(format!("bpf is not among the kernel's security modules ({list}): boot with lsm={list},bpf"))
+}
+
+fn has_bpf(list: &str) -> bool {
+    list.trim().split(',').any(|name| name == "bpf")
+}
+
+/// Loads `r0 = 0; exit` for the exit of a function.
+#[expect(unsafe_code, reason = "a system call; aya loads programs of an object alone")]
+fn load_empty(function: u32) -> io::Result<OwnedFd> {
+    /// `BPF_PROG_LOAD` and its part of `union bpf_attr` (include/uapi/linux/bpf.h).
+    const PROG_LOAD: libc::c_int = 5;
+    const TRACING: u32 = 26;
+    const FEXIT: u32 = 25;
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attributes {
+        prog_type: u32,
+        insn_cnt: u32,
+        insns: u64,
+        license: u64,
+        log: [u32; 4],
+        kern_version: u32,
+        prog_flags: u32,
+        prog_name: [u8; 16],
+        prog_ifindex: u32,
+        expected_attach_type: u32,
+        prog_btf_fd: u32,
+        func_info_rec_size: u32,
+        func_info: u64,
+        func_info_cnt: u32,
+        line_info_rec_size: u32,
+        line_info: u64,
+        line_info_cnt: u32,
+        attach_btf_id: u32,
+        attach_prog_fd: u32,
+        reserved: u32,
+    }
+    /// `BPF_ALU64 | BPF_MOV | BPF_K` and `BPF_JMP | BPF_EXIT`.
+    const INSTRUCTIONS: [u64; 2] = [0xb7, 0x95];
+    let attributes = Attributes {
+        prog_type: TRACING,
+        insn_cnt: INSTRUCTIONS.len() as u32,
+        insns: INSTRUCTIONS.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        expected_attach_type: FEXIT,
+        attach_btf_id: function,
+        ..Attributes::default()
+    };
+    // SAFETY: every pointer in the structure is good for the call, which writes to none.
+    let fd =
+        unsafe { libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const attributes, size_of::<Attributes>()) };
+    owned(fd)
+}
+
+#[expect(unsafe_code, reason = "as above")]
+fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
+    /// `BPF_RAW_TRACEPOINT_OPEN` and its part of `union bpf_attr`.
+    const RAW_TRACEPOINT_OPEN: libc::c_int = 17;
+    #[repr(C)]
+    struct Attributes {
+        name: u64,
+        prog_fd: u32,
+        reserved: u32,
+    }
+    let attributes = Attributes { name: 0, prog_fd: program.as_raw_fd() as u32, reserved: 0 };
+    // SAFETY: the structure is good for the call.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_bpf, RAW_TRACEPOINT_OPEN, &raw const attributes, size_of::<Attributes>())
+    };
+    owned(fd)
+}
+
+#[expect(unsafe_code, reason = "as above")]
+fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
+    match i32::try_from(fd) {
+        // SAFETY: a new file descriptor that nobody else has.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(number: i32) -> io::Error {
+        io::Error::from_raw_os_error(number)
+    }
+
+    #[test]
+    fn auto_takes_what_works_and_says_why_not_more() {
+        let auto = |probe: Probe| choose(Hooks::Auto, || probe).unwrap().to_string();
+        assert_eq!(auto(Probe::Works), "enhanced");
+        assert_eq!(auto(Probe::Refused("no".to_owned())), "portable: no");
+        assert_eq!(auto(Probe::Failed("memory".to_owned())), "portable: the probe failed: memory");
+    }
+
+    #[test]
+    fn portable_is_never_probed() {
+        let choice = choose(Hooks::Portable, || unreachable!("a probe")).unwrap();
+        assert_eq!(choice, Choice { tier: Tier::Portable, reason: None });
+    }
+
+    #[test]
+    fn what_is_forced_and_cannot_be_had_is_an_error() {
+        assert_eq!(choose(Hooks::Enhanced, || Probe::Works).unwrap().tier, Tier::Enhanced);
+        let error = choose(Hooks::Enhanced, || judge("fexit", &error(libc::EPERM))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "hooks: enhanced is configured, and this kernel does not permit fexit: Operation not permitted \
+             (os error 1); with hooks: auto the agent takes the portable ones"
+        );
+    }
+
+    #[test]
+    fn unsupported_and_failed_are_two_things() {
+        for number in [libc::EPERM, libc::EACCES, libc::EINVAL, libc::EOPNOTSUPP, NOT_SUPPORTED] {
+            assert!(matches!(judge("x", &error(number)), Probe::Refused(_)), "{number}");
+        }
+        for number in [libc::ENOMEM, libc::EAGAIN, libc::EBUSY] {
+            assert!(matches!(judge("x", &error(number)), Probe::Failed(_)), "{number}");
+        }
+    }
+
+    #[test]
+    fn bpf_is_looked_for_as_a_whole_word() {
+        assert!(has_bpf("lockdown,capability,bpf\n"));
+        assert!(!has_bpf("lockdown,capability,bpfx"));
+        assert!(!has_bpf(""));
+    }
+}
