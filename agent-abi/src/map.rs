@@ -24,7 +24,9 @@ pub const CGROUPS: &str = "CGROUPS";
 pub const BUCKETS: &str = "BUCKETS";
 /// Executables whose bulk events nobody wants: [`Executable`] to `u32`.
 pub const MUTED_EXECUTABLES: &str = "MUTED_EXECUTABLES";
-/// Longest-prefix trie of absolute paths of up to [`PREFIX_BYTES`], to [`PREFIX_WANTED`] or [`PREFIX_UNWANTED`].
+/// Longest-prefix trie of absolute paths of up to [`PREFIX_BYTES`], to [`PREFIX_WANTED`] or
+/// [`PREFIX_UNWANTED`]. Paths are looked up with a slash at their end: a key that ends in one stands
+/// for a directory and all below it, any other for all that begins like it.
 pub const PREFIXES: &str = "PREFIXES";
 /// One [`crate::uring::Operation`] per opcode of an io_uring.
 pub const URING: &str = "URING";
@@ -61,7 +63,8 @@ pub const HANDLER_SOCKET: u32 = 5;
 /// Slots of [`SYS_EXIT_HANDLERS`]; 0 is unused because 0 means "not wanted".
 pub const HANDLER_SLOTS: u32 = 16;
 
-/// What may change while the programs run.
+/// What may change while the programs run. Mapped into the agent's memory, which stores one word at a
+/// time.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(
@@ -123,6 +126,11 @@ pub struct Executable {
     /// Always 0.
     pub reserved: u32,
 }
+
+/// Entries of [`CGROUPS`] and of [`BUCKETS`].
+pub const CGROUP_ENTRIES: usize = 16_384;
+/// Entries of [`MUTED_EXECUTABLES`] and of [`PREFIXES`].
+pub const FILTER_ENTRIES: usize = 1024;
 
 /// Most bytes of a path prefix: with its length, the most that a key of a trie has
 /// (`LPM_DATA_SIZE_MAX`, kernel/bpf/lpm_trie.c).

@@ -72,7 +72,10 @@ pub mod grade {
     pub const NONE: u32 = 0;
     /// The object that the operation used.
     pub const OBJECT: u32 = 1;
-    /// Looked up behind a descriptor after the call, and nobody else can have changed that.
+    /// Looked up behind a descriptor after the call, and nobody else can have changed that; or, of an
+    /// open whose descriptors others share, it is all that was asked for: one descriptor holds it, with
+    /// the flags of the open, and its name is the last of the name given. There a thread can still make
+    /// it lie: with a file of the same name, put over the descriptor before the record is made.
     pub const FD: u32 = 2;
     /// Looked up behind a descriptor that another thread may have changed since.
     pub const FD_RACED: u32 = 3;
@@ -524,8 +527,13 @@ pub mod path_flag {
     pub const BASE_NOT_READ: u32 = 1 << 1;
     /// `name` was longer than what fits.
     pub const NAME_TRUNCATED: u32 = 1 << 2;
-    /// `name` could not be read.
+    /// `name` could not be read, or the caller gave none.
     pub const NAME_NOT_READ: u32 = 1 << 3;
+    /// The caller's root could not be read, or is too long: where `..` ends is not known.
+    pub const ROOT_NOT_READ: u32 = 1 << 4;
+    /// `base` is not in the caller's mount namespace, but in another's or in a mount that is attached
+    /// nowhere: it begins at the root of that.
+    pub const OTHER_MOUNT_NS: u32 = 1 << 5;
 }
 
 /// A call that names one file or two by their paths.
@@ -546,8 +554,8 @@ pub struct PathCall {
     pub to: PathRef,
     /// Bytes of the caller's, such as the type of a file system to mount.
     pub text: Span,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// The caller's root, where that is not the root of its mount namespace; else empty.
+    pub root: Span,
 }
 
 /// A call of which the arguments say it all.
@@ -766,7 +774,7 @@ pub struct Sysctl {
 /// Longest path component, without its NUL (`NAME_MAX`).
 pub const COMPONENT_BYTES: usize = 255;
 /// Most components of a path that are walked.
-pub const COMPONENTS: usize = 128;
+pub const COMPONENTS: usize = 256;
 /// Most bytes of a path in a record (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
 /// Most bytes of the caller's that are captured as they are.

@@ -4,8 +4,8 @@ use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
     interest::{Interest, SYSCALLS},
     map::{
-        Boot, Bucket, Executable, HANDLER_SLOTS, MMAPABLE, PREFIX_BYTES, Progress, RING_COUNT, Settings,
-        Untold,
+        Boot, Bucket, CGROUP_ENTRIES, Executable, FILTER_ENTRIES, HANDLER_SLOTS, MMAPABLE, PREFIX_BYTES,
+        Progress, RING_COUNT, Settings, Untold,
     },
     offset::Offsets,
     uring::{InFlight, InFlightKey, OPERATIONS, Operation},
@@ -87,20 +87,20 @@ pub static URING_IN_FLIGHT: LruHashMap<InFlightKey, InFlight, 8192> = LruHashMap
 
 /// What is known of cgroups. The agent fills it in.
 #[btf_map]
-pub static CGROUPS: HashMap<u64, u32, 16_384> = HashMap::new();
+pub static CGROUPS: HashMap<u64, u32, CGROUP_ENTRIES> = HashMap::new();
 
 /// What each cgroup may still send.
 #[btf_map]
-pub static BUCKETS: HashMap<u64, Bucket, 16_384> = HashMap::new();
+pub static BUCKETS: HashMap<u64, Bucket, CGROUP_ENTRIES> = HashMap::new();
 
 #[btf_map]
-pub static MUTED_EXECUTABLES: HashMap<Executable, u32, 1024> = HashMap::new();
+pub static MUTED_EXECUTABLES: HashMap<Executable, u32, FILTER_ENTRIES> = HashMap::new();
 
 #[btf_map]
-pub static PREFIXES: LpmTrie<[u8; PREFIX_BYTES], u32, 1024> = LpmTrie::new();
+pub static PREFIXES: LpmTrie<[u8; PREFIX_BYTES], u32, FILTER_ENTRIES> = LpmTrie::new();
 
 #[btf_map]
-pub static SETTINGS: Array<Settings, 1> = Array::new();
+pub static SETTINGS: Array<Settings, 1, { MMAPABLE as usize }> = Array::new();
 
 #[btf_map]
 pub static PROGRESS: Array<Progress, 1> = Array::new();

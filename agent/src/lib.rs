@@ -5,7 +5,7 @@
 //! What leaves the node goes through [`export`] into the [`outbox`], and by the [`uplink`] to the
 //! collector.
 //!
-//! Around it: [`config`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
+//! Around it: [`config`], [`filter`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
 
 mod capability;
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod context;
 pub mod coverage;
 pub mod decode;
 pub mod export;
+pub mod filter;
 pub mod http;
 pub mod kernel;
 pub mod outbox;

@@ -106,7 +106,7 @@ fn a_broken_configuration_is_named_by_file_line_and_key() {
         ("node_name: \"a\nhttp: [\n".to_owned(), &[":2:1", "not valid YAML"] as &[&str]),
         ("http:\n  listn: off\n".to_owned(), &[":2:3", "http", "`listn`", "listen"]),
         ("colour: red\n".to_owned(), &[":1:1", "`colour`"]),
-        ("streams:\n  open: maybe\n".to_owned(), &[":2:9", "streams.open", "true or false"]),
+        ("streams:\n  files: maybe\n".to_owned(), &[":2:10", "streams.files", "off, containers or all"]),
         ("limits:\n  processes: 3\n".to_owned(), &[":2:14", "limits.processes", "64 to 1048576"]),
         ("rings:\n  bulk_bytes: 3MiB\n".to_owned(), &[":2:15", "rings.bulk_bytes", "power of two"]),
         ("pin_dir: here\n".to_owned(), &[":1:10", "pin_dir", "absolute path"]),

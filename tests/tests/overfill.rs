@@ -51,7 +51,8 @@ fn told(agent: &Agent, ring: &str) -> u64 {
 fn a_flood_of_opens_loses_opens_alone_and_every_one_is_told() {
     let _lock = KernelLock::acquire().unwrap();
     let config = tempfile::NamedTempFile::new().unwrap();
-    fs::write(&config, "rings: {critical_bytes: 4MiB, bulk_bytes: 64KiB}\nstreams: {open: true}\n").unwrap();
+    fs::write(&config, "rings: {critical_bytes: 4MiB, bulk_bytes: 64KiB}\nstreams: {files: all, rate: 0}\n")
+        .unwrap();
     let agent = Agent::start_with(["--config".into(), config.path().into()]).unwrap();
     let before = agent.metrics().unwrap();
 

@@ -7,19 +7,27 @@ use core::{
 
 use agent_abi::{
     hook::HookCounters,
-    interest::{Want, predicate, test},
+    interest::{RESULT, Want, predicate, test},
     map::{Bucket, Executable, cgroup_flag},
+    record::Syscall,
 };
 use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_boot_ns};
 
+use super::call;
 use crate::{
     global::{BUCKETS, CGROUPS, MUTED_EXECUTABLES, offset, settings},
     read::{current_cgroup_id, pointer, probe},
 };
 
+/// `O_ACCMODE` and `O_TRUNC` (include/uapi/asm-generic/fcntl.h).
+pub(super) const WRITES: u32 = 0o3 | 0o1000;
 /// Highest return value that is an error number is -1, the lowest this (include/linux/err.h).
 const MAX_ERRNO: i64 = -4095;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// What is earned is looked at for so long, so that no product leaves 64 bits.
+const FULL_NS: u64 = 60 * NANOS_PER_SECOND;
+/// `BPF_NOEXIST` (include/uapi/linux/bpf.h): only if there is none.
+const BPF_NOEXIST: u64 = 1;
 
 /// Whether a call's result is an error number.
 #[inline(always)]
@@ -96,6 +104,23 @@ fn is_executable_muted() -> bool {
     unsafe { MUTED_EXECUTABLES.get(&executable) }.is_some()
 }
 
+/// Whether only writes are wanted and a call, of which no file is there to ask, names flags of an open
+/// that are none of one.
+///
+/// # Safety
+/// `call` lies in a scratch buffer, `want` in the table.
+#[inline(always)]
+pub(super) unsafe fn opens_to_read(predicates: u8, call: *const Syscall, want: *const Want) -> bool {
+    if predicates & predicate::WRITES == 0 {
+        return false;
+    }
+    // SAFETY: as the caller's.
+    unsafe {
+        let position = read_volatile(&raw const (*want).flags);
+        position < RESULT && call::at(call, position) as u32 & WRITES == 0
+    }
+}
+
 /// Takes a token of `cgroup` for a bulk record. False, and counted, where none is left. A cgroup for
 /// which there is no bucket any more, because there are too many, sends what it likes.
 #[inline(always)]
@@ -118,19 +143,23 @@ pub(super) fn admits(counters: &mut HookCounters, predicates: u8, cgroup: u64) -
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let Some(bucket) = BUCKETS.get_ptr_mut(&cgroup) else {
         let full = Bucket { tokens: burst.saturating_sub(1), filled_ns: now, throttled: 0 };
-        // There may be no room: then nothing is held back.
-        let _ = BUCKETS.insert(&cgroup, &full, 0);
+        // There may be no room: then nothing is held back. One that another CPU has just made stays,
+        // with what it has counted.
+        let _ = BUCKETS.insert(&cgroup, &full, BPF_NOEXIST);
         return true;
     };
     // SAFETY: a map value. Other CPUs write it too: tokens may be off by as many CPUs, and the
     // number of what was held back is added to as one.
     unsafe {
         let mut tokens = read_volatile(&raw const (*bucket).tokens);
-        let since = now.saturating_sub(read_volatile(&raw const (*bucket).filled_ns));
-        let earned = since.min(NANOS_PER_SECOND * 60) * rate / NANOS_PER_SECOND;
+        let filled = read_volatile(&raw const (*bucket).filled_ns);
+        let since = now.saturating_sub(filled);
+        let earned = since.min(FULL_NS) * rate / NANOS_PER_SECOND;
         if earned > 0 {
             tokens = (tokens + earned).min(burst);
-            write_volatile(&raw mut (*bucket).filled_ns, now);
+            // The part of a token that is left over counts for the next.
+            let filled = if since >= FULL_NS { now } else { filled + earned * NANOS_PER_SECOND / rate };
+            write_volatile(&raw mut (*bucket).filled_ns, filled);
         }
         if tokens == 0 {
             count_one(&raw mut (*bucket).throttled);

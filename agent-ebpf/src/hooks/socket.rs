@@ -10,9 +10,7 @@ use agent_abi::{
     record::{ADDRESS_BYTES, SocketCall, SocketRef, Span, Syscall, grade, kind, socket_flag},
 };
 use aya_ebpf::{
-    helpers::generated::{bpf_get_current_task, bpf_probe_read_user},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    helpers::generated::bpf_probe_read_user, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 
 use super::{call, counted, filter};
@@ -32,6 +30,12 @@ const FASTOPEN: u32 = 0x2000_0000;
 const STREAM: u16 = 1;
 /// include/net/tcp_states.h.
 const ESTABLISHED: u8 = 1;
+
+/// Most messages of a `sendmmsg` that are looked at.
+const MESSAGES: u64 = 8;
+/// `struct mmsghdr` and `struct compat_mmsghdr` (include/linux/socket.h, include/net/compat.h).
+const MMSGHDR_BYTES: u64 = 64;
+const COMPAT_MMSGHDR_BYTES: u64 = 32;
 
 /// The calls that a 32-bit `socketcall` stands for, by its first argument (include/uapi/linux/net.h): the
 /// number that each has for itself in the i386 table (arch/x86/entry/syscalls/syscall_32.tbl), and
@@ -84,9 +88,8 @@ fn sys_exit_socket(ctx: BtfTracePointContext) -> i32 {
                 counters.filtered += 1;
                 return;
             }
-            let task = bpf_get_current_task();
             let fd = call::at(call, read_volatile(&raw const (*want).fd)) as i32;
-            let file = if fd < 0 { 0 } else { read::behind(task, fd as u32) };
+            let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
             let sock = read::sock_behind(file);
             let given = given(call, want);
             if !matters(call, want, sock, given) {
@@ -102,7 +105,7 @@ fn sys_exit_socket(ctx: BtfTracePointContext) -> i32 {
             if is_new {
                 write_volatile(&raw mut (*socket).grade, grade::NONE);
             }
-            describe(task, file, sock, socket);
+            describe(file, sock, socket);
             let tail = Tail::new(record, size_of::<SocketCall>());
             capture(given, socket, tail);
             if !read::append_unix_path(sock, is_new, &raw mut (*socket).path, tail) {
@@ -156,23 +159,44 @@ struct Given {
     len: u32,
 }
 
-/// The address that the call names, by itself or in its message. Of several messages the first counts.
+/// The address that the call names, by itself or in its message; of several messages the first that
+/// names one.
 #[inline(always)]
 unsafe fn given(call: *const Syscall, want: *const Want) -> Given {
     // SAFETY: as the caller's; every address is checked by the helper that reads it.
     unsafe {
-        let address = read_volatile(&raw const (*want).address);
-        if address != NONE {
-            let len = call::at(call, read_volatile(&raw const (*want).address_len));
-            return Given { address: call::at(call, address), len: len as u32 };
+        let (position, len) =
+            (read_volatile(&raw const (*want).address), read_volatile(&raw const (*want).address_len));
+        if position != NONE {
+            return Given { address: call::at(call, position), len: call::at(call, len) as u32 };
         }
-        let message = read_volatile(&raw const (*want).message);
-        if message == NONE {
+        let position = read_volatile(&raw const (*want).message);
+        if position == NONE {
             return Given { address: 0, len: 0 };
         }
-        let message = call::at(call, message);
-        // `struct user_msghdr` (include/linux/socket.h) and `struct compat_msghdr` (include/net/compat.h)
-        // begin with a pointer and a length.
+        let messages = if len == NONE { 1 } else { call::at(call, len).min(MESSAGES) };
+        let mut message = call::at(call, position);
+        for index in 0..MESSAGES {
+            if index >= messages {
+                break;
+            }
+            let given = name_of(call, message);
+            if given.address != 0 && given.len != 0 {
+                return given;
+            }
+            let is_native = read_volatile(&raw const (*call).abi) == ABI_NATIVE;
+            message += if is_native { MMSGHDR_BYTES } else { COMPAT_MMSGHDR_BYTES };
+        }
+        Given { address: 0, len: 0 }
+    }
+}
+
+/// What a message names: `struct user_msghdr` (include/linux/socket.h) and `struct compat_msghdr`
+/// (include/net/compat.h) begin with a pointer and a length.
+#[inline(always)]
+unsafe fn name_of(call: *const Syscall, message: u64) -> Given {
+    // SAFETY: as the caller's; every address is checked by the helper that reads it.
+    unsafe {
         if read_volatile(&raw const (*call).abi) == ABI_NATIVE {
             let [low, high, len] = user::<[u32; 3]>(message);
             Given { address: u64::from(high) << 32 | u64::from(low), len }
@@ -219,7 +243,7 @@ unsafe fn matters(call: *const Syscall, want: *const Want, sock: u64, given: Giv
 
 /// Fills in the socket, and how sure it is that the call used this one.
 #[inline(always)]
-unsafe fn describe(task: u64, file: u64, sock: u64, socket: *mut SocketCall) {
+unsafe fn describe(file: u64, sock: u64, socket: *mut SocketCall) {
     // SAFETY: as the caller's.
     unsafe {
         let out = &raw mut (*socket).socket;
@@ -231,7 +255,7 @@ unsafe fn describe(task: u64, file: u64, sock: u64, socket: *mut SocketCall) {
         read::describe_socket(sock, out);
         (*out).inode = pointer(pointer(file, offset!(file_inode)), offset!(inode_ino));
         if read_volatile(&raw const (*socket).grade) == grade::NONE {
-            write_volatile(&raw mut (*socket).grade, read::descriptor_grade(task, file));
+            write_volatile(&raw mut (*socket).grade, read::descriptor_grade(file));
         }
         if read_volatile(&raw const (*socket).grade) != grade::FD {
             write_volatile(&raw mut (*out).flags, socket_flag::RACED);

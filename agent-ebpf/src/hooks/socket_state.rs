@@ -65,6 +65,7 @@ fn matters(from: u32, to: u32) -> bool {
     match to {
         ESTABLISHED | LISTEN => true,
         CLOSE => !matches!(from, SYN_SENT | SYN_RECV | NEW_SYN_RECV | CLOSE),
-        _ => from == LISTEN,
+        // From LISTEN to SYN_RECV goes a listener's copy, which becomes a connection.
+        _ => false,
     }
 }

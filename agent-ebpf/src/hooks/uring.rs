@@ -4,7 +4,7 @@
 //! for it, or by a thread that the kernel made in that process (`SQPOLL`). So the current task is
 //! whom they are attributed to; by whom they are carried out later (io-wq) does not matter.
 
-use core::ptr::read_volatile;
+use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
     hook::{Hook, HookCounters},
@@ -12,7 +12,7 @@ use agent_abi::{
     map::RING_BULK,
     record::{
         Header, PENDING, PathCall, PathRef, PlainCall, SocketCall, Span, Syscall, TaskRef, UringDone, grade,
-        kind, socket_flag, via,
+        kind, path_flag, socket_flag, via,
     },
     uring::{self, InFlight, InFlightKey, Operation, position},
 };
@@ -151,12 +151,18 @@ unsafe fn path(counters: &mut HookCounters, record: *mut u8, request: Request, o
         let task = bpf_get_current_task();
         let paths = record.cast::<PathCall>();
         let tail = Tail::new(record, size_of::<PathCall>());
-        (*paths).reserved = 0;
+        let has_root = read::root_of(&raw mut (*paths).root, tail);
         (*paths).text = text(request, operation, tail);
         let from = (&raw const (*operation).name, &raw const (*operation).dir);
         named(task, record, request, from, &raw mut (*paths).from, tail);
         let to = (&raw const (*operation).to_name, &raw const (*operation).to_dir);
         named(task, record, request, to, &raw mut (*paths).to, tail);
+        if !has_root {
+            for path in [&raw mut (*paths).from, &raw mut (*paths).to] {
+                let flags = &raw mut (*path).flags;
+                write_volatile(flags, read_volatile(flags) | path_flag::ROOT_NOT_READ);
+            }
+        }
         ring::send(counters, record, lane(operation), kind::PATH, 0, tail.end());
     }
 }
@@ -196,15 +202,14 @@ unsafe fn socket(
         let socket = record.cast::<SocketCall>();
         let tail = Tail::new(record, size_of::<SocketCall>());
         let call = record.add(size_of::<Header>()).cast::<Syscall>();
-        let task = bpf_get_current_task();
         let fd = call::at(call, position::FD) as i32;
-        let file = if fd < 0 { 0 } else { read::behind(task, fd as u32) };
+        let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
         // As it is before the operation.
         read::describe_socket(read::sock_behind(file), &raw mut (*socket).socket);
         if file == 0 {
             (*socket).socket.flags = socket_flag::NOT_READ;
         }
-        (*socket).grade = if file == 0 { grade::NONE } else { read::descriptor_grade(task, file) };
+        (*socket).grade = if file == 0 { grade::NONE } else { read::descriptor_grade(file) };
         (*socket).path = Span { offset: 0, len: 0 };
         (*socket).given = request.address(
             read_volatile(&raw const (*operation).address),

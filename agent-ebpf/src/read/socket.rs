@@ -79,7 +79,10 @@ pub unsafe fn describe_socket(sock: u64, out: *mut SocketRef) {
             return;
         }
         if kind != SOCK_RAW {
-            (*out).local_port = probe(sock + u64::from(offset!(sk_num)));
+            let port = probe::<u16>(sock + u64::from(offset!(sk_num)));
+            // A socket that is being closed has let go of its port.
+            let sport = u16::from_be(probe(sock + u64::from(offset!(sk_sport))));
+            (*out).local_port = if port != 0 { port } else { sport };
             (*out).peer_port = u16::from_be(probe(sock + u64::from(offset!(sk_dport))));
         }
         if family == AF_INET {

@@ -10,7 +10,7 @@ use agent_abi::{
 };
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_probe_read_user};
 
-use super::{append_path, path::start_of, pointer, probe};
+use super::{append_path, path::start_of_task, pointer, probe};
 use crate::{
     global::{BOOT, frozen, offset},
     scratch::Tail,
@@ -199,7 +199,7 @@ pub unsafe fn named_in_kernel(task: u64, filename: u64, dir: i32, out: *mut Path
             // Without its NUL.
             (*out).name = tail.take(start, (len - 1) as usize & (2 * PATH_BYTES - 1));
         }
-        let (vfsmount, dentry) = start_of(task, read_volatile(place) == b'/', dir);
+        let (vfsmount, dentry) = start_of_task(task, read_volatile(place) == b'/', dir);
         if dentry == 0 {
             write_volatile(flags, read_volatile(flags) | path_flag::BASE_NOT_READ);
         } else if !append_path(vfsmount, dentry, &raw mut (*out).base, tail) {

@@ -31,6 +31,9 @@ pub fn status(args: &StatusArgs, out: &mut impl Write, err: &mut impl Write) -> 
     Ok(if status.healthy && status.ready { Exit::Good } else { Exit::Unhealthy })
 }
 
+/// Containers whose events were held back that are shown; the others are in `-o json`.
+const THROTTLED_SHOWN: usize = 10;
+
 fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
     let Status {
         node,
@@ -41,6 +44,7 @@ fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
         problems,
         coverage,
         hooks,
+        throttled,
         rings,
         tables,
         containers,
@@ -65,12 +69,18 @@ fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
     rows.write(out)?;
 
     // Only where something is missing: the whole is in -o json.
-    let mut rows = Rows::new("Hook losses", &["lost", "tail failed", "recursion"]);
+    let mut rows = Rows::new("Hook losses", &["lost", "throttled", "errors", "tail failed", "recursion"]);
     for hook in hooks {
-        let losses = [hook.lost, hook.tail_failed, hook.recursion_misses];
+        let losses = [hook.lost, hook.throttled, hook.errors, hook.tail_failed, hook.recursion_misses];
         if losses.iter().any(|&count| count > 0) {
             rows.push(&hook.hook, &losses);
         }
+    }
+    rows.write(out)?;
+
+    let mut rows = Rows::new("Throttled", &["events"]);
+    for row in throttled.iter().take(THROTTLED_SHOWN) {
+        rows.push(&row.container, &[row.events]);
     }
     rows.write(out)?;
 
@@ -190,7 +200,7 @@ mod tests {
     use super::*;
     use crate::{
         coverage::{CoverageReport, Support},
-        http::{HookStatus, LaneReport, RingStatus, TableStatus, VerdictCounts},
+        http::{HookStatus, LaneReport, RingStatus, TableStatus, ThrottledStatus, VerdictCounts},
         telemetry::BlindInterval,
     };
 
@@ -205,13 +215,20 @@ mod tests {
             submitted: 7,
             lost: 3,
             filtered: 0,
+            throttled: 4,
+            errors: 0,
             handed_on: 0,
             tail_failed: 0,
             shrunk: 0,
             recursion_misses: 1,
         };
-        let quiet =
-            HookStatus { hook: "cgroup_mkdir".to_owned(), lost: 0, recursion_misses: 0, ..hook.clone() };
+        let quiet = HookStatus {
+            hook: "cgroup_mkdir".to_owned(),
+            lost: 0,
+            throttled: 0,
+            recursion_misses: 0,
+            ..hook.clone()
+        };
         let status = Status {
             node: "n1\u{1b}[2J".to_owned(),
             version: "0.1.0".to_owned(),
@@ -221,6 +238,7 @@ mod tests {
             problems: vec!["start scan not done".to_owned()],
             coverage,
             hooks: vec![hook, quiet],
+            throttled: vec![ThrottledStatus { container: "c0ffee".to_owned(), events: 18_204 }],
             rings: vec![RingStatus { ring: "critical".to_owned(), received: 123_456, bytes: 9, lost: 3 }],
             tables: vec![TableStatus {
                 table: "processes".to_owned(),
@@ -277,8 +295,10 @@ Controls  0 of 1 supported
   seccomp  DEGRADED  no allow bitmap
 Rings       received  lost  bytes
   critical    123456     3      9
-Hook losses           lost  tail failed  recursion
-  sched_process_exec     3            0          1
+Hook losses           lost  throttled  errors  tail failed  recursion
+  sched_process_exec     3          4       0            0          1
+Throttled  events
+  c0ffee    18204
 Tables       entries  capacity  evicted
   processes        5     32768        0
 Containers      pass  fail  drift  exempt  unknown

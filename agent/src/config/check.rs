@@ -9,8 +9,8 @@ use settings::{
 
 use super::{
     Config, ConfigError, Every, Located, delivery,
-    raw::{RawConfig, RawCri, RawFindings, RawHttp, RawInterval, RawLimits, RawLog, RawRings, RawStreams},
-    value,
+    raw::{RawConfig, RawCri, RawFindings, RawHttp, RawInterval, RawLimits, RawLog, RawRings},
+    streams, value,
 };
 
 /// Kernel pages are at most 64 KiB, so a power of two from there on is a multiple of any.
@@ -40,7 +40,8 @@ pub(super) fn check<E>(
         http,
         findings,
         rings,
-        streams,
+        streams: raw_streams,
+        mute,
         scan,
         limits,
         uplink,
@@ -72,9 +73,8 @@ pub(super) fn check<E>(
     at.text("rings.critical_bytes", critical_bytes, ring_bytes, &mut config.rings.critical_bytes)?;
     at.text("rings.bulk_bytes", bulk_bytes, ring_bytes, &mut config.rings.bulk_bytes)?;
 
-    let RawStreams { processes, open } = streams.unwrap_or_default();
-    at.text("streams.processes", processes, value::process_stream, &mut config.streams.processes)?;
-    at.field("streams.open", open, Ok, &mut config.streams.open)?;
+    streams::streams(at, raw_streams.unwrap_or_default(), &mut config.streams)?;
+    streams::mute(at, mute.unwrap_or_default(), &mut config.mute)?;
 
     every(at, "scan.interval", scan, SCAN_INTERVAL, &mut config.scan)?;
 

@@ -47,17 +47,6 @@ pub struct Outbox {
     pub bulk_bytes: u64,
 }
 
-/// Whose execs, exits and credential changes go to the collector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProcessStream {
-    /// Nobody's.
-    Off,
-    /// Those of containers.
-    Containers,
-    /// The host's too.
-    All,
-}
-
 /// Something that is done again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Every {

@@ -6,6 +6,7 @@
 mod check;
 mod delivery;
 mod raw;
+mod streams;
 pub mod value;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -17,7 +18,7 @@ use crate::{
     time::Date,
 };
 
-pub use delivery::{Every, Outbox, ProcessStream, Tls, Uplink};
+pub use delivery::{Every, Outbox, Tls, Uplink};
 pub use raw::RawConfig;
 pub use settings::{
     ConfigError, Mistake, Problem,
@@ -25,6 +26,7 @@ pub use settings::{
     unit::{parse_bytes, parse_duration},
 };
 use settings::{unit, yaml};
+pub use streams::{FilesOnly, Mute, Scope, Streams};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "/etc/kestrel/agent.yaml";
@@ -53,6 +55,8 @@ pub struct Config<E = ExemptionItem> {
     pub rings: Rings,
     /// Raw event streams.
     pub streams: Streams,
+    /// What is left out of them.
+    pub mute: Mute,
     /// The periodic rescan.
     pub scan: Every,
     /// Upper bounds of what is kept in memory.
@@ -127,15 +131,6 @@ pub struct Rings {
     pub bulk_bytes: u32,
 }
 
-/// Event streams that no control needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Streams {
-    /// Whose execs, exits and credential changes go to the collector.
-    pub processes: ProcessStream,
-    /// Opened files.
-    pub open: bool,
-}
-
 /// Upper bounds of what is kept in memory; beyond them entries are evicted and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -179,7 +174,17 @@ impl<E> Config<E> {
                 name_wait: Duration::from_secs(2),
             },
             rings: Rings { critical_bytes: 4 << 20, bulk_bytes: 8 << 20 },
-            streams: Streams { processes: ProcessStream::Containers, open: false },
+            streams: Streams {
+                processes: Scope::Containers,
+                files: Scope::Off,
+                files_only: FilesOnly::All,
+                files_below: Vec::new(),
+                network: Scope::Off,
+                system: Scope::Containers,
+                signals: Scope::Off,
+                limit: Some(streams::LIMIT),
+            },
+            mute: Mute::default(),
             scan: Every { interval: Duration::from_mins(10) },
             limits: Limits { processes: 32_768, containers: 4096, cgroups: 16_384, findings: 8192 },
             uplink: None,

@@ -17,6 +17,7 @@ pub struct RawConfig<E> {
     pub findings: Option<RawFindings>,
     pub rings: Option<RawRings>,
     pub streams: Option<RawStreams>,
+    pub mute: Option<RawMute>,
     pub scan: Option<RawInterval>,
     pub limits: Option<RawLimits>,
     pub uplink: Option<RawUplink>,
@@ -41,6 +42,7 @@ impl<E> Default for RawConfig<E> {
             findings: None,
             rings: None,
             streams: None,
+            mute: None,
             scan: None,
             limits: None,
             uplink: None,
@@ -64,7 +66,19 @@ sections! {
     /// `rings`.
     RawRings { critical_bytes: String, bulk_bytes: String }
     /// `streams`.
-    RawStreams { processes: String, open: bool }
+    RawStreams {
+        processes: String,
+        files: String,
+        files_only: String,
+        files_below: Vec<Spanned<String>>,
+        network: String,
+        system: String,
+        signals: String,
+        rate: usize,
+        burst: usize
+    }
+    /// `mute`.
+    RawMute { executables: Vec<Spanned<String>>, cgroups: Vec<Spanned<String>> }
     /// `scan`, `inventory`, `heartbeat`, `canary`.
     RawInterval { interval: String }
     /// `limits`.

@@ -3,6 +3,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::filter::{Limit, PathPrefix};
 
 /// Any mapping: what an exemption is made of is tested where it is defined.
 type Item = serde_json::Map<String, serde_json::Value>;
@@ -38,7 +39,9 @@ fn every_key_is_read() {
     let config = parse(
         "cluster: c1\nnode_name: n1\nstate_dir: /s\npin_dir: /p\ncri: {socket: 'unix:///run/c.sock', timeout: 3s}\n\
          http: {listen: off}\nfindings: {file: /f, quiet_time: 1h, name_wait: 500ms}\n\
-         rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nstreams: {processes: all, open: true}\nscan: {interval: 1m}\n\
+         rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nstreams: {processes: all, files: containers, files_only: writes, files_below: [/etc, '!/etc/ssl'], \
+         network: all, system: off, signals: all, rate: 7, burst: 8}\n\
+         mute: {executables: [/usr/bin/backup], cgroups: [/system.slice/]}\nscan: {interval: 1m}\n\
          limits: {processes: 64, containers: 65, cgroups: 66, findings: 67}\n\
          uplink: {endpoint: 'https://c:1', tls: on, server_name: n, ca: /ca, certificate: /c, key: /k, \
          drain_timeout: 0s}\n\
@@ -64,7 +67,17 @@ fn every_key_is_read() {
             name_wait: Duration::from_millis(500),
         },
         rings: Rings { critical_bytes: 64 << 10, bulk_bytes: 1 << 30 },
-        streams: Streams { processes: ProcessStream::All, open: true },
+        streams: Streams {
+            processes: Scope::All,
+            files: Scope::Containers,
+            files_only: FilesOnly::Writes,
+            files_below: ["/etc", "!/etc/ssl"].map(|text| PathPrefix::parse(text).unwrap()).to_vec(),
+            network: Scope::All,
+            system: Scope::Off,
+            signals: Scope::All,
+            limit: Some(Limit { rate: 7.try_into().unwrap(), burst: 8.try_into().unwrap() }),
+        },
+        mute: Mute { executables: vec!["/usr/bin/backup".into()], cgroups: vec![b"/system.slice".to_vec()] },
         scan: Every { interval: Duration::from_mins(1) },
         limits: Limits { processes: 64, containers: 65, cgroups: 66, findings: 67 },
         uplink: Some(Uplink {
@@ -77,14 +90,14 @@ fn every_key_is_read() {
         heartbeat: Every { interval: Duration::from_secs(1) },
         canary: Every { interval: Duration::from_hours(1) },
         log: Log { level: LogLevel::Trace, format: LogFormat::Json },
-        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 19, column: 3 }],
+        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 20, column: 3 }],
     };
     assert_eq!(config, expected);
 }
 
 #[test]
 fn each_mistake_is_one_sentence_with_its_place() {
-    let top = "cluster, node_name, state_dir, pin_dir, cri, http, findings, rings, streams, scan, limits, \
+    let top = "cluster, node_name, state_dir, pin_dir, cri, http, findings, rings, streams, mute, scan, limits, \
                uplink, outbox, inventory, heartbeat, canary, log, exemptions";
     let unknown = |key: &str| format!("a.yaml:1:1: unknown key `{key}`, known here: {top}");
     let expected = [
@@ -101,7 +114,8 @@ fn each_mistake_is_one_sentence_with_its_place() {
             "http:\n  listen: [1]\n",
             "a.yaml:2:11: http.listen: expected one value, not a list or mapping".to_owned(),
         ),
-        ("streams:\n  open: yes\n", "a.yaml:2:9: streams.open: expected true or false".to_owned()),
+        ("streams:\n  rate: fast\n", "a.yaml:2:9: streams.rate: expected a whole number".to_owned()),
+        ("streams:\n  files_below: /etc\n", "a.yaml:2:16: streams.files_below: expected a list".to_owned()),
         ("limits:\n  processes: -1\n", "a.yaml:2:14: limits.processes: expected a whole number".to_owned()),
         ("limits:\n  processes: many\n", "a.yaml:2:14: limits.processes: expected a whole number".to_owned()),
         ("exemptions: 3\n", "a.yaml:1:13: exemptions: expected a list".to_owned()),
@@ -143,6 +157,33 @@ fn each_mistake_is_one_sentence_with_its_place() {
         (
             "streams:\n  processes: some\n",
             "a.yaml:2:14: streams.processes: expected off, containers or all, got \"some\"".to_owned(),
+        ),
+        (
+            "streams:\n  files_only: reads\n",
+            "a.yaml:2:15: streams.files_only: expected all or writes, got \"reads\"".to_owned(),
+        ),
+        (
+            "streams:\n  rate: 1000001\n",
+            "a.yaml:2:9: streams.rate: expected 0 to 1000000, got 1000001".to_owned(),
+        ),
+        ("streams:\n  burst: 0\n", "a.yaml:2:10: streams.burst: expected 1 to 10000000, got 0".to_owned()),
+        (
+            "streams:\n  files_below:\n  - /etc\n  - etc\n",
+            "a.yaml:4:5: streams.files_below[1]: expected an absolute path without . or .., got \"etc\"".to_owned(),
+        ),
+        (
+            "streams:\n  files_below: [/etc, '!/etc/']\n",
+            "a.yaml:2:23: streams.files_below[1]: \"!/etc/\" is listed twice".to_owned(),
+        ),
+        (
+            "mute:\n  executables: [sh]\n",
+            "a.yaml:2:17: mute.executables[0]: expected an absolute path, got \"sh\"".to_owned(),
+        ),
+        (
+            "mute:\n  cgroups: [/]\n",
+            "a.yaml:2:13: mute.cgroups[0]: expected the path of a cgroup below the root, such as /system.slice, \
+             got \"/\""
+                .to_owned(),
         ),
         (
             "canary:\n  interval: 5s\n",
@@ -301,4 +342,11 @@ proptest! {
             prop_assert!(!message.chars().any(char::is_control), "{message:?}");
         }
     }
+}
+
+#[test]
+fn a_rate_of_nothing_is_no_limit() {
+    assert_eq!(parse("streams: {rate: 0}\n").unwrap().streams.limit, None);
+    let limit = parse("streams: {burst: 1}\n").unwrap().streams.limit.unwrap();
+    assert_eq!((limit.rate.get(), limit.burst.get()), (1000, 1));
 }

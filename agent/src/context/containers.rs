@@ -227,6 +227,11 @@ impl Cgroups {
         Some(entry.place)
     }
 
+    /// As [`Self::get`], but it does not count as a use.
+    pub(super) fn peek(&self, id: u64) -> Option<Place> {
+        self.entries.get(&id).map(|entry| entry.place)
+    }
+
     pub(super) fn set(&mut self, id: u64, place: Place) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.place = place;

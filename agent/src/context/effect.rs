@@ -90,6 +90,22 @@ pub enum Effect<'a> {
         /// Who made it.
         runtime: Runtime,
     },
+    /// A cgroup is there, at this path below the hierarchy's root.
+    CgroupKnown {
+        /// Its id.
+        id: u64,
+        /// Its path.
+        path: &'a [u8],
+        /// It is the host's: no container's, nor within one.
+        is_host: bool,
+    },
+    /// A cgroup was removed: nothing happens in it any more.
+    CgroupGone {
+        /// Its id.
+        id: u64,
+        /// The container that it was of.
+        container: Option<&'a Container>,
+    },
     /// Find the path of a cgroup; [`super::Context::cgroup_found`] takes the answer.
     NeedCgroup {
         /// The cgroup.
@@ -111,6 +127,8 @@ impl Effect<'_> {
             | Self::LeftContainer { process, .. } => Some(process.id),
             Self::ContainerSeen { .. }
             | Self::ContainerGone { .. }
+            | Self::CgroupKnown { .. }
+            | Self::CgroupGone { .. }
             | Self::NeedName { .. }
             | Self::NeedCgroup { .. } => None,
         }

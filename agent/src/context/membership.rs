@@ -317,6 +317,16 @@ impl Context {
 
     /// Takes in the path of a cgroup that an event told.
     pub(super) fn learn(&mut self, id: u64, path: &[u8], now: u64, effects: &mut impl FnMut(Effect<'_>)) {
+        self.place_cgroup(id, path, now, effects);
+        self.tell_cgroup(id, path, effects);
+    }
+
+    fn tell_cgroup(&mut self, id: u64, path: &[u8], effects: &mut impl FnMut(Effect<'_>)) {
+        let is_host = self.cgroups.get(id) == Some(Place::Host);
+        effects(Effect::CgroupKnown { id, path, is_host });
+    }
+
+    fn place_cgroup(&mut self, id: u64, path: &[u8], now: u64, effects: &mut impl FnMut(Effect<'_>)) {
         let Some(found) = cgroup::container_in(path) else {
             self.cgroups.set(id, Place::Host);
             return;
@@ -348,7 +358,7 @@ impl Context {
         let (Some(path), true) = (path, key.hierarchy == self.host.hierarchy) else { return };
         let (id, now) = (key.cgroup, self.now_ns);
         if !self.knows_cgroup(id) {
-            self.learn(id, path, now, effects);
+            self.place_cgroup(id, path, now, effects);
         }
         if !self.knows_cgroup(id)
             && let (Some(found), Some(root)) = (cgroup::container_in(path), root)
@@ -358,11 +368,24 @@ impl Context {
                 self.cgroups.set(id, place);
             }
         }
+        self.tell_cgroup(id, path, effects);
         for slot in 0..self.processes.used() {
             let it = &self.processes[slot];
             if it.life == Life::Live && it.cgroup == id {
                 self.place_in(slot, path, now, effects);
             }
+        }
+    }
+
+    /// The container that a cgroup is of, or lies in.
+    #[must_use]
+    pub fn container_of_cgroup(&self, id: u64) -> Option<&Container> {
+        let own = ContainerKey { hierarchy: self.host.hierarchy, cgroup: id };
+        match self.cgroups.peek(id) {
+            Some(Place::In(key)) => self.container(key),
+            Some(Place::Host) => None,
+            // The table of cgroups has forgotten it.
+            Some(Place::Asked(_)) | None => self.container(own),
         }
     }
 
@@ -414,6 +437,7 @@ impl Context {
     /// A cgroup of the hierarchy of interest was removed. Also for what a walk of the hierarchy
     /// does not find any more.
     pub fn cgroup_gone(&mut self, id: u64, effects: &mut impl FnMut(Effect<'_>)) {
+        effects(Effect::CgroupGone { id, container: self.container_of_cgroup(id) });
         self.cgroups.remove(id);
         let key = ContainerKey { hierarchy: self.host.hierarchy, cgroup: id };
         let Some(kept) = self.containers.get_mut(key) else { return };

@@ -149,7 +149,7 @@ pub(super) const fn verdict(verdict: Verdict) -> v1::Verdict {
     }
 }
 
-const fn severity(severity: Severity) -> v1::Severity {
+pub(super) const fn severity(severity: Severity) -> v1::Severity {
     match severity {
         Severity::Low => v1::Severity::Low,
         Severity::Medium => v1::Severity::Medium,

@@ -7,10 +7,12 @@
 mod activity;
 mod cache;
 mod container;
+mod detection;
 mod finding;
 mod inventory;
 mod notice;
 mod process;
+mod raw;
 pub mod redact;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,7 @@ mod tests;
 use kestrel_proto::v1;
 use prost::Message as _;
 
-use self::{cache::Definitions, container::Containers};
+use self::{cache::Definitions, container::Containers, raw::Operations};
 use crate::{
     outbox::{Definition, Item, Lane},
     output::event::Body,
@@ -37,6 +39,9 @@ pub struct Exporter {
     processes: Definitions,
     containers: Containers,
     inventories: u64,
+    operations: Operations,
+    /// Room for a path.
+    path: Vec<u8>,
 }
 
 impl Exporter {

@@ -7,10 +7,11 @@ use crate::{
     posture::ControlId,
 };
 
-/// `None` for a finding.
+/// `None` for a finding, and for what refers to a container.
 pub(super) fn event(body: &Body) -> Option<Event> {
     Some(match body {
-        Body::Finding(_) => return None,
+        // They refer to a container, and are made of more than this.
+        Body::Finding(_) | Body::Throttled { .. } | Body::Detection { .. } => return None,
         Body::Loss { at, lost, reason, interval } => Event::Loss(v1::Loss {
             at: (*at).to_owned(),
             lost: *lost,
@@ -33,7 +34,7 @@ pub(super) fn event(body: &Body) -> Option<Event> {
     })
 }
 
-fn of_interval(interval: &Interval) -> v1::Interval {
+pub(super) fn of_interval(interval: &Interval) -> v1::Interval {
     let Interval { from_clock, to_clock, .. } = interval;
     v1::Interval {
         from_boottime_ns: from_clock.boottime_ns,

@@ -15,11 +15,11 @@ use crate::{
     },
     outbox::DefinitionKey,
     pipeline::{
-        ContainerSnapshot,
+        ContainerSnapshot, Detected, THROTTLED, Throttled,
         lifecycle::{Activity, ContainerEntry, Entry, ProcessEntry},
     },
     posture::{
-        CONTROLS, ChangeKind, FindingId, Resolution, Subject, not_judged,
+        CONTROLS, ChangeKind, FindingId, Resolution, Severity, Subject, not_judged,
         testing::{hostile_change, plain_change},
     },
 };
@@ -200,7 +200,7 @@ fn a_call_has_the_state_of_its_thread() {
 fn zero_is_not_unknown() {
     let mut batch = batch();
     let known = process(&mut batch, 3);
-    let state = process::of(&batch, &known).state.unwrap();
+    let state = process::of(batch.texts(), &known).state.unwrap();
     // Root in its namespace; its effective id is not mapped there.
     assert_eq!((state.ns_uid, state.ns_euid), (Some(0), None));
     // Under filters that the kernel does not count.
@@ -220,7 +220,7 @@ fn zero_is_not_unknown() {
         cwd: batch.add(b""),
         ..known
     };
-    let process = process::of(&batch, &unknown);
+    let process = process::of(batch.texts(), &unknown);
     assert_eq!(process.id.unwrap().exec_id, None);
     assert_eq!((process.parent, process.file, &process.container_id), (None, None, &None));
     assert_eq!((process.exec_boottime_ns, process.membership()), (None, v1::Membership::Unspecified));
@@ -229,7 +229,7 @@ fn zero_is_not_unknown() {
     let upper = |flags: u32| {
         let entry =
             ProcessEntry { file: FileRef { inode: 1, flags, ..FileRef::default() }, ..unknown.clone() };
-        process::of(&batch, &entry).file.unwrap().upper_layer
+        process::of(batch.texts(), &entry).file.unwrap().upper_layer
     };
     assert_eq!(upper(0), None);
     assert_eq!(upper(file_flag::OVERLAY), Some(false));
@@ -452,4 +452,44 @@ fn a_large_inventory_comes_in_parts_that_fit() {
     assert!(findings.iter().all(|finding| {
         finding.alert == matches!(finding.verdict(), v1::Verdict::Fail | v1::Verdict::Drift)
     }));
+}
+
+#[test]
+fn what_is_held_back_and_detected_refers_to_its_container() {
+    let mut exporter = Exporter::new();
+    let id = format!("{:064x}", 5);
+    let container = ContainerEntry {
+        key: ContainerKey { hierarchy: 0, cgroup: 5 },
+        id: ContainerId::parse(id.as_bytes()).unwrap(),
+        names: Enrichment::Pending(PendingReason::Asked),
+    };
+    let throttled = Throttled {
+        container: Some(container.clone()),
+        cgroup: 5,
+        events: 18_204,
+        from: AT,
+        to: AT,
+        begins: true,
+    };
+    let item = exporter.throttled(&throttled);
+    assert_eq!((item.lane, item.refers.len()), (Lane::Findings, 1));
+    let Event::Throttled(told) = event(&item) else { panic!("{item:?}") };
+    assert_eq!((told.container_id.as_deref(), told.cgroup, told.events), (Some(id.as_str()), 5, 18_204));
+
+    let detected = Detected {
+        at: AT,
+        rule: THROTTLED,
+        severity: Severity::Medium,
+        tags: &["a"],
+        output: "x".into(),
+        container: Some(container),
+    };
+    let item = exporter.detected(&detected);
+    assert_eq!((item.lane, item.refers.len()), (Lane::Detections, 1));
+    let Event::Detection(told) = event(&item) else { panic!("{item:?}") };
+    assert_eq!((told.rule.as_str(), told.severity()), (THROTTLED, v1::Severity::Medium));
+    assert_eq!(told.container_id, Some(id));
+    // The host's refer to nothing.
+    let throttled = Throttled { container: None, ..throttled };
+    assert_eq!(exporter.throttled(&throttled).refers.len(), 0);
 }

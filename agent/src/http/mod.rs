@@ -9,7 +9,9 @@ mod status;
 pub use delivery::{Delivery, DeliveryStatus, LaneReport};
 pub use health::{Health, REQUIRED_HOOKS};
 pub use server::{HttpError, Pages, Server, ServerLimits};
-pub use status::{BlindStatus, CanaryStatus, HookStatus, RingStatus, Status, TableStatus, VerdictCounts};
+pub use status::{
+    BlindStatus, CanaryStatus, HookStatus, RingStatus, Status, TableStatus, ThrottledStatus, VerdictCounts,
+};
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,8 @@ pub struct Status {
     pub coverage: CoverageReport,
     /// Per hook.
     pub hooks: Vec<HookStatus>,
+    /// Raw events held back since the agent started, by container or cgroup, the most first.
+    pub throttled: Vec<ThrottledStatus>,
     /// Per ring.
     pub rings: Vec<RingStatus>,
     /// Per table.
@@ -67,10 +69,21 @@ pub struct HookStatus {
     pub submitted: u64,
     pub lost: u64,
     pub filtered: u64,
+    pub throttled: u64,
+    pub errors: u64,
     pub handed_on: u64,
     pub tail_failed: u64,
     pub shrunk: u64,
     pub recursion_misses: u64,
+}
+
+/// What a container sent too much.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThrottledStatus {
+    /// Runtime's id of the container, or the cgroup.
+    pub container: String,
+    /// Raw events that were held back.
+    pub events: u64,
 }
 
 /// A ring's counters.
@@ -136,6 +149,7 @@ impl Status {
             problems,
             coverage: health.coverage().map(|report| (*report).clone()).unwrap_or_default(),
             hooks: Hook::ALL.iter().map(|&hook| hook_status(telemetry, hook)).collect(),
+            throttled: throttled(telemetry),
             rings: Ring::ALL.iter().map(|&ring| ring_status(telemetry, ring)).collect(),
             tables: Table::ALL.iter().map(|&table| table_status(telemetry, table)).collect(),
             containers: verdict_counts(&telemetry.posture.containers),
@@ -162,11 +176,18 @@ fn hook_status(telemetry: &Telemetry, hook: Hook) -> HookStatus {
         submitted: counters.submitted,
         lost: counters.lost,
         filtered: counters.filtered,
+        throttled: counters.throttled,
+        errors: counters.errors,
         handed_on: counters.handed_on,
         tail_failed: counters.tail_failed,
         shrunk: counters.shrunk,
         recursion_misses: telemetry.hooks.recursion_misses.of(hook).get(),
     }
+}
+
+fn throttled(telemetry: &Telemetry) -> Vec<ThrottledStatus> {
+    let sums = telemetry.throttle.by_container();
+    sums.into_iter().map(|(container, events)| ThrottledStatus { container, events }).collect()
 }
 
 fn ring_status(telemetry: &Telemetry, ring: Ring) -> RingStatus {

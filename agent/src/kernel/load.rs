@@ -23,13 +23,16 @@ use thiserror::Error;
 use zerocopy::IntoBytes;
 
 use super::{
-    maps::{self, Counters, MapsError, ProgressMap, Sequences, Switches},
+    filters::{Buckets, CgroupMap, Filters},
+    maps::{self, Counters, InterestTable, MapsError, ProgressMap, Sequences},
     offsets::Layout,
     optional::{self, Scope},
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
+    switches::Switches,
     untold::{UntoldMap, UntoldWords},
 };
 use crate::{
+    filter::Filter,
     source::{Ring, RingError},
     syscall::Wants,
 };
@@ -132,6 +135,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Which calls are wanted.
     pub wants: Wants,
+    /// What is left out of them.
+    pub filter: Filter,
 }
 
 /// Detaches every program that an agent has pinned below `pin_dir`. Whatever their rings hold is
@@ -193,6 +198,14 @@ pub struct Programs {
     pub sequences: Sequences,
     /// Switches.
     pub switches: Switches,
+    /// Which calls are wanted.
+    pub interest: InterestTable,
+    /// What is left out of them.
+    pub filters: Filters,
+    /// What is known of cgroups.
+    pub cgroups: CgroupMap,
+    /// What cgroups may still send.
+    pub buckets: Buckets,
     /// Word for the agent that follows this one, or from the one before.
     pub progress: ProgressMap,
     /// What was read and not told, for the same.
@@ -231,7 +244,12 @@ impl Plan {
         if !adopted {
             fill_rings(&mut object, &critical_map, &bulk_map)?;
         }
-        maps::set_interest(&mut object, &self.wants.table())?;
+        let switches = Switches::take(&mut object)?;
+        let mut filters = Filters::take(&mut object, switches.clone())?;
+        let mut interest = InterestTable::take(&mut object)?;
+        // First what is left out: else all would come for a moment.
+        filters.set(&self.filter)?;
+        interest.set(&self.wants)?;
         maps::set_operations(&mut object, &self.wants.operations(&self.layout.uring))?;
         let types = aya::Btf::from_sys_fs()?;
         let mut hooks = Vec::new();
@@ -264,7 +282,11 @@ impl Plan {
             bulk: Ring::new(map::BULK, bulk_map)?,
             counters: Counters::take(&mut object)?,
             sequences: Sequences::take(&mut object)?,
-            switches: Switches::take(&mut object)?,
+            switches,
+            interest,
+            filters,
+            cgroups: CgroupMap::take(&mut object)?,
+            buckets: Buckets::take(&mut object)?,
             progress: ProgressMap::take(&mut object)?,
             untold: UntoldMap::take(&mut object)?,
             links: link_pins(&generation, &hooks),
@@ -494,6 +516,9 @@ fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, L
     Ok(predecessors)
 }
 
+/// What the verifier adds after the reason (kernel/bpf/verifier.c, `print_verification_stats`).
+const STATISTICS: [&str; 4] = ["verification time", "stack depth", "insns processed", "processed "];
+
 /// The whole chain of causes in one line; of a verifier's log the end, where the reason stands.
 pub(super) fn describe(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
@@ -504,7 +529,10 @@ pub(super) fn describe(error: impl std::error::Error) -> String {
     }
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().to_owned();
-    let rest: Vec<_> = lines.filter(|line| !line.trim().is_empty()).collect();
+    let is_said = |line: &&str| {
+        !line.trim().is_empty() && !STATISTICS.iter().any(|statistic| line.starts_with(statistic))
+    };
+    let rest: Vec<_> = lines.filter(is_said).collect();
     let tail = &rest[rest.len().saturating_sub(4)..];
     if tail.is_empty() { first } else { format!("{first} … {}", tail.join(" | ")) }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
     interest::Interest,
-    map::{self, Progress, RING_COUNT, Settings},
+    map::{self, Progress, RING_COUNT},
     uring::Operation,
 };
 use aya::{
@@ -13,6 +13,8 @@ use aya::{
     maps::{Array, Map, MapData, MapError, PerCpuArray},
 };
 use thiserror::Error;
+
+use crate::syscall::Wants;
 
 /// Why a map is of no use.
 #[derive(Debug, Error)]
@@ -34,7 +36,7 @@ pub enum MapsError {
     },
 }
 
-fn failed(name: &'static str) -> impl Fn(MapError) -> MapsError {
+pub(super) fn failed(name: &'static str) -> impl Fn(MapError) -> MapsError {
     move |source| MapsError::Kernel { name, source }
 }
 
@@ -69,42 +71,27 @@ impl Counters {
         Ok(Self { hooks: map.try_into().map_err(failed(map::COUNTERS))? })
     }
 
-    /// Reads them.
+    /// Reads them: the sums over all CPUs.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn read(&self) -> Result<[HookCounters; HOOKS], MapsError> {
         let mut sums = [HookCounters::default(); HOOKS];
         for (hook, sum) in Hook::ALL.into_iter().zip(&mut sums) {
-            let values = self.hooks.get(&(hook as u32), 0).map_err(failed(map::COUNTERS))?;
-            for value in values.iter() {
-                let HookCounters {
-                    seen,
-                    submitted,
-                    lost,
-                    filtered,
-                    throttled,
-                    errors,
-                    handed_on,
-                    tail_failed,
-                    shrunk,
-                    submitted_bulk,
-                    lost_bulk,
-                } = zerocopy::transmute!(*value);
-                sum.seen += seen;
-                sum.submitted += submitted;
-                sum.lost += lost;
-                sum.filtered += filtered;
-                sum.throttled += throttled;
-                sum.errors += errors;
-                sum.handed_on += handed_on;
-                sum.tail_failed += tail_failed;
-                sum.shrunk += shrunk;
-                sum.submitted_bulk += submitted_bulk;
-                sum.lost_bulk += lost_bulk;
+            for value in self.of(hook)? {
+                add(sum, value);
             }
         }
         Ok(sums)
+    }
+
+    /// Those of one hook, by possible CPU.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn of(&self, hook: Hook) -> Result<Vec<HookCounters>, MapsError> {
+        let values = self.hooks.get(&(hook as u32), 0).map_err(failed(map::COUNTERS))?;
+        Ok(values.iter().map(|value| zerocopy::transmute!(*value)).collect())
     }
 
     /// Records that each ring had no room for, ever.
@@ -119,6 +106,33 @@ impl Counters {
         }
         Ok(lost)
     }
+}
+
+fn add(sum: &mut HookCounters, value: HookCounters) {
+    let HookCounters {
+        seen,
+        submitted,
+        lost,
+        filtered,
+        throttled,
+        errors,
+        handed_on,
+        tail_failed,
+        shrunk,
+        submitted_bulk,
+        lost_bulk,
+    } = value;
+    sum.seen += seen;
+    sum.submitted += submitted;
+    sum.lost += lost;
+    sum.filtered += filtered;
+    sum.throttled += throttled;
+    sum.errors += errors;
+    sum.handed_on += handed_on;
+    sum.tail_failed += tail_failed;
+    sum.shrunk += shrunk;
+    sum.submitted_bulk += submitted_bulk;
+    sum.lost_bulk += lost_bulk;
 }
 
 /// Next sequence number per (ring, CPU).
@@ -141,27 +155,6 @@ impl Sequences {
             self.numbers.get(&ring, 0).map(|values| values.to_vec()).map_err(failed(map::SEQUENCES))
         };
         Ok([ring(map::RING_CRITICAL)?, ring(map::RING_BULK)?])
-    }
-}
-
-/// The switches of the running programs.
-pub struct Switches {
-    settings: Array<MapData, [u32; 6]>,
-}
-
-impl Switches {
-    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
-        let settings = take(object, map::SETTINGS)?.try_into().map_err(failed(map::SETTINGS))?;
-        Ok(Self { settings })
-    }
-
-    /// Sets them.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn set(&mut self, settings: Settings) -> Result<(), MapsError> {
-        let words: [u32; 6] = zerocopy::transmute!(settings);
-        self.settings.set(0, words, 0).map_err(failed(map::SETTINGS))
     }
 }
 
@@ -203,14 +196,28 @@ impl ProgressMap {
     }
 }
 
-pub(super) fn set_interest(object: &mut Ebpf, table: &[Interest]) -> Result<(), MapsError> {
-    let map = object.map_mut(map::INTEREST).ok_or(MapsError::Absent { name: map::INTEREST })?;
-    let mut interest: Array<_, [u64; INTEREST_WORDS]> = map.try_into().map_err(failed(map::INTEREST))?;
-    for (number, &wanted) in (0..).zip(table) {
-        let words: [u64; INTEREST_WORDS] = zerocopy::transmute!(wanted);
-        interest.set(number, words, 0).map_err(failed(map::INTEREST))?;
+/// Which calls are wanted, by number.
+pub struct InterestTable {
+    interest: Array<MapData, [u64; INTEREST_WORDS]>,
+}
+
+impl InterestTable {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+        let interest = take(object, map::INTEREST)?.try_into().map_err(failed(map::INTEREST))?;
+        Ok(Self { interest })
     }
-    Ok(())
+
+    /// Changes what the running programs look for.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set(&mut self, wants: &Wants) -> Result<(), MapsError> {
+        for (number, wanted) in (0..).zip(wants.table()) {
+            let words: [u64; INTEREST_WORDS] = zerocopy::transmute!(wanted);
+            self.interest.set(number, words, 0).map_err(failed(map::INTEREST))?;
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn set_operations(object: &mut Ebpf, table: &[Operation]) -> Result<(), MapsError> {

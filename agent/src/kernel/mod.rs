@@ -2,23 +2,29 @@
 
 pub mod btf;
 mod cgroup;
+mod filters;
 mod form;
 mod link;
 mod load;
+pub mod lockdown;
+mod mapped;
 mod maps;
 mod offsets;
 mod optional;
 mod pins;
 pub mod prove;
 mod registers;
+mod switches;
 mod untold;
 mod uring;
 
-pub use cgroup::{CgroupError, Hierarchy, Mounted};
+pub use cgroup::{CgroupError, Hierarchy, Mounted, v2_root};
+pub use filters::{Buckets, CgroupMap, Filters};
 pub use form::Forms;
 pub use load::{LinkPins, LoadError, Plan, Predecessor, Programs, RecursionCounters, TaskScan, detach};
-pub use maps::{Counters, MapsError, ProgressMap, Sequences, Switches};
+pub use maps::{Counters, InterestTable, MapsError, ProgressMap, Sequences};
 pub use offsets::{Layout, OffsetError};
 pub use pins::PinError;
+pub use switches::Switches;
 pub use untold::{UntoldMap, UntoldWords};
 pub use uring::UringLayout;

@@ -6,7 +6,8 @@ use inert::{inert, inert_comm, json::InertFormatter};
 use serde::Serialize;
 
 use crate::{
-    context::PendingReason,
+    context::{Enrichment, PendingReason},
+    pipeline::{Detected, Throttled, lifecycle::ContainerEntry},
     posture::{Change, ChangeKind, FindingReport, InstanceReport, PssLevel, Severity, Subject, Verdict},
     time::Clock,
 };
@@ -58,6 +59,33 @@ pub enum Body {
         #[serde(flatten)]
         interval: Interval,
     },
+    /// Events were held back in the kernel because a cgroup sent too many.
+    Throttled {
+        /// Whose; absent for the host's, and for a cgroup that is not known.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        of: Option<Box<ContainerNames>>,
+        /// Cgroup; 0 for several of the host's.
+        cgroup: u64,
+        /// How many.
+        events: u64,
+        /// Within which time.
+        #[serde(flatten)]
+        interval: Interval,
+    },
+    /// A rule matched, or the agent detected something by itself.
+    Detection {
+        /// The rule's name.
+        rule: String,
+        /// Severity.
+        severity: Severity,
+        /// Tags.
+        tags: &'static [&'static str],
+        /// A sentence.
+        output: String,
+        /// Where; absent for the host.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        of: Option<Box<ContainerNames>>,
+    },
     /// For a while the agent saw nothing.
     Blind {
         /// Why.
@@ -88,6 +116,49 @@ pub enum Body {
         /// Why.
         reason: String,
     },
+}
+
+/// A container, with its names if they are known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ContainerNames {
+    /// Runtime's id.
+    pub container_id: String,
+    /// Kubernetes namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+    /// Name in the pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+impl ContainerNames {
+    /// As it is known now.
+    #[must_use]
+    pub fn of(entry: &ContainerEntry) -> Self {
+        let names = match &entry.names {
+            Enrichment::Complete(names) => Some(names),
+            Enrichment::Pending(_) => None,
+        };
+        Self {
+            container_id: entry.id.to_string(),
+            namespace: names.map(|names| names.namespace.clone()),
+            pod: names.map(|names| names.pod.clone()),
+            container: names.map(|names| names.container.clone()),
+        }
+    }
+
+    /// For people; inert.
+    fn place(&self) -> String {
+        match (&self.namespace, &self.pod, &self.container) {
+            (Some(namespace), Some(pod), Some(container)) => {
+                format!("{}/{}/{}", inert(namespace), inert(pod), inert(container))
+            }
+            _ => format!("container {}", self.container_id.get(..12).unwrap_or(&self.container_id)),
+        }
+    }
 }
 
 /// From one moment to another.
@@ -140,6 +211,20 @@ impl Body {
                 "LOSS      {lost} at {at} between {} and {}: {reason}",
                 interval.from, interval.to
             )),
+            Self::Throttled { of, cgroup, events, interval } => {
+                let place = match of {
+                    Some(container) => container.place(),
+                    None => format!("cgroup {cgroup}"),
+                };
+                Some(format!(
+                    "THROTTLED {events} events in {place} between {} and {}",
+                    interval.from, interval.to
+                ))
+            }
+            Self::Detection { rule, output, of, .. } => {
+                let place = of.as_ref().map_or_else(|| "host".to_owned(), |container| container.place());
+                Some(format!("DETECT    {}: {place}: {}", inert(rule), inert(output)))
+            }
             Self::Blind { reason, interval } => {
                 Some(format!("BLIND     from {} to {}: {reason}", interval.from, interval.to))
             }
@@ -147,6 +232,31 @@ impl Body {
                 Some(format!("READY     {containers} containers and {processes} processes were there before"))
             }
             Self::Stop { reason } => Some(format!("STOP      {reason}")),
+        }
+    }
+
+    /// Events that were held back.
+    #[must_use]
+    pub fn throttled(throttled: &Throttled) -> Self {
+        let Throttled { container, cgroup, events, from, to, begins: _ } = throttled;
+        Self::Throttled {
+            of: container.as_ref().map(|container| Box::new(ContainerNames::of(container))),
+            cgroup: *cgroup,
+            events: *events,
+            interval: Interval::new(*from, *to),
+        }
+    }
+
+    /// What the agent detected by itself.
+    #[must_use]
+    pub fn detected(detected: &Detected) -> Self {
+        let Detected { at: _, rule, severity, tags, output, container } = detected;
+        Self::Detection {
+            rule: (*rule).to_owned(),
+            severity: *severity,
+            tags,
+            output: output.clone(),
+            of: container.as_ref().map(|container| Box::new(ContainerNames::of(container))),
         }
     }
 

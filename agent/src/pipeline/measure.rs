@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 use super::{ContainerSnapshot, InventorySnapshot, Pipeline, outlet};
 use crate::{
     context::Container,
+    filter::MarkCounts,
     posture,
     telemetry::label::{Queue, QueueDrop, Table},
     time::Clock,
@@ -49,9 +50,21 @@ impl Pipeline {
         refused.of(Table::Processes).set(posture.tasks_refused);
         refused.of(Table::Findings).set(posture.findings_refused);
         self.telemetry.posture.judged.set(posture.judged);
+        let throttle = &self.telemetry.throttle;
+        let MarkCounts { marked, full, refused } = self.groups.counts();
+        throttle.marked.set(marked);
+        throttle.marks_full.set(full);
+        throttle.marks_refused.set(refused);
+        throttle.hidden_paths.set(self.hidden.seen);
         let queues = &self.telemetry.queues;
-        queues.depth.of(Queue::Lifecycle).set(self.lifecycle.depth());
-        queues.dropped.of(Queue::Lifecycle, QueueDrop::Full).set(self.lifecycle.lost_ever());
+        for (queue, depth, lost) in [
+            (Queue::Lifecycle, self.lifecycle.out.depth(), self.lifecycle.out.lost_ever()),
+            (Queue::Rare, self.raw.rare.depth(), self.raw.rare.lost_ever()),
+            (Queue::Bulk, self.raw.bulk.depth(), self.raw.bulk.lost_ever()),
+        ] {
+            queues.depth.of(queue).set(depth);
+            queues.dropped.of(queue, QueueDrop::Full).set(lost);
+        }
         outlet::measure_verdicts(&self.posture, &self.telemetry);
     }
 }

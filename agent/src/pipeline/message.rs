@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::Throttling;
 use crate::{
     context::{ProcessId, cgroupfs, cri, proc},
     posture::Snapshot,
@@ -31,6 +32,8 @@ pub enum Message {
         /// Its arguments, NUL-separated.
         argv: Vec<u8>,
     },
+    /// The kernel programs held events back.
+    Throttling(Throttling),
     /// Asks for what is to outlive the agent.
     Snapshot(oneshot::Sender<Snapshot>),
     /// Asks for an [`Outgoing::Inventory`], which comes the way of the changes.

@@ -4,18 +4,25 @@
 //! (CRI, /proc, files) lives on the slow side, behind bounded channels: [`Message`]s come in,
 //! [`Outlets`] go out.
 
+mod buffers;
 pub mod canary;
 pub mod clock;
+mod detected;
+mod episode;
+mod groups;
 mod inventory;
 pub mod lifecycle;
 mod measure;
 mod message;
 mod outgoing;
 mod outlet;
+pub mod raw;
 mod reader;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod throttle;
 mod untold;
 
 use std::sync::{Arc, atomic::Ordering, mpsc::SyncSender};
@@ -23,24 +30,33 @@ use std::sync::{Arc, atomic::Ordering, mpsc::SyncSender};
 use agent_abi::record::header_flag;
 use tokio::sync::mpsc;
 
-use self::{
-    canary::CanarySeen,
-    clock::Clocks,
-    inventory::InventoryGate,
-    lifecycle::{Activity, LifecycleSender, Lost},
-    stage::{By, Seen, Stage},
-    untold::Amount,
-};
 pub use self::{
+    buffers::{Buffer, Filled, Lost, Receiver},
+    detected::{Detected, HIDDEN, THROTTLED},
     message::Message,
     outgoing::{ContainerSnapshot, InventorySnapshot, Outgoing},
     outlet::{CgroupQuestion, Outlets},
     reader::Reader,
+    texts::{Piece, Texts},
+    throttle::{Throttled, Throttling},
     untold::{Told, Untold},
+};
+use self::{
+    canary::CanarySeen,
+    clock::Clocks,
+    detected::HiddenPaths,
+    groups::Groups,
+    inventory::InventoryGate,
+    lifecycle::{Activity, LifecycleSender},
+    raw::RawSender,
+    stage::{By, Seen, Stage},
+    throttle::Throttles,
+    untold::Amount,
 };
 use crate::{
     context::{Context, Effect, Enrichment, PendingReason, ProcessId, cgroupfs, cri},
     decode::{DecodeError, Event, Exec, ImageSource, decode},
+    filter::CgroupMarks,
     kernel::prove::Observed,
     posture::{Change, Posture, Snapshot},
     source::SequenceCheck,
@@ -67,6 +83,7 @@ pub struct Pipeline {
     sequence: SequenceCheck,
     clocks: Clocks,
     lifecycle: LifecycleSender,
+    raw: RawSender,
     boot_id: String,
     /// The agent's own children are known by it.
     own_tgid: u32,
@@ -78,6 +95,9 @@ pub struct Pipeline {
     measured_ns: u64,
     inventories: InventoryGate,
     untold: Option<Untold>,
+    groups: Groups,
+    throttles: Throttles,
+    hidden: HiddenPaths,
 }
 
 /// What a pipeline starts with.
@@ -94,6 +114,8 @@ pub struct Parts {
     pub outlets: Outlets,
     /// Takes what processes and containers do.
     pub lifecycle: LifecycleSender,
+    /// Takes raw events.
+    pub raw: RawSender,
     /// The next numbers of the records.
     pub sequence: SequenceCheck,
     /// The kernel's boot id.
@@ -115,6 +137,7 @@ impl Pipeline {
             messages,
             outlets,
             lifecycle,
+            raw,
             sequence,
             boot_id,
             proof,
@@ -128,6 +151,7 @@ impl Pipeline {
             messages,
             outlets,
             lifecycle,
+            raw,
             sequence,
             clocks: Clocks::read(),
             boot_id,
@@ -138,7 +162,15 @@ impl Pipeline {
             measured_ns: 0,
             inventories,
             untold: None,
+            groups: Groups::new(),
+            throttles: Throttles::new(),
+            hidden: HiddenPaths::new(),
         }
+    }
+
+    /// Marks cgroups for the kernel programs from now on, and tells which are gone.
+    pub fn mark_cgroups(&mut self, marks: CgroupMarks, gone: SyncSender<u64>) {
+        self.groups.connect(marks, gone);
     }
 
     /// Leaves word here of what is read and not told.
@@ -161,9 +193,10 @@ impl Pipeline {
     /// The records of a round are taken: what they made goes out, and it is looked what of it is
     /// told.
     pub fn end_round(&mut self) {
-        let lost = self.lifecycle.end_round();
+        let lost = self.lifecycle.out.end_round();
         self.tell_lost(lost);
-        let Self { context, posture, outlets, lifecycle, untold, .. } = self;
+        self.raw.end_round().into_iter().for_each(|lost| self.tell_lost(lost));
+        let Self { context, posture, outlets, lifecycle, raw, untold, .. } = self;
         let Some(untold) = untold else { return };
         // Before that, what the start has to tell is not told.
         if !outlets.told.ready.load(Ordering::Acquire) {
@@ -175,13 +208,28 @@ impl Pipeline {
         let (changes, changes_told) = outlets.progress();
         let now_ns = clock::boottime_ns();
         if untold.wants_marker(now_ns) {
-            let sent = Amount { changes, lifecycle: lifecycle.buffers() };
-            let held =
-                [posture.untold_since(), context.waits_since(), outlets.lost_since(), lifecycle.lost_since()];
-            untold.mark(sent, held.into_iter().flatten().min(), now_ns);
+            let sent = Amount {
+                changes,
+                lifecycle: lifecycle.out.buffers(),
+                rare: raw.rare.buffers(),
+                bulk: raw.bulk.buffers(),
+            };
+            let held = [
+                posture.untold_since(),
+                context.waits_since(),
+                outlets.lost_since(),
+                lifecycle.out.lost_since(),
+            ];
+            let held = held.into_iter().chain(raw.lost_since()).flatten().min();
+            untold.mark(sent, held, now_ns);
         }
-        let lifecycle_told = outlets.told.lifecycle.load(Ordering::Acquire);
-        untold.told(Amount { changes: changes_told, lifecycle: lifecycle_told });
+        let told = &outlets.told;
+        untold.told(Amount {
+            changes: changes_told,
+            lifecycle: told.lifecycle.load(Ordering::Acquire),
+            rare: told.rare.load(Ordering::Acquire),
+            bulk: told.bulk.load(Ordering::Acquire),
+        });
     }
 
     /// Tells what is held back; nothing follows.
@@ -189,8 +237,10 @@ impl Pipeline {
         let now = self.clocks.at(clock::boottime_ns());
         self.posture.finish(now, &mut self.changes);
         self.send_changes();
-        let lost = self.lifecycle.finish();
+        self.report_throttled(now.boottime_ns, true);
+        let lost = self.lifecycle.out.finish();
         self.tell_lost(lost);
+        self.raw.finish().into_iter().for_each(|lost| self.tell_lost(lost));
     }
 
     fn tell_lost(&mut self, lost: Option<Lost>) {
@@ -211,9 +261,16 @@ impl Pipeline {
                     self.telemetry.rings.lost.of(ring).add(missing);
                 }
                 self.take_event(&event, Seen::Happen);
+                self.take_raw(&event, bytes);
             }
             Err(error) => self.refuse(error),
         }
+    }
+
+    /// Lets a raw event go out as it came.
+    fn take_raw(&mut self, event: &Event<'_>, bytes: &[u8]) {
+        let at = self.clocks.at(event.header().boottime_ns);
+        self.raw.take(event, bytes, &self.context, at);
     }
 
     /// Takes a record of the programs before these, whose numbers and counters are their own.
@@ -223,7 +280,10 @@ impl Pipeline {
 
     fn other_record(&mut self, bytes: &[u8], seen: Seen) {
         match decode(bytes) {
-            Ok(event) => self.take_event(&event, seen),
+            Ok(event) => {
+                self.take_event(&event, seen);
+                self.take_raw(&event, bytes);
+            }
             Err(error) => self.refuse(error),
         }
     }
@@ -263,8 +323,17 @@ impl Pipeline {
             Event::Exit(exit) => By::Exit { status: exit.status },
             _ => By::Other,
         };
-        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, .. } = self;
-        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, by };
+        if let Event::Exec(exec) = event
+            && exec.source == ImageSource::Exec
+        {
+            self.raw.replaces(&exec.record.state.task, &self.context, now.boottime_ns);
+        }
+        if let Some(detected) = self.hidden.look(event, &self.context, now) {
+            self.outlets.send(Outgoing::Detected(Box::new(detected)), &self.telemetry);
+        }
+        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, groups, .. } = self;
+        let mut stage =
+            Stage { posture, telemetry, outlets, lifecycle, clocks, changes, groups, now, seen, by };
         context.apply(event, &mut |effect| stage.follow(&effect));
         match event {
             Event::Exec(exec) if exec.source == ImageSource::Exec => lifecycle.exec(exec, context, now),
@@ -312,6 +381,7 @@ impl Pipeline {
         self.posture.tick(now, &mut self.changes);
         self.send_changes();
         self.give_inventory(now);
+        self.report_throttled(boottime_ns, false);
         self.outlets.retry(&self.telemetry);
         if boottime_ns.saturating_sub(self.measured_ns) >= MEASURE_NS {
             self.measured_ns = boottime_ns;
@@ -366,6 +436,7 @@ impl Pipeline {
                     self.posture.scan_complete(now);
                     self.inventories.scanned(now.boottime_ns);
                 }
+                self.groups.scanned();
                 // Whoever hears of the end of the scan reads what it found.
                 self.measure();
                 self.outlets.scan_done(kind);
@@ -375,6 +446,10 @@ impl Pipeline {
             }
             // Whoever asked may have given up.
             Message::Snapshot(answer) => drop(answer.send(self.posture.snapshot(&self.boot_id, now))),
+            Message::Throttling(throttling) => {
+                self.throttles.take(&throttling, &self.groups, &self.context);
+                self.report_throttled(now.boottime_ns, false);
+            }
             Message::Inventory => {
                 self.inventories.ask();
                 self.give_inventory(now);
@@ -382,6 +457,22 @@ impl Pipeline {
         }
         self.refuse_names();
         self.send_changes();
+    }
+
+    /// What was held back, and of a container that begins to be throttled the detection.
+    fn report_throttled(&mut self, now_ns: u64, all: bool) {
+        let Self { throttles, context, outlets, telemetry, .. } = self;
+        throttles.report(now_ns, all, context, |throttled| {
+            let detected = throttled
+                .container
+                .clone()
+                .filter(|_| throttled.begins)
+                .map(|container| detected::throttled(throttled.events, throttled.to, container));
+            outlets.send(Outgoing::Throttled(Box::new(throttled)), telemetry);
+            if let Some(detected) = detected {
+                outlets.send(Outgoing::Detected(Box::new(detected)), telemetry);
+            }
+        });
     }
 
     /// Behind the changes that it holds.
@@ -420,9 +511,10 @@ impl Pipeline {
     }
 
     fn with_stage(&mut self, now: Clock, seen: Seen, body: impl FnOnce(&mut Context, &mut Stage<'_>)) {
-        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, .. } = self;
+        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, groups, .. } = self;
         let by = By::Other;
-        let mut stage = Stage { posture, telemetry, outlets, lifecycle, clocks, changes, now, seen, by };
+        let mut stage =
+            Stage { posture, telemetry, outlets, lifecycle, clocks, changes, groups, now, seen, by };
         body(context, &mut stage);
     }
 

@@ -1,6 +1,6 @@
 //! What leaves the hot loop in order: changes of findings, and between them inventories.
 
-use super::lifecycle::{ContainerEntry, Lost};
+use super::{Detected, Throttled, buffers::Lost, lifecycle::ContainerEntry};
 use crate::{
     posture::{Change, ControlPosture, FindingReport},
     time::Clock,
@@ -13,6 +13,10 @@ pub enum Outgoing {
     Change(Box<Change>),
     /// What is true, between the changes before it and those after it.
     Inventory(Box<InventorySnapshot>),
+    /// Events were held back in the kernel.
+    Throttled(Box<Throttled>),
+    /// The agent detected something by itself.
+    Detected(Box<Detected>),
     /// Something found no room in a queue of the hot loop.
     Lost(Lost),
 }

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 
-use super::{Outgoing, Told, lifecycle::Lost};
+use super::{Outgoing, Told, buffers::Lost};
 use crate::{
     context::{ContainerKey, cri::Question},
     posture::{CONTROLS, Change, Posture, Verdict},
@@ -131,6 +131,12 @@ impl Outlets {
                 let told = self.lost.get_or_insert(Lost { lost: 0, ..*lost });
                 told.lost += lost.lost;
                 (told.from, told.to) = (told.from.min(lost.from), told.to.max(lost.to));
+            }
+            Outgoing::Throttled(throttled) => {
+                Lost::add(&mut self.lost, "queue findings", "queue full", throttled.to);
+            }
+            Outgoing::Detected(detected) => {
+                Lost::add(&mut self.lost, "queue findings", "queue full", detected.at);
             }
             // Another is asked for within minutes.
             Outgoing::Inventory(_) => {}

@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use agent_abi::map::Settings;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Pipeline, clock::boottime_ns};
@@ -51,7 +50,8 @@ impl Reader {
     /// Reads what other programs left, then the rings until it is told to stop. Gives the pipeline
     /// back.
     pub fn run(mut self, mut pipeline: Pipeline, predecessors: Vec<Predecessor>) -> Pipeline {
-        self.set_sleeping(false);
+        self.switches.set_agent(std::process::id());
+        self.switches.set_reader_sleeps(false);
         for mut predecessor in predecessors {
             pipeline.before_reading();
             for ring in &mut predecessor.rings {
@@ -104,7 +104,7 @@ impl Reader {
     }
 
     fn sleep(&mut self) {
-        self.set_sleeping(true);
+        self.switches.set_reader_sleeps(true);
         // A record that came before the switch was set woke nobody.
         if self.critical.backlog() == 0 && self.bulk.backlog() == 0 {
             let mut fds = [
@@ -114,18 +114,6 @@ impl Reader {
             // Interrupted or not, the next round looks.
             let _ = poll(&mut fds, PollTimeout::from(SLEEP_MS));
         }
-        self.set_sleeping(false);
-    }
-
-    fn set_sleeping(&mut self, sleeps: bool) {
-        let settings = Settings {
-            agent_tgid: std::process::id(),
-            reader_sleeps: u32::from(sleeps),
-            ..Settings::default()
-        };
-        if let Err(error) = self.switches.set(settings) {
-            // Without it the loop is woken too often or sleeps its full time; nothing is lost.
-            tracing::debug!(%error, "cannot set the reader's switch");
-        }
+        self.switches.set_reader_sleeps(false);
     }
 }

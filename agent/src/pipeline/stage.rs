@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Outlets, clock,
     clock::Clocks,
+    groups::Groups,
     lifecycle::{Activity, LifecycleSender},
 };
 use crate::{
@@ -31,6 +32,7 @@ pub(super) struct Stage<'a> {
     pub(super) lifecycle: &'a mut LifecycleSender,
     pub(super) clocks: &'a Clocks,
     pub(super) changes: &'a mut Vec<Change>,
+    pub(super) groups: &'a mut Groups,
     pub(super) now: Clock,
     pub(super) seen: Seen,
     pub(super) by: By,
@@ -90,6 +92,8 @@ impl Stage<'_> {
                 let judged = Judged { task: &process.state, allow, process, container };
                 self.posture.judge(judged, Cause::Context, self.now, self.changes);
             }
+            Effect::CgroupKnown { id, path, is_host } => self.groups.known(id, path, is_host),
+            Effect::CgroupGone { id, container } => self.groups.gone(id, container),
             Effect::NeedName { key, id, runtime } => {
                 self.outlets.ask_name(cri::Question { key, id, runtime }, self.telemetry);
             }

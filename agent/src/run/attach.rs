@@ -1,14 +1,12 @@
 //! The programs, and what they can see on this node.
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
-use super::{alive::AliveFile, coverage, host::Host, losses::Start, open::Ground};
+use super::{alive::AliveFile, coverage, filter, host::Host, losses::Start, open::Ground};
 use crate::{
-    config::Streams,
     coverage::CoverageReport,
-    kernel::{Layout, Plan, Programs},
+    kernel::{Layout, LoadError, Plan, Programs, lockdown},
     pipeline::clock,
-    syscall::{Family, Only, Wants},
 };
 
 /// Attached programs.
@@ -23,24 +21,19 @@ pub(super) struct Attached {
     pub(super) before_ns: Option<u64>,
 }
 
-/// What posture and the streams need.
-fn wants(streams: &Streams) -> Wants {
-    let mut wants = Wants::posture();
-    if streams.open {
-        wants.add_family(Family::Files, Only::default());
-    }
-    wants
-}
-
 /// Attaches the programs, or adopts those that run.
 pub(super) fn attach(ground: &Ground) -> Result<Attached> {
     let Ground { config, state, mounted, boot, telemetry, health, .. } = ground;
     let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
     let alive = AliveFile::new(state.file("alive"), &boot.id);
     let last_alive_ns = alive.read();
-    let plan =
-        Plan { pin_dir: config.pin_dir.clone(), layout: layout.clone(), wants: wants(&config.streams) };
-    let mut programs = plan.carry_out()?;
+    let plan = Plan {
+        pin_dir: config.pin_dir.clone(),
+        layout: layout.clone(),
+        wants: filter::wants(&config.streams),
+        filter: filter::filter(config),
+    };
+    let mut programs = plan.carry_out().map_err(explained)?;
     let host = Host::read(mounted, &mut programs.scan)?;
     let report = coverage::report(&boot.release, &layout, &programs);
     report.log();
@@ -59,4 +52,15 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
         Start::Attached { last_alive_ns } => last_alive_ns,
     };
     Ok(Attached { programs, host, report, alive, how, before_ns })
+}
+
+/// What the verifier says of it is that it does not know a function.
+fn explained(error: LoadError) -> Error {
+    if lockdown::hides_kernel_memory() {
+        return Error::new(error).context(
+            "the kernel is in lockdown mode confidentiality, in which no program may read its memory: nothing can \
+             be seen on this node (lockdown=integrity or none would do)",
+        );
+    }
+    error.into()
 }

@@ -16,7 +16,7 @@ use super::{
     tell,
 };
 use crate::{
-    kernel::{self, LinkPins, Predecessor, Switches, TaskScan, UntoldMap},
+    kernel::{self, Buckets, CgroupMap, LinkPins, Predecessor, Switches, TaskScan, UntoldMap},
     output::event::Body,
     pipeline::{Untold, clock},
     source::{Ring, SequenceCheck},
@@ -27,6 +27,8 @@ pub(super) struct Sources {
     pub(super) critical: Ring,
     pub(super) bulk: Ring,
     pub(super) switches: Switches,
+    pub(super) cgroups: CgroupMap,
+    pub(super) buckets: Buckets,
     pub(super) predecessors: Vec<Predecessor>,
     pub(super) sequence: SequenceCheck,
     pub(super) scan: TaskScan,
@@ -84,6 +86,8 @@ pub(super) async fn tell_of(
         critical: programs.critical,
         bulk: programs.bulk,
         switches: programs.switches,
+        cgroups: programs.cgroups,
+        buckets: programs.buckets,
         predecessors: programs.predecessors,
         sequence,
         scan: programs.scan,

@@ -7,10 +7,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::{host::Boot, lock::StateDir, open::Ground, spawn_thread};
 use crate::{
-    config::{self, Config, ProcessStream},
+    config::{self, Config, Scope},
     http,
     outbox::{Opened, Options, Outbox},
-    pipeline::lifecycle::Processes,
+    pipeline::{lifecycle::Processes, raw::RawStreams},
     uplink::{InventoryMaker, Reporter, Settings, Uplink, UplinkState, inventories},
 };
 
@@ -58,10 +58,17 @@ impl Delivery {
 /// Whose events go out.
 pub(super) fn processes(config: &Config) -> Processes {
     match (&config.uplink, config.streams.processes) {
-        (None, _) | (_, ProcessStream::Off) => Processes::Off,
-        (_, ProcessStream::Containers) => Processes::Containers,
-        (_, ProcessStream::All) => Processes::All,
+        (None, _) | (_, Scope::Off) => Processes::Off,
+        (_, Scope::Containers) => Processes::Containers,
+        (_, Scope::All) => Processes::All,
     }
+}
+
+/// Which raw events go out.
+pub(super) fn raw_streams(config: &Config) -> Option<RawStreams> {
+    config.uplink.as_ref()?;
+    let config::Streams { files, network, system, signals, .. } = &config.streams;
+    Some(RawStreams { files: *files, network: *network, system: *system, signals: *signals })
 }
 
 fn options(config: &Config, boot: &Boot) -> Options {

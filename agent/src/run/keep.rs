@@ -10,7 +10,7 @@ use crate::{
     export::Exporter,
     outbox::{Item, Lane, Outbox},
     output::event::Body,
-    pipeline::{InventorySnapshot, lifecycle::LifecycleBatch},
+    pipeline::{Detected, InventorySnapshot, Throttled, lifecycle::LifecycleBatch, raw::RawBatch},
     posture::Change,
     time::Clock,
 };
@@ -56,8 +56,20 @@ impl Keeper {
         self.items.extend(self.exporter.notice(at, body));
     }
 
+    pub(super) fn throttled(&mut self, throttled: &Throttled) {
+        self.items.push(self.exporter.throttled(throttled));
+    }
+
+    pub(super) fn detected(&mut self, detected: &Detected) {
+        self.items.push(self.exporter.detected(detected));
+    }
+
     pub(super) fn lifecycle(&mut self, batch: &LifecycleBatch) {
         self.exporter.lifecycle(batch, &mut self.items);
+    }
+
+    pub(super) fn raw(&mut self, batch: &RawBatch, lane: Lane) {
+        self.exporter.raw(batch, lane, &mut self.items);
     }
 
     /// Gives numbers. From then on it goes to the collector, and outlives a kill.

@@ -5,6 +5,7 @@ mod attach;
 mod before;
 mod coverage;
 mod delivery;
+mod filter;
 mod host;
 mod keep;
 mod lock;
@@ -16,6 +17,7 @@ mod sample;
 mod scan;
 mod sink;
 mod spawn;
+mod throttle;
 
 use std::{thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What is looked at some times a second: counters, pins, the outbox.
+//! What is looked at some times a second: counters, buckets, pins, the outbox.
 
 use std::{
     sync::{
@@ -14,20 +14,26 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{alive::AliveFile, losses::Losses, sink::Notice, tell};
+use super::{alive::AliveFile, losses::Losses, sink::Notice, tell, throttle::BucketReader};
 use crate::{
     http::Health,
-    kernel::{self, LinkPins, UntoldMap, UntoldWords},
+    kernel::{self, Buckets, LinkPins, UntoldMap, UntoldWords},
     outbox::Outbox,
+    pipeline::{Message, clock},
     telemetry::Telemetry,
 };
 
 /// How often losses are looked for and word is left.
 const SAMPLE: Duration = Duration::from_millis(500);
+/// Of these, each such one looks at the buckets too: there may be thousands.
+const LOOKS_PER_BUCKETS: u32 = 2;
 
 /// Looks.
 pub(super) struct Sampler {
     pub(super) losses: Losses,
+    pub(super) buckets: BucketReader<Buckets>,
+    /// To the hot loop, which knows whose they are.
+    pub(super) throttling: mpsc::Sender<Message>,
     pub(super) alive: AliveFile,
     pub(super) links: LinkPins,
     pub(super) health: Arc<Health>,
@@ -43,6 +49,7 @@ impl Sampler {
     pub(super) async fn run(mut self) {
         let mut due = interval(SAMPLE);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = 0_u32;
         loop {
             due.tick().await;
             if let Some(hook) = self.links.removed()
@@ -59,6 +66,10 @@ impl Sampler {
             if let Err(error) = self.tell_losses().await {
                 tracing::error!(%error, "cannot read the hooks' counters");
             }
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(LOOKS_PER_BUCKETS) {
+                self.tell_throttled().await;
+            }
             if let Some(outbox) = &self.outbox {
                 self.telemetry.outbox.sample(&outbox.status());
             }
@@ -68,6 +79,17 @@ impl Sampler {
                 let beat_ns = self.beat_ns.load(Ordering::Relaxed);
                 self.alive.write(if told_ns < read_ns { told_ns.min(beat_ns) } else { beat_ns });
             }
+        }
+    }
+
+    async fn tell_throttled(&mut self) {
+        match self.buckets.look(clock::now()) {
+            Ok(Some(throttling)) => {
+                // A hot loop that has ended takes the agent with it.
+                let _ = self.throttling.send(Message::Throttling(throttling)).await;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "cannot read what was held back"),
         }
     }
 

@@ -25,13 +25,15 @@ use super::{
     scan::{self, Scanner},
     sink::{Inlets, Notice, Sink},
     spawn_thread,
+    throttle::BucketReader,
 };
 use crate::{
     config::Config,
     context::{Context, Limits},
+    filter::CgroupMarks,
     kernel::prove,
     output::{event::Origin, jsonl::JsonLines},
-    pipeline::{Outlets, Parts, Pipeline, Reader, clock, lifecycle},
+    pipeline::{Outlets, Parts, Pipeline, Reader, clock, lifecycle, raw},
     posture::{self, Posture, store},
     telemetry::{
         Telemetry,
@@ -47,6 +49,9 @@ const CHANGES: usize = 1024;
 /// Containers to be named, cgroups to be found.
 const QUESTIONS: usize = 1024;
 
+/// Cgroups that are gone, to whoever reads their buckets once a second.
+const GONE: usize = 4096;
+
 /// Starts everything.
 pub(super) async fn spawn(
     mut ground: Ground,
@@ -55,7 +60,19 @@ pub(super) async fn spawn(
     notices: mpsc::Sender<Notice>,
     notices_out: mpsc::Receiver<Notice>,
 ) -> Result<Running> {
-    let Sources { critical, bulk, switches, predecessors, sequence, scan, links, host, alive } = sources;
+    let Sources {
+        critical,
+        bulk,
+        switches,
+        cgroups: cgroup_map,
+        buckets,
+        predecessors,
+        sequence,
+        scan,
+        links,
+        host,
+        alive,
+    } = sources;
     let Before { losses, untold, words, beat_ns } = before;
     let state_file = ground.state.file("findings.json");
     let exemptions = ground.exemptions.clone();
@@ -72,6 +89,7 @@ pub(super) async fn spawn(
     let (proof, observed) = sync_channel(4);
     let (canary, canary_seen) = sync_channel(4);
     let (lifecycle, lifecycle_out) = lifecycle::channel(delivery::processes(config));
+    let (raw, raw_out) = raw::channel(delivery::raw_streams(config));
     set_capacities(config, telemetry);
     let outlets = Outlets::new(changes, names, cgroups, start_scan);
     let told = Arc::clone(&outlets.told);
@@ -82,12 +100,16 @@ pub(super) async fn spawn(
         messages: messages_in,
         outlets,
         lifecycle,
+        raw,
         sequence,
         boot_id: boot.id.clone(),
         proof: Some(proof),
         canary: Some(canary),
     });
     pipeline.leave_word(untold);
+    let (gone, gone_out) = sync_channel(GONE);
+    pipeline.mark_cgroups(CgroupMarks::new(Box::new(cgroup_map), config.mute.cgroups.clone()), gone);
+    let buckets = BucketReader::new(buckets, gone_out)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let reader = Reader {
@@ -130,6 +152,8 @@ pub(super) async fn spawn(
     let naming = naming::run(naming::settings(config), names_out, messages.clone(), Arc::clone(telemetry));
     let sampler = Sampler {
         losses,
+        buckets,
+        throttling: messages.clone(),
         alive: alive.clone(),
         links,
         health: Arc::clone(health),
@@ -150,7 +174,8 @@ pub(super) async fn spawn(
         state_failing: false,
         last_word: None,
     };
-    let inlets = Inlets { changes: changes_out, lifecycle: lifecycle_out, notices: notices_out, asked };
+    let inlets =
+        Inlets { changes: changes_out, lifecycle: lifecycle_out, raw: raw_out, notices: notices_out, asked };
     let sink = spawn_sink(sink, inlets)?;
     ground.tasks.spawn(naming);
     ground.tasks.spawn(sampler.run());
@@ -193,6 +218,8 @@ fn set_capacities(config: &Config, telemetry: &Telemetry) {
         (Queue::CriRequests, QUESTIONS),
         (Queue::CgroupRequests, QUESTIONS),
         (Queue::Lifecycle, lifecycle::CAPACITY),
+        (Queue::Rare, raw::RARE_CAPACITY),
+        (Queue::Bulk, raw::BULK_CAPACITY),
     ] {
         telemetry.queues.capacity.of(queue).set(capacity as u64);
     }

@@ -14,7 +14,7 @@ calls! { NETWORK, Network;
     accept4            288      [364]   _ 242      [366] => socket(RESULT);
     sendto              44      [369]   _ 206      [290] => socket(0).address(4).address_len(5).flags(3);
     sendmsg             46      [370] 518 211      [296] => socket(0).message(1).flags(2);
-    sendmmsg           307      [345] 538 269      [374] => socket(0).message(1).flags(3);
+    sendmmsg           307      [345] 538 269      [374] => socket(0).message(1).address_len(2).flags(3);
     dup                 32       [41]   _  23       [41] => socket(RESULT).at_most(RESULT, 2);
     dup2                33       [63]   _   _       [63] => socket(RESULT).at_most(RESULT, 2);
     dup3               292      [330]   _  24      [358] => socket(RESULT).at_most(RESULT, 2);

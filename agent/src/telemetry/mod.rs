@@ -8,6 +8,7 @@ mod cell;
 mod delivery;
 pub mod label;
 mod render;
+mod throttle;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use label::{
     Table, VerdictLabel,
 };
 pub use render::CONTENT_TYPE;
+pub use throttle::Throttle;
 
 use crate::coverage::{CoverageReport, Support};
 
@@ -29,6 +31,8 @@ use crate::coverage::{CoverageReport, Support};
 pub struct Telemetry {
     /// The kernel's counters, as last sampled.
     pub hooks: Hooks,
+    /// What was held back, and what is known of cgroups.
+    pub throttle: Throttle,
     /// What came out of the rings.
     pub rings: Rings,
     /// Decoding.
@@ -257,6 +261,7 @@ impl Telemetry {
     pub fn new(controls: &[&'static str]) -> Self {
         Self {
             hooks: Hooks::default(),
+            throttle: Throttle::default(),
             rings: Rings::default(),
             decode: Decode::default(),
             context: Context::default(),

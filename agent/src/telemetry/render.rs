@@ -15,7 +15,7 @@ use prometheus_client::{
 
 use super::{
     Canary, Context, Cri, Decode, Hooks, Outbox, Output, Posture, Queues, Rings, SupportGauges, Telemetry,
-    Uplink,
+    Throttle, Uplink,
     cell::{Cell, Cells, Grid, Latency, Named},
     label::Label,
 };
@@ -53,6 +53,7 @@ impl Page<'_> {
     fn telemetry(&mut self, all: &Telemetry) -> fmt::Result {
         let Telemetry {
             hooks,
+            throttle,
             rings,
             decode,
             context,
@@ -68,6 +69,7 @@ impl Page<'_> {
         } = all;
         self.build()?;
         self.hooks(hooks)?;
+        self.throttle(throttle)?;
         self.rings(rings)?;
         self.decode(decode)?;
         self.context(context)?;
@@ -179,6 +181,32 @@ impl Page<'_> {
             "kestrel_hook_recursion_missed_runs",
             "Runs that the kernel skipped because the program ran already on that CPU",
             recursion_misses,
+        )
+    }
+
+    fn throttle(&mut self, throttle: &Throttle) -> fmt::Result {
+        // Those of single containers are for status: no workload makes a series.
+        let Throttle { events, hidden_paths, marked, marks_full, marks_refused, .. } = throttle;
+        self.single("kestrel_throttled_events", "Raw events held back and told, of all cgroups", events)?;
+        self.single(
+            "kestrel_hidden_path_events",
+            "Paths that were too deep to be read, so that their front is not known",
+            hidden_paths,
+        )?;
+        self.single_gauge(
+            "kestrel_filter_marked_cgroups",
+            "Cgroups that the kernel programs know as the host's, or as muted",
+            marked,
+        )?;
+        self.single(
+            "kestrel_filter_full_entries",
+            "Marks of cgroups for which there was no room: their events cost more",
+            marks_full,
+        )?;
+        self.single(
+            "kestrel_filter_refused_entries",
+            "Marks of cgroups that the kernel refused",
+            marks_refused,
         )
     }
 

@@ -12,6 +12,7 @@ use agent_abi::{
 };
 use kestrel_agent::{
     decode::{Event, decode},
+    filter::Filter,
     kernel::{Hierarchy, Layout, Mounted, Plan, Programs},
     syscall::{Family, Only, Wants},
 };
@@ -25,6 +26,7 @@ pub(crate) struct Loaded {
     hierarchy: Hierarchy,
     ring_bytes: [u32; RING_COUNT],
     wants: Wants,
+    filter: Filter,
 }
 
 impl Loaded {
@@ -37,8 +39,15 @@ impl Loaded {
         static TESTS: AtomicU32 = AtomicU32::new(0);
         let number = TESTS.fetch_add(1, Ordering::Relaxed);
         let pin_dir = PathBuf::from(format!("/sys/fs/bpf/kestrel-test-{}-{number}", std::process::id()));
-        let programs = carry_out(&pin_dir, hierarchy, ring_bytes, wants.clone());
-        Self { programs, pin_dir, hierarchy, ring_bytes, wants }
+        let filter = Filter::default();
+        let programs = carry_out(&pin_dir, hierarchy, ring_bytes, wants.clone(), filter.clone());
+        Self { programs, pin_dir, hierarchy, ring_bytes, wants, filter }
+    }
+
+    /// As an agent that follows with another configuration.
+    pub(crate) fn restart_as(&mut self, wants: Wants, filter: Filter) {
+        (self.wants, self.filter) = (wants, filter);
+        self.restart();
     }
 
     /// As an agent that follows one that was killed: the pins are all that is left of it.
@@ -48,7 +57,14 @@ impl Loaded {
 
     pub(crate) fn restart_with(&mut self, ring_bytes: [u32; RING_COUNT]) {
         self.ring_bytes = ring_bytes;
-        self.programs = carry_out(&self.pin_dir, self.hierarchy, ring_bytes, self.wants.clone());
+        self.programs =
+            carry_out(&self.pin_dir, self.hierarchy, ring_bytes, self.wants.clone(), self.filter.clone());
+    }
+
+    /// As an agent of another configuration that follows.
+    pub(crate) fn restart_wanting(&mut self, wants: Wants) {
+        self.wants = wants;
+        self.restart();
     }
 
     /// Detaches every hook; what the maps hold stays.
@@ -97,9 +113,10 @@ fn carry_out(
     hierarchy: Hierarchy,
     ring_bytes: [u32; RING_COUNT],
     wants: Wants,
+    filter: Filter,
 ) -> Programs {
     let layout = Layout::read(hierarchy, ring_bytes).unwrap();
-    let programs = Plan { pin_dir: pin_dir.to_path_buf(), layout, wants }.carry_out().unwrap();
+    let programs = Plan { pin_dir: pin_dir.to_path_buf(), layout, wants, filter }.carry_out().unwrap();
     for (hook, result) in &programs.hooks {
         assert_eq!(result, &Ok(()), "{}", hook.name());
     }

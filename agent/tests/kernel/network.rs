@@ -262,8 +262,8 @@ fn datagrams_that_name_where_to_are_seen_and_others_not() {
         let from = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         from.send_to(b"first", to.local_addr().unwrap()).unwrap();
         send_message(from.as_raw_fd(), &ipv4([127, 0, 0, 1], to.local_addr().unwrap().port()));
-        send_messages(from.as_raw_fd(), &ipv4([127, 0, 0, 1], to.local_addr().unwrap().port()));
         from.connect(to.local_addr().unwrap()).unwrap();
+        send_messages(from.as_raw_fd(), &ipv4([127, 0, 0, 1], to.local_addr().unwrap().port()));
         // By its connection: nothing is named.
         from.send(b"silent").unwrap();
         send_message(from.as_raw_fd(), &[]);
@@ -272,19 +272,19 @@ fn datagrams_that_name_where_to_are_seen_and_others_not() {
         from.send_to(b"named", other.local_addr().unwrap()).unwrap();
     });
     let expected = [
-        "socket", "bind", "socket", "bind", "sendto", "sendmsg", "sendmmsg", "connect", "socket", "bind",
+        "socket", "bind", "socket", "bind", "sendto", "sendmsg", "connect", "sendmmsg", "socket", "bind",
         "sendto",
     ];
     assert_eq!(names(&seen), expected);
     let to = seen[1].socket.local_port;
-    for send in &seen[4..7] {
+    for (send, peer) in [(&seen[4], 0), (&seen[5], 0), (&seen[7], to)] {
         assert_eq!(send.given_address(), (2, to, &[127, 0, 0, 1][..]), "{}", send.name);
         assert_eq!((send.socket.kind, send.socket.protocol), (2, 17));
-        assert_eq!(send.socket.peer_port, 0);
+        assert_eq!(send.socket.peer_port, peer);
         assert_eq!(send.given_grade, grade::USER);
         assert!(send.call.result > 0);
     }
-    assert_eq!(seen[7].socket.peer_port, to);
+    assert_eq!(seen[6].socket.peer_port, to);
     assert_eq!(seen[10].given_address().1, seen[9].socket.local_port);
     assert_eq!(seen[10].socket.peer_port, to);
 }
@@ -313,12 +313,15 @@ fn send_messages(fd: RawFd, address: &[u8]) {
     // SAFETY: all pointers are good for the call.
     #[expect(unsafe_code, reason = "the standard library has no sendmmsg")]
     unsafe {
-        let mut message: libc::mmsghdr = std::mem::zeroed();
-        message.msg_hdr.msg_name = address.as_ptr().cast_mut().cast();
-        message.msg_hdr.msg_namelen = address.len() as u32;
-        message.msg_hdr.msg_iov = &raw mut part;
-        message.msg_hdr.msg_iovlen = 1;
-        assert_eq!(libc::sendmmsg(fd, &raw mut message, 1, 0), 1);
+        let mut messages: [libc::mmsghdr; 2] = std::mem::zeroed();
+        for message in &mut messages {
+            message.msg_hdr.msg_iov = &raw mut part;
+            message.msg_hdr.msg_iovlen = 1;
+        }
+        // The first goes where the socket is connected to.
+        messages[1].msg_hdr.msg_name = address.as_ptr().cast_mut().cast();
+        messages[1].msg_hdr.msg_namelen = address.len() as u32;
+        assert_eq!(libc::sendmmsg(fd, messages.as_mut_ptr(), 2, 0), 2);
     }
 }
 

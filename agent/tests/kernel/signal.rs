@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use agent_abi::{hook::Hook, map::Settings};
+use agent_abi::hook::Hook;
 use kestrel_agent::{decode::Event, syscall::Wants};
 use nix::libc;
 
@@ -16,7 +16,7 @@ const BY_USER: i32 = 0;
 fn a_signal_for_the_agent_names_its_sender() {
     let mut loaded = Loaded::new(RINGS, Wants::posture());
     let agent = std::process::id();
-    loaded.programs.switches.set(Settings { agent_tgid: agent, ..Settings::default() }).unwrap();
+    loaded.programs.switches.set_agent(agent);
     // One that is ignored; those to others and from the agent itself are not reported.
     let script = format!("kill -CONT $$; kill -URG {agent}");
     let mut sender = Command::new("/bin/sh").args(["-c", &script]).spawn().unwrap();

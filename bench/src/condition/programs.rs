@@ -10,16 +10,32 @@ use std::{
     time::Duration,
 };
 
-use agent_abi::map::Settings;
+use agent_abi::hook::Hook;
 use anyhow::{Context as _, Result, anyhow};
 use kestrel_agent::{
+    filter::{Filter, PathPrefix},
     kernel::{Layout, Mounted, Plan},
-    syscall::Wants,
+    syscall::{Family, Only, Wants},
 };
+
+use crate::workload::WANTED_BELOW;
 
 /// As the agent's.
 const RING_BYTES: [u32; 2] = [4 << 20, 8 << 20];
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// All calls, of opened files those below one path.
+fn everything() -> Wants {
+    let mut wants = Wants::posture();
+    wants.add_family(Family::Files, Only { prefixes: true, ..Only::default() });
+    for family in [Family::Processes, Family::Network, Family::System] {
+        wants.add_family(family, Only::default());
+    }
+    for hook in [Hook::SocketState, Hook::Packet, Hook::Sysctl] {
+        wants.add_hook(hook);
+    }
+    wants
+}
 
 /// Attached programs and the thread that empties their rings. Dropping it detaches them.
 pub struct Programs {
@@ -31,7 +47,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Attaches them as the agent does by default.
+    /// Attaches them as the agent does that is to see everything.
     ///
     /// # Errors
     /// When a hook is refused.
@@ -40,13 +56,21 @@ impl Programs {
         let end = Arc::new(AtomicBool::new(false));
         let mut attached = Self { pins, hooks: Vec::new(), ids: Vec::new(), end, drain: None };
         let layout = Layout::read(Mounted::detect()?.hierarchy, RING_BYTES)?;
-        let plan = Plan { pin_dir: attached.pins.clone(), layout, wants: Wants::posture() };
+        let plan = Plan {
+            pin_dir: attached.pins.clone(),
+            layout,
+            wants: everything(),
+            filter: Filter {
+                prefixes: vec![PathPrefix::parse(WANTED_BELOW).map_err(anyhow::Error::msg)?],
+                ..Filter::default()
+            },
+        };
         let mut programs = plan.carry_out()?;
         for (hook, result) in &programs.hooks {
             result.as_ref().map_err(|reason| anyhow!("{}: {reason}", hook.name()))?;
         }
         (attached.ids, attached.hooks) = super::pinned(&attached.pins)?;
-        programs.switches.set(Settings { agent_tgid: std::process::id(), ..Settings::default() })?;
+        programs.switches.set_agent(std::process::id());
         let end = Arc::clone(&attached.end);
         attached.drain = Some(thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {

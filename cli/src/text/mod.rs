@@ -2,8 +2,11 @@
 
 pub mod event;
 pub mod finding;
+pub mod hook;
 pub mod inventory;
+mod network;
 pub mod node;
+mod raw;
 
 use inert::inert;
 use kestrel_proto::v1;

@@ -4,6 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kestrel_proto::v1::{self, record::Event};
 
+use crate::raw;
+
 /// 2027-01-15T08:00:00Z.
 pub(crate) const AT: i64 = 1_800_000_000_000_000_000;
 pub(crate) const HOUR: i64 = 3_600_000_000_000;
@@ -196,6 +198,22 @@ pub(crate) fn events() -> Vec<v1::Envelope> {
             support: v1::Support::Degraded.into(),
             reason: "the kernel has no bitmap".to_owned(),
         }),
+        raw::opened(),
+        raw::renamed(),
+        raw::traced(),
+        raw::loaded(),
+        raw::connected(),
+        raw::state(),
+        raw::hello(),
+        raw::resolved(),
+        raw::done(),
+        Event::OomKill(v1::OomKill { victim: raw::actor() }),
+        Event::AgentSignal(v1::AgentSignal { actor: raw::actor(), signal: 9, code: 0 }),
+        Event::Sysctl(v1::SysctlWrite {
+            actor: raw::actor(),
+            name: b"kernel/core_pattern".to_vec().into(),
+            value: HOSTILE.as_bytes().to_vec().into(),
+        }),
         Event::Ready(v1::AgentReady { containers: 12, processes: 340 }),
         Event::Stop(v1::AgentStop { reason: "terminated".to_owned() }),
         Event::Node(v1::NodeStatus {
@@ -262,6 +280,37 @@ pub(crate) fn nodes() -> Vec<v1::Node> {
         ..healthy.clone()
     };
     vec![bad, healthy]
+}
+
+/// The nodes with what their hooks counted.
+pub(crate) fn counted_nodes() -> Vec<v1::Node> {
+    let mut nodes = nodes();
+    for heartbeat in nodes.iter_mut().filter_map(|node| node.heartbeat.as_mut()) {
+        heartbeat.hooks = hooks();
+    }
+    nodes
+}
+
+fn hooks() -> Vec<v1::HookCounters> {
+    let exec = v1::HookCounters {
+        hook: "sched_process_exec".to_owned(),
+        seen: 120,
+        submitted: 119,
+        shrunk: 3,
+        ..Default::default()
+    };
+    let file = v1::HookCounters {
+        hook: "sys_exit/file".to_owned(),
+        seen: 30_000,
+        submitted: 10_000,
+        filtered: 1500,
+        throttled: 18_204,
+        lost: 290,
+        errors: 6,
+        ..Default::default()
+    };
+    let never = v1::HookCounters { hook: "mark_victim".to_owned(), ..Default::default() };
+    vec![exec, file, never]
 }
 
 pub(crate) fn inventory() -> Vec<v1::InventoryResponse> {

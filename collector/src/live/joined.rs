@@ -11,7 +11,10 @@ use kestrel_proto::{
 };
 
 use super::records;
-use crate::log::{Content, Frame};
+use crate::{
+    log::{Content, Frame},
+    raw,
+};
 
 type ProcessKey = (u64, u32, Option<u64>);
 
@@ -156,6 +159,8 @@ fn refers(record: &Record) -> (Option<&ProcessId>, Option<&str>) {
         Some(Event::ContainerStarted(started)) => (None, Some(&started.container_id)),
         Some(Event::ContainerNamed(named)) => (None, Some(&named.container_id)),
         Some(Event::ContainerGone(gone)) => (None, Some(&gone.container_id)),
-        _ => (None, None),
+        Some(Event::Throttled(throttled)) => (None, throttled.container_id.as_deref()),
+        Some(event) => raw::refers(event),
+        None => (None, None),
     }
 }

@@ -368,3 +368,29 @@ fn a_cgroup_that_becomes_a_container_by_its_name_is_one() {
     node.cgroup(CgroupChange::Release, 50, 1, &container_path(50));
     assert!(node.take().contains(&Seen::Gone(50)));
 }
+
+#[test]
+fn whose_a_cgroup_is_is_told_as_it_is_learned_and_when_it_goes() {
+    let mut node = Node::new();
+    node.take();
+    node.mkdir(60, "/system.slice/cron.service");
+    node.mkdir(61, "/kubepods/besteffort");
+    node.mkdir(69, &container_path(69));
+    node.mkdir(70, &format!("{}/init.scope", container_path(69)));
+    let known = Seen::CgroupKnown;
+    assert_eq!(node.take_cgroups(), [known(60, true), known(61, true), known(69, false), known(70, false)]);
+    // What a scan finds is told again, known or not.
+    let path = format!("{}/sub", container_path(69));
+    let Node { context, seen: all, .. } = &mut node;
+    context.cgroup_found(key(60), Some(b"/system.slice/cron.service"), None, &mut |effect| {
+        all.push(seen(effect))
+    });
+    context.cgroup_found(key(71), Some(path.as_bytes()), Some(69), &mut |effect| all.push(seen(effect)));
+    assert_eq!(node.take_cgroups(), [known(60, true), known(71, false)]);
+    assert_eq!(node.context.container_of_cgroup(71).map(|container| container.key), Some(key(69)));
+    for id in [60, 70, 69] {
+        node.rmdir(id, "");
+    }
+    let gone = Seen::CgroupGone;
+    assert_eq!(node.take_cgroups(), [gone(60, None), gone(70, Some(69)), gone(69, Some(69))]);
+}

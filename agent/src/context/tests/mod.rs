@@ -30,6 +30,8 @@ enum Seen {
     Left(u32, u64),
     NeedName(u64),
     NeedCgroup(u64),
+    CgroupKnown(u64, bool),
+    CgroupGone(u64, Option<u64>),
 }
 
 fn seen(effect: Effect<'_>) -> Seen {
@@ -46,6 +48,10 @@ fn seen(effect: Effect<'_>) -> Seen {
         Effect::ContainerSeen { container } => Seen::Container(container.key.cgroup),
         Effect::ContainerGone { container } => Seen::Gone(container.key.cgroup),
         Effect::LeftContainer { process, container, .. } => Seen::Left(process.id.tgid, container.key.cgroup),
+        Effect::CgroupKnown { id, is_host, .. } => Seen::CgroupKnown(id, is_host),
+        Effect::CgroupGone { id, container } => {
+            Seen::CgroupGone(id, container.map(|container| container.key.cgroup))
+        }
         Effect::NeedName { key, .. } => Seen::NeedName(key.cgroup),
         Effect::NeedCgroup { key, .. } => Seen::NeedCgroup(key.cgroup),
     }
@@ -144,8 +150,18 @@ impl Node {
         context.apply(event, &mut |effect| all.push(seen(effect)));
     }
 
+    /// What it asked for and told, but of cgroups.
     fn take(&mut self) -> Vec<Seen> {
-        std::mem::take(&mut self.seen)
+        let mut all = std::mem::take(&mut self.seen);
+        all.retain(|seen| !matches!(seen, Seen::CgroupKnown(..) | Seen::CgroupGone(..)));
+        all
+    }
+
+    /// What it told of cgroups.
+    fn take_cgroups(&mut self) -> Vec<Seen> {
+        let mut all = std::mem::take(&mut self.seen);
+        all.retain(|seen| matches!(seen, Seen::CgroupKnown(..) | Seen::CgroupGone(..)));
+        all
     }
 
     /// Verdicts asked for since, as (tgid, origin, why).

@@ -39,6 +39,8 @@ impl Replica {
                 assert_eq!(inventory.containers[0].controls.len(), CONTROLS.len());
                 1
             }
+            Outgoing::Throttled(throttled) => panic!("{throttled:?}"),
+            Outgoing::Detected(detected) => panic!("{detected:?}"),
             Outgoing::Lost(lost) => panic!("{lost:?}"),
         }
     }
@@ -123,7 +125,7 @@ fn what_does_not_fit_the_backlog_is_told_as_lost() {
                 lost += told.lost;
             }
             Ok(Outgoing::Change(_)) => panic!("the oldest are dropped"),
-            Ok(Outgoing::Inventory(_)) => {}
+            Ok(Outgoing::Inventory(_) | Outgoing::Throttled(_) | Outgoing::Detected(_)) => {}
             Err(_) => break,
         }
     }
