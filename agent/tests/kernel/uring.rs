@@ -141,7 +141,7 @@ fn ring(sqpoll: bool) -> Option<IoUring> {
     match builder.build(8) {
         Ok(ring) => Some(ring),
         Err(error) => {
-            eprintln!("SKIPPED: no io_uring here: {error}");
+            println!("SKIPPED: no io_uring here: {error}");
             None
         }
     }
@@ -152,7 +152,7 @@ fn supported(ring: &IoUring, code: u8) -> bool {
     ring.submitter().register_probe(&mut probe).unwrap();
     let supported = probe.is_supported(code);
     if !supported {
-        eprintln!("SKIPPED: operation {code}: this kernel has none");
+        println!("SKIPPED: operation {code}: this kernel has none");
     }
     supported
 }
