@@ -69,6 +69,17 @@ pub mod test {
     pub const TEXT_ALL: u8 = 6;
 }
 
+/// [`Want::moves`]: what a call changes that names start at, so that afterwards its own name means
+/// another file. Where it succeeds, what it changed is captured instead.
+pub mod moves {
+    /// Neither.
+    pub const NOTHING: u8 = 0;
+    /// The working directory.
+    pub const CWD: u8 = 1;
+    /// The root.
+    pub const ROOT: u8 = 2;
+}
+
 /// Which calls of one number and ABI are wanted, and what is captured. Positions are those of
 /// arguments from 0, [`RESULT`], or [`NONE`].
 #[repr(C)]
@@ -120,8 +131,10 @@ pub struct Want {
     pub unless: u8,
     /// That bit's position.
     pub unless_bit: u8,
+    /// Of [`moves`].
+    pub moves: u8,
     /// Keeps the size a multiple of 8.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
     /// Operand of `test`.
     pub operand: u64,
 }
@@ -150,7 +163,8 @@ impl Want {
         text_bytes: 0,
         unless: NONE,
         unless_bit: 0,
-        reserved: [0; 3],
+        moves: moves::NOTHING,
+        reserved: [0; 2],
         operand: 0,
     };
 }

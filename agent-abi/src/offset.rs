@@ -282,6 +282,8 @@ offsets! {
     file_ref = "file"."f_ref.refcnt" Optional;
     /// `file.private_data`.
     file_private = "file"."private_data" Required;
+    /// `inode.i_private`: of a pidfd the `pid`, where pidfds have a file system (6.9).
+    inode_private = "inode"."i_private" Required;
     /// `fs_struct.root`.
     fs_root = "fs_struct"."root" Required;
     /// `dentry.d_name.len`.

@@ -528,6 +528,9 @@ pub mod path_flag {
     pub const NAME_NOT_READ: u32 = 1 << 3;
     /// The caller's root could not be read, or is too long: where `..` ends is not known.
     pub const ROOT_NOT_READ: u32 = 1 << 4;
+    /// `base` is not in the caller's mount namespace, but in another's or in a mount that is attached
+    /// nowhere: it begins at the root of that.
+    pub const OTHER_MOUNT_NS: u32 = 1 << 5;
 }
 
 /// A call that names one file or two by their paths.

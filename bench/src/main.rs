@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use kestrel_bench::{
     cli::{Cli, Output, Part, Role},
-    condition::{Agent, AgentOptions, Floor, Subject, Switch},
+    condition::{ALL_STREAMS, Agent, AgentOptions, Floor, Subject, Switch},
     containers::{Gate, containers},
     delivery, flood,
     footprint::{self, MemoryCgroup},
@@ -93,7 +93,11 @@ fn beside_containers(cli: &Cli) -> Result<Vec<Measure>> {
     let mut gate = Gate::new()?;
     let lab = containers(&gate.wanted(count, every))?;
     let cgroup = MemoryCgroup::make()?;
-    let options = AgentOptions { cri_socket: Some(lab.socket()), cgroup_procs: Some(cgroup.procs()) };
+    let options = AgentOptions {
+        config: Some(ALL_STREAMS),
+        cri_socket: Some(lab.socket()),
+        cgroup_procs: Some(cgroup.procs()),
+    };
     let agent = Agent::start(&agent(cli)?, &options)?;
     let mut measures = Vec::new();
     let state = format!("{count} containers");

@@ -276,11 +276,15 @@ pub struct InventoryArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   kestrel nodes
+  kestrel nodes --node worker-1 --hooks    what its hooks saw, and what became of it
   kestrel nodes -o json | jq 'select(.status.condition != \"healthy\")'")]
 pub struct NodesArgs {
     /// Node
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub node: Vec<String>,
+    /// Show what each hook counted instead; hooks that never ran only with -o wide
+    #[arg(long)]
+    pub hooks: bool,
 }
 
 /// Arguments of `doctor`.

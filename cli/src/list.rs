@@ -11,7 +11,7 @@ use crate::{
     look::{Look, Table},
     output::Output,
     say,
-    text::{finding, inventory as containers, node},
+    text::{finding, hook, inventory as containers, node},
     time,
 };
 
@@ -63,7 +63,11 @@ pub async fn nodes(global: &Global, args: &NodesArgs, look: Look) -> Result<Outc
     let mut all =
         server.watch.nodes(request).await.map_err(|status| server.refused(status))?.into_inner().nodes;
     all.sort_by(|one, other| (&one.cluster, &one.name).cmp(&(&other.cluster, &other.name)));
-    show(global, look, "Node", &all, |is_wide| node::table(&all, is_wide, time::now_unix_ns()), "no nodes")?;
+    let rows = |is_wide| match args.hooks {
+        true => hook::table(&all, is_wide),
+        false => node::table(&all, is_wide, time::now_unix_ns()),
+    };
+    show(global, look, "Node", &all, rows, "no nodes")?;
     Ok(Outcome::Fine)
 }
 

@@ -5,7 +5,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
     hook::Hook,
-    interest::NONE,
+    interest::{NONE, moves},
     record::{PathCall, PathRef, Span, grade, kind, path_flag},
 };
 
@@ -46,7 +46,12 @@ fn paths(regs: u64, result: i64, via: u8) -> i32 {
             (*paths).text = call::text(call, want, tail);
             let has_root = read::root_of(&raw mut (*paths).root, tail);
             let from = (&raw const (*want).name, &raw const (*want).dir);
-            path(call, from, &raw mut (*paths).from, tail);
+            let moves = read_volatile(&raw const (*want).moves);
+            if moves != moves::NOTHING && result == 0 {
+                read::arrived(moves == moves::ROOT, &raw mut (*paths).from, tail);
+            } else {
+                path(call, from, &raw mut (*paths).from, tail);
+            }
             let to = (&raw const (*want).to_name, &raw const (*want).to_dir);
             path(call, to, &raw mut (*paths).to, tail);
             if !has_root {

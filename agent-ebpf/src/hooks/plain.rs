@@ -16,6 +16,9 @@ use crate::{
     scratch::{self, LargeSlot, Tail},
 };
 
+/// Negative `EBADF` (include/uapi/asm-generic/errno-base.h): the descriptor was not a pidfd.
+const EBADF: i64 = -9;
+
 handler!(sys_exit_plain, fexit_plain, plain);
 
 #[inline(always)]
@@ -51,7 +54,7 @@ pub(super) fn plain(regs: u64, result: i64, via: u8) -> i32 {
             (*plain).target_pid = if pid == NONE { 0 } else { call::at(call, pid) as i32 };
             (*plain).pid_ns = read::pid_namespace(task);
             let pidfd = read_volatile(&raw const (*want).pidfd);
-            if pidfd != NONE {
+            if pidfd != NONE && (*call).result != EBADF {
                 let file = read::current_file(call::at(call, pidfd) as u32);
                 (*plain).target.tgid = read::process_of_pidfd(file);
             }

@@ -27,6 +27,8 @@ const PRIVILEGED: u64 = 1;
 /// `SI_USER` and `SI_KERNEL` (include/uapi/asm-generic/siginfo.h).
 const BY_USER: i32 = 0;
 const BY_KERNEL: i32 = 0x80;
+/// Of x86 and arm64 (include/uapi/asm-generic/signal.h).
+const SIGCHLD: i32 = 17;
 /// Of `si_code` in `struct kernel_siginfo`, after `si_signo` and `si_errno`.
 const CODE_OFFSET: u64 = 8;
 
@@ -42,8 +44,9 @@ fn signal_generate(ctx: BtfTracePointContext) -> i32 {
             (bpf_get_current_pid_tgid() >> 32) as u32,
         )
     };
-    // Signals of others are not counted: every exit of a process sends one.
-    if agent == 0 || tgid != agent || sender == agent {
+    // Signals of others are not counted: every exit of a process sends one. Nor does the end of its
+    // own children stop the agent.
+    if agent == 0 || tgid != agent || sender == agent || signal == SIGCHLD {
         return 0;
     }
     counted(Hook::Signal, |counters| {

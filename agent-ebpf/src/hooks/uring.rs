@@ -11,8 +11,8 @@ use agent_abi::{
     interest::{ABI_URING, NONE, predicate},
     map::RING_BULK,
     record::{
-        Header, PENDING, PathCall, PathRef, PlainCall, SocketCall, SocketRef, Span, Syscall, TaskRef,
-        UringDone, grade, kind, path_flag, socket_flag, via,
+        Header, PENDING, PathCall, PathRef, PlainCall, SocketCall, Span, Syscall, TaskRef, UringDone, grade,
+        kind, path_flag, socket_flag, via,
     },
     uring::{self, InFlight, InFlightKey, Operation, position},
 };
@@ -209,21 +209,15 @@ unsafe fn socket(
     unsafe {
         let socket = record.cast::<SocketCall>();
         let tail = Tail::new(record, size_of::<SocketCall>());
-        (*socket).socket = SocketRef {
-            cookie: 0,
-            inode: 0,
-            local: [0; 16],
-            peer: [0; 16],
-            local_port: 0,
-            peer_port: 0,
-            family: 0,
-            kind: 0,
-            protocol: 0,
-            state: 0,
-            flags: socket_flag::NOT_READ,
-            net_ns: 0,
-        };
-        (*socket).grade = grade::NONE;
+        let call = record.add(size_of::<Header>()).cast::<Syscall>();
+        let fd = call::at(call, position::FD) as i32;
+        let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
+        // As it is before the operation.
+        read::describe_socket(read::sock_behind(file), &raw mut (*socket).socket);
+        if file == 0 {
+            (*socket).socket.flags = socket_flag::NOT_READ;
+        }
+        (*socket).grade = if file == 0 { grade::NONE } else { read::descriptor_grade(file) };
         (*socket).path = Span { offset: 0, len: 0 };
         (*socket).given = request.address(
             read_volatile(&raw const (*operation).address),

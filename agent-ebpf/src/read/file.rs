@@ -29,7 +29,7 @@ const PIPEFS_MAGIC: u64 = 0x5049_5045;
 const SOCKFS_MAGIC: u64 = 0x534f_434b;
 const ANON_INODE_MAGIC: u64 = 0x0904_1934;
 /// Errors as pointers begin here (include/linux/err.h); `MNT_NS_INTERNAL` is one.
-const ERROR_POINTERS: u64 = u64::MAX - 4095;
+pub(super) const ERROR_POINTERS: u64 = u64::MAX - 4095;
 
 /// What is to be read of a file.
 #[derive(Clone, Copy)]

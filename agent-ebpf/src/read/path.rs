@@ -12,8 +12,8 @@ use aya_ebpf::{
 };
 
 use super::{
-    current::{current_file, current_fs},
-    file::behind,
+    current::{current_file, current_fs, current_mount_ns},
+    file::{ERROR_POINTERS, behind},
     pointer, probe,
 };
 use crate::{
@@ -106,15 +106,18 @@ extern "C" fn walk(vfsmount: u64, dentry: u64, slot: u32) -> u64 {
         write_volatile(record.add(WALK_FRONT).cast::<u32>(), PATH_BYTES as u32);
         for _ in 0..COMPONENTS {
             let here = entry(dentry);
-            if dentry == mount_root || dentry == here.parent {
+            if dentry == mount_root {
                 let up = pointer(mount, offset!(mount_parent));
                 if up == mount {
-                    return u64::from(ends_at_root(mount, here, record));
+                    return u64::from(ends_at_root(mount, here.text, record));
                 }
                 dentry = pointer(mount, offset!(mount_mountpoint));
                 mount = up;
                 mount_root = pointer(mount, offset!(mount_mnt) + offset!(vfsmount_root));
                 continue;
+            }
+            if dentry == here.parent {
+                return u64::from(has_no_place(mount, here, record));
             }
             if !put_in_front(record, here.text, here.len) {
                 return 0;
@@ -125,21 +128,31 @@ extern "C" fn walk(vfsmount: u64, dentry: u64, slot: u32) -> u64 {
     0
 }
 
-/// Ends a walk at `mount`, which is mounted nowhere; false where that is not a root.
+/// Ends a walk at the root of `mount`, which is mounted nowhere; false where that is not a root.
 #[inline(always)]
-unsafe fn ends_at_root(mount: u64, here: Entry, record: *mut u8) -> bool {
+unsafe fn ends_at_root(mount: u64, text: u64, record: *mut u8) -> bool {
     // What was unmounted while in use belongs to no namespace: its place is not known.
     if pointer(mount, offset!(mount_ns)) == 0 {
         return false;
     }
     // SAFETY: as the caller's.
     unsafe {
-        if read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize != PATH_BYTES {
-            return true;
+        let is_root_itself = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize == PATH_BYTES;
+        !is_root_itself || put_in_front(record, text, 0)
+    }
+}
+
+/// Ends a walk at an entry without a parent that is no root. What the kernel keeps to itself (memfd)
+/// is alone with its name, or has none (a pipe); false for what a file system has lost its way to.
+#[inline(always)]
+unsafe fn has_no_place(mount: u64, here: Entry, record: *mut u8) -> bool {
+    // SAFETY: as the caller's.
+    unsafe {
+        let is_alone = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize == PATH_BYTES;
+        if !is_alone || pointer(mount, offset!(mount_ns)) <= ERROR_POINTERS {
+            return false;
         }
-        // The root by itself. What has no path (memfd) has a root with a name.
-        let len = if probe::<u8>(here.text) == b'/' { 0 } else { here.len };
-        put_in_front(record, here.text, len)
+        here.len == 0 || put_in_front(record, here.text, here.len)
     }
 }
 
@@ -221,6 +234,10 @@ pub unsafe fn named(name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
             (*out).name = tail.take(start, (len - 1) as usize & (2 * PATH_BYTES - 1));
         }
         let (vfsmount, dentry) = start_of(read_volatile(place) == b'/', dir);
+        let mount_ns = pointer(vfsmount - u64::from(offset!(mount_mnt)), offset!(mount_ns));
+        if mount_ns != current_mount_ns() {
+            write_volatile(flags, read_volatile(flags) | path_flag::OTHER_MOUNT_NS);
+        }
         if dentry == 0 {
             write_volatile(flags, read_volatile(flags) | path_flag::BASE_NOT_READ);
         } else if !append_path(vfsmount, dentry, &raw mut (*out).base, tail) {
@@ -252,7 +269,12 @@ unsafe fn append_root(fs: u64, span: *mut Span, tail: Tail) -> bool {
         if is_mount_root && pointer(mount, offset!(mount_parent)) == mount {
             return true;
         }
-        append_path_of(ROOT_BYTES, vfsmount, dentry, span, tail)
+        let whole = append_path_of(ROOT_BYTES, vfsmount, dentry, span, tail);
+        // What lies over the first file system of a machine is its root.
+        if (*span).len == 1 {
+            *span = Span { offset: 0, len: 0 };
+        }
+        whole
     }
 }
 
@@ -273,7 +295,9 @@ pub unsafe fn is_leaf(dentry: u64, name: u64, tail: Tail) -> bool {
         }
         // Without its NUL.
         let start = (bytes as usize - 1 - len) & (PATH_BYTES - 1);
-        if start > 0 && read_volatile(given.add(start - 1)) != b'/' {
+        // Masked, for 5.10's verifier does not see that it is not below 0.
+        let before = start.wrapping_sub(1) & (PATH_BYTES - 1);
+        if start > 0 && read_volatile(given.add(before)) != b'/' {
             return false;
         }
         let names = tail.record().add(NAMES);
@@ -288,6 +312,25 @@ pub unsafe fn is_leaf(dentry: u64, name: u64, tail: Tail) -> bool {
             differ |= read_volatile(ours) ^ read_volatile(ours.add(NAME_BYTES / 8));
         }
         differ == 0
+    }
+}
+
+/// The path of what names start at by now, with no name after it. As behind a descriptor: a thread
+/// that shares it may have changed it since.
+///
+/// # Safety
+/// `out` lies in the record that `tail` is of.
+#[inline(always)]
+pub unsafe fn arrived(at_root: bool, out: *mut PathRef, tail: Tail) {
+    let of = if at_root { offset!(fs_root) } else { offset!(fs_pwd) };
+    let path = current_fs() + u64::from(of);
+    let (vfsmount, dentry) = (pointer(path, offset!(path_mnt)), pointer(path, offset!(path_dentry)));
+    // SAFETY: as the caller's.
+    unsafe {
+        (*out).name = Span { offset: 0, len: 0 };
+        (*out).grade = grade::FD_RACED;
+        let whole = append_path(vfsmount, dentry, &raw mut (*out).base, tail);
+        write_volatile(&raw mut (*out).flags, if whole { 0 } else { path_flag::BASE_TRUNCATED });
     }
 }
 

@@ -42,7 +42,7 @@ pub enum CgroupError {
 ///
 /// # Errors
 /// Why there is no such mount, in words.
-pub(super) fn v2_root() -> Result<PathBuf, String> {
+pub fn v2_root() -> Result<PathBuf, String> {
     /// Inode of a hierarchy's root (fs/kernfs/dir.c: ids are given from 1).
     const ROOT_INODE: u64 = 1;
     let mounts = read("/proc/self/mounts").map_err(|error| error.to_string())?;

@@ -22,7 +22,7 @@ mod tier;
 mod untold;
 mod uring;
 
-pub use cgroup::{CgroupError, Hierarchy, Mounted};
+pub use cgroup::{CgroupError, Hierarchy, Mounted, v2_root};
 pub use fexit::Exits;
 pub use filters::{Buckets, CgroupMap, Filters};
 pub use form::Forms;

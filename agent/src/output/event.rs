@@ -63,7 +63,7 @@ pub enum Body {
     Throttled {
         /// Whose; absent for the host's, and for a cgroup that is not known.
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
-        of: Option<ContainerNames>,
+        of: Option<Box<ContainerNames>>,
         /// Cgroup; 0 for several of the host's.
         cgroup: u64,
         /// How many.
@@ -84,7 +84,7 @@ pub enum Body {
         output: String,
         /// Where; absent for the host.
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
-        of: Option<ContainerNames>,
+        of: Option<Box<ContainerNames>>,
     },
     /// For a while the agent saw nothing.
     Blind {
@@ -222,7 +222,7 @@ impl Body {
                 ))
             }
             Self::Detection { rule, output, of, .. } => {
-                let place = of.as_ref().map_or_else(|| "host".to_owned(), ContainerNames::place);
+                let place = of.as_ref().map_or_else(|| "host".to_owned(), |container| container.place());
                 Some(format!("DETECT    {}: {place}: {}", inert(rule), inert(output)))
             }
             Self::Blind { reason, interval } => {
@@ -240,7 +240,7 @@ impl Body {
     pub fn throttled(throttled: &Throttled) -> Self {
         let Throttled { container, cgroup, events, from, to, begins: _ } = throttled;
         Self::Throttled {
-            of: container.as_ref().map(ContainerNames::of),
+            of: container.as_ref().map(|container| Box::new(ContainerNames::of(container))),
             cgroup: *cgroup,
             events: *events,
             interval: Interval::new(*from, *to),
@@ -256,7 +256,7 @@ impl Body {
             severity: *severity,
             tags,
             output: output.clone(),
-            of: container.as_ref().map(ContainerNames::of),
+            of: container.as_ref().map(|container| Box::new(ContainerNames::of(container))),
         }
     }
 

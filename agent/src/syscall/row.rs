@@ -96,6 +96,11 @@ impl Capture {
         Self(Want { unless: position, unless_bit: bit, ..self.0 })
     }
 
+    /// Changes what names start at.
+    pub(super) const fn moves(self, moves: u8) -> Self {
+        Self(Want { moves, ..self.0 })
+    }
+
     pub(super) const fn flags(self, position: u8) -> Self {
         Self(Want { flags: position, ..self.0 })
     }

@@ -1,6 +1,9 @@
 //! What the kernel programs held back and left out, beyond what each hook counts.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    cmp::Reverse,
+    sync::{Mutex, PoisonError},
+};
 
 use super::Cell;
 use crate::pipeline::Throttled;
@@ -38,7 +41,7 @@ impl Throttle {
             Some((_, events)) => *events += throttled.events,
             None => sums.push((name, throttled.events)),
         }
-        sums.sort_by(|one, other| other.1.cmp(&one.1));
+        sums.sort_by_key(|(_, events)| Reverse(*events));
         sums.truncate(CONTAINERS);
     }
 

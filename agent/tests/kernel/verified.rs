@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use agent_abi::hook::Hook;
 use aya::programs::{ProgramInfo, loaded_programs};
 use kestrel_agent::syscall::Wants;
 
@@ -42,7 +43,11 @@ fn programs() -> impl Iterator<Item = ProgramInfo> {
 #[test]
 fn each_program_is_well_within_the_verifier_s_limit() {
     let others: BTreeSet<_> = programs().map(|program| program.id()).collect();
-    let loaded = Loaded::new([1 << 22, 1 << 16], Wants::posture());
+    let mut wants = Wants::posture();
+    for hook in Hook::ALL {
+        wants.add_hook(hook);
+    }
+    let loaded = Loaded::new([1 << 22, 1 << 16], wants);
     if kernel_version() < TOLD_SINCE {
         skip("Linux tells what the verifier walked since 5.16");
         return;

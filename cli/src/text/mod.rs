@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod finding;
+pub mod hook;
 pub mod inventory;
 mod network;
 pub mod node;

@@ -126,7 +126,13 @@ fn file(file: &v1::FileEvent) -> String {
 }
 
 fn paths(paths: &v1::PathEvent) -> String {
-    let mut text = paths.from.as_ref().map_or_else(|| "-".to_owned(), named);
+    let source = paths.from.as_ref().filter(|from| {
+        // What is mounted need not be a path.
+        paths.call.as_ref().is_some_and(|call| call.name == "mount") && !from.name.is_empty()
+    });
+    let from =
+        source.map(|from| v1::NamedPath { path: from.name.clone(), incomplete: false, ..from.clone() });
+    let mut text = from.as_ref().or(paths.from.as_ref()).map_or_else(|| "-".to_owned(), named);
     if let Some(to) = &paths.to {
         text.push_str(" → ");
         text.push_str(&named(to));

@@ -282,6 +282,37 @@ pub(crate) fn nodes() -> Vec<v1::Node> {
     vec![bad, healthy]
 }
 
+/// The nodes with what their hooks counted.
+pub(crate) fn counted_nodes() -> Vec<v1::Node> {
+    let mut nodes = nodes();
+    for heartbeat in nodes.iter_mut().filter_map(|node| node.heartbeat.as_mut()) {
+        heartbeat.hooks = hooks();
+    }
+    nodes
+}
+
+fn hooks() -> Vec<v1::HookCounters> {
+    let exec = v1::HookCounters {
+        hook: "sched_process_exec".to_owned(),
+        seen: 120,
+        submitted: 119,
+        shrunk: 3,
+        ..Default::default()
+    };
+    let file = v1::HookCounters {
+        hook: "sys_exit/file".to_owned(),
+        seen: 30_000,
+        submitted: 10_000,
+        filtered: 1500,
+        throttled: 18_204,
+        lost: 290,
+        errors: 6,
+        ..Default::default()
+    };
+    let never = v1::HookCounters { hook: "mark_victim".to_owned(), ..Default::default() };
+    vec![exec, file, never]
+}
+
 pub(crate) fn inventory() -> Vec<v1::InventoryResponse> {
     let control = |slug: &str, verdict: v1::Verdict| v1::ControlPosture {
         control: slug.to_owned(),

@@ -139,3 +139,13 @@ fn a_pipeline_can_ask_whether_something_is_open() {
     let (code, out, err) = run(&server, &["findings", "--exit-code"]);
     assert_eq!((code, out.as_str(), err.as_str()), (0, "", "kestrel: no findings\n"));
 }
+
+#[test]
+fn what_each_hook_saw_is_shown_with_what_became_of_it() {
+    let server = Server::start(Script { nodes: data::counted_nodes(), ..Default::default() });
+    let (code, out, _) = run(&server, &["nodes", "--hooks"]);
+    assert_eq!(code, 0);
+    expect("nodes-hooks.txt", &out);
+    let (_, wide, _) = run(&server, &["nodes", "--hooks", "-o", "wide"]);
+    assert!(wide.contains("mark_victim") && !out.contains("mark_victim"));
+}

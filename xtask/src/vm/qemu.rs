@@ -1,9 +1,9 @@
 //! One boot.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -58,10 +58,12 @@ pub(super) fn boot(kernel: &Path, initramfs: &Path, arguments: &str, dir: &Path,
         .arg("-serial")
         .arg(format!("file:{}", file("console").display()))
         .args(["-serial", "stdio"]);
-    let out = qemu.stdin(Stdio::null()).output().context("cannot start qemu")?;
+    // Into a file, which can be watched.
+    let report = File::create(file("report"))?;
+    let out = qemu.stdin(Stdio::null()).stdout(report).stderr(Stdio::piped());
+    let out = out.spawn().and_then(Child::wait_with_output).context("cannot start qemu")?;
     let plain = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\r', "");
-    let report = plain(&out.stdout);
-    fs::write(file("report"), &report)?;
+    let report = plain(&fs::read(file("report"))?);
     let console = fs::read(file("console")).unwrap_or_default();
     let console = if console.is_empty() { out.stderr } else { console };
     Ok(Boot { report, console: plain(&console), took: start.elapsed() })

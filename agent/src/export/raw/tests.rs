@@ -9,6 +9,7 @@ use agent_abi::{
         grade, kind, path_flag, socket_flag, via,
     },
 };
+use proptest::prelude::*;
 use prost::Message as _;
 use zerocopy::{Immutable, IntoBytes};
 
@@ -524,4 +525,33 @@ fn a_process_is_defined_once_and_its_secrets_are_not() {
     assert_eq!(body(0).as_ptr(), body(2).as_ptr());
     assert!(!body(0).windows(7).any(|window| window == b"hunter2"));
     assert_eq!(v1::Process::decode(body(0)).unwrap().exe, HOSTILE);
+}
+
+proptest! {
+    /// Whatever a record says goes out or does not; the bounds of the contract hold.
+    #[test]
+    fn any_record_makes_one_event_or_none(
+        kind in 1_u16..=20,
+        body in prop::collection::vec(any::<u8>(), 0..700),
+        abi in 0_u8..4,
+        number in 0_u32..500,
+    ) {
+        let mut bytes = [Header::default().as_bytes(), &body].concat();
+        let len = u32::try_from(bytes.len()).unwrap();
+        let header = Header { abi: ABI_VERSION, kind, len, ring: 1, boottime_ns: 5_000, ..Header::default() };
+        bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+        // A call of the table, so that its text is looked at.
+        if bytes.len() > 96 {
+            bytes[88..92].copy_from_slice(&number.to_ne_bytes());
+            bytes[92] = abi;
+        }
+        let mut batch = RawBatch::new();
+        batch.push(AT, &bytes, None, None);
+        let items = export(&mut Exporter::new(), &batch);
+        prop_assert!(items.len() <= 1);
+        for item in &items {
+            prop_assert!(item.record.len() < 8 * 1024);
+            v1::Record::decode(item.record.clone()).unwrap();
+        }
+    }
 }

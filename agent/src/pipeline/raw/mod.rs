@@ -24,6 +24,8 @@ use super::buffers::{self, Bounds, Filled, Receiver};
 
 /// Buffers of rare events.
 const RARE_BATCHES: usize = 8;
+/// Buffers of rare events until somebody reads: what a ring may hold at start is not lost.
+const RARE_START_BATCHES: usize = 48;
 /// Buffers of bulk events.
 const BULK_BATCHES: usize = 16;
 /// Entries of a buffer.
@@ -48,11 +50,11 @@ pub struct RawReceivers {
 /// Makes the buffers. Without `streams` nobody wants any of it.
 #[must_use]
 pub fn channel(streams: Option<RawStreams>) -> (RawSender, RawReceivers) {
-    let (rare, rare_out) = buffers::channel(bounds("queue rare", RARE_BATCHES));
-    let (bulk, bulk_out) = buffers::channel(bounds("queue bulk", BULK_BATCHES));
+    let (rare, rare_out) = buffers::channel(bounds("queue rare", RARE_BATCHES, RARE_START_BATCHES));
+    let (bulk, bulk_out) = buffers::channel(bounds("queue bulk", BULK_BATCHES, BULK_BATCHES));
     (RawSender::new(rare, bulk, streams), RawReceivers { rare: rare_out, bulk: bulk_out })
 }
 
-const fn bounds(at: &'static str, buffers: usize) -> Bounds<RawBatch> {
-    Bounds { at, buffers, start_buffers: buffers, entries: ENTRIES, make: || Box::new(RawBatch::new()) }
+const fn bounds(at: &'static str, buffers: usize, start_buffers: usize) -> Bounds<RawBatch> {
+    Bounds { at, buffers, start_buffers, entries: ENTRIES, make: || Box::new(RawBatch::new()) }
 }

@@ -50,25 +50,27 @@ impl RawSender {
         if subject.scope == Scope::Off {
             return;
         }
-        let Some(owner) = self.owner(&subject, context) else { return };
+        let Some(owner) = self.owner(&subject, context, at) else { return };
         let is_rare = subject.is_rare || is_critical(event.header());
         let way = if is_rare { &mut self.rare } else { &mut self.bulk };
         let Some(batch) = way.room(at, |batch| batch.has_room(record.len())) else { return };
         match owner {
-            // The image that it had then may be another; then only who it was is known.
-            Owner { process: Some(process), container } if at.boottime_ns >= process.exec_ns => {
+            Owner { process: Some(process), container } => {
                 batch.push(at, record, Some((process, container)), None);
             }
-            Owner { container, .. } => batch.push(at, record, None, container),
+            Owner { process: None, container } => batch.push(at, record, None, container),
         }
     }
 
     /// `None`: of nobody whose events are wanted.
-    fn owner<'a>(&self, subject: &Subject<'_>, context: &'a Context) -> Option<Owner<'a>> {
+    fn owner<'a>(&self, subject: &Subject<'_>, context: &'a Context, at: Clock) -> Option<Owner<'a>> {
         let process = subject.task.and_then(|task| context.process(task));
         if process.is_some_and(|process| is_of(self.own_tgid, process)) {
             return None;
         }
+        // With an image that came later it may have been anything, a runtime's process among it: of
+        // that moment only its cgroup is known.
+        let process = process.filter(|process| at.boottime_ns >= process.exec_ns);
         let by_cgroup = || match subject.cgroup {
             Cgroup::OfTask(cgroup) => context.whose(cgroup),
             Cgroup::OfSocket(cgroup) => context.whose_socket(cgroup),
