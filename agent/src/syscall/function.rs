@@ -85,6 +85,7 @@ impl Call {
     fn kernel_name(&self) -> &'static str {
         match self.name {
             "umount2" => "umount",
+            "old_mmap" => "mmap",
             name => name,
         }
     }
