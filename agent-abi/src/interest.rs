@@ -15,6 +15,9 @@ pub const ABI_URING: u8 = 3;
 /// Makes an index into [`Interest::wants`] of an ABI.
 pub const ABI_MASK: u8 = 3;
 
+/// First of the bits of [`Interest::wanted`] that are about a call's entry.
+pub const ENTRY_SHIFT: u32 = 8;
+
 /// Slots of [`crate::map::INTEREST`], one per number. x86-64's highest is below 600 with those that
 /// x32 has for itself.
 pub const SYSCALLS: u32 = 1024;
@@ -54,6 +57,20 @@ pub mod test {
     pub const AT_MOST: u8 = 4;
     /// The first 8 bytes of the captured text have any of the operand's bits: `clone_args.flags`.
     pub const TEXT_ANY: u8 = 5;
+    /// Of the captured text the 32-bit word whose position is [`super::Want::tested`] has all of the
+    /// operand's bits: arguments that stand in memory.
+    pub const TEXT_ALL: u8 = 6;
+}
+
+/// [`Want::moves`]: what a call changes that names start at, so that afterwards its own name means
+/// another file. Where it succeeds, what it changed is captured instead.
+pub mod moves {
+    /// Neither.
+    pub const NOTHING: u8 = 0;
+    /// The working directory.
+    pub const CWD: u8 = 1;
+    /// The root.
+    pub const ROOT: u8 = 2;
 }
 
 /// Which calls of one number and ABI are wanted, and what is captured. Positions are those of
@@ -95,14 +112,22 @@ pub struct Want {
     pub pidfd: u8,
     /// Socket address.
     pub address: u8,
-    /// Its length.
+    /// Its length; with `message` how many of these there are.
     pub address_len: u8,
-    /// `struct msghdr`.
+    /// `struct msghdr`, or the first of several `struct mmsghdr`.
     pub message: u8,
     /// Ring: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
     pub ring: u8,
+    /// Bytes of `text`, where no argument says it; 0: as `text_len` has it.
+    pub text_bytes: u8,
+    /// Argument of which one bit says that `fd` means nothing.
+    pub unless: u8,
+    /// That bit's position.
+    pub unless_bit: u8,
+    /// Of [`moves`].
+    pub moves: u8,
     /// Keeps the size a multiple of 8.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 2],
     /// Operand of `test`.
     pub operand: u64,
 }
@@ -128,7 +153,11 @@ impl Want {
         address_len: NONE,
         message: NONE,
         ring: 0,
-        reserved: [0; 6],
+        text_bytes: 0,
+        unless: NONE,
+        unless_bit: 0,
+        moves: moves::NOTHING,
+        reserved: [0; 2],
         operand: 0,
     };
 }
@@ -141,7 +170,8 @@ impl Want {
     derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
 )]
 pub struct Interest {
-    /// Bit n: a call of ABI n is wanted. All that is read of a call that nobody wants.
+    /// Bit n: a call of ABI n is wanted. All that is read of a call that nobody wants. Bit
+    /// [`ENTRY_SHIFT`] + n: it is wanted on its entry, too.
     pub wanted: u64,
     /// Per ABI. The fourth is never used: it lets an index be masked.
     pub wants: [Want; 4],

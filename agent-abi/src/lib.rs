@@ -9,6 +9,7 @@ pub mod interest;
 pub mod map;
 pub mod offset;
 pub mod record;
+pub mod uring;
 
 /// Version of everything in this crate. It names the pin directory and stands in every record, so
 /// that an agent never reads the records, rings or counters of another layout.

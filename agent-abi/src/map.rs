@@ -28,6 +28,11 @@ pub const MUTED_EXECUTABLES: &str = "MUTED_EXECUTABLES";
 /// [`PREFIX_UNWANTED`]. Paths are looked up with a slash at their end: a key that ends in one stands
 /// for a directory and all below it, any other for all that begins like it.
 pub const PREFIXES: &str = "PREFIXES";
+/// One [`crate::uring::Operation`] per opcode of an io_uring.
+pub const URING: &str = "URING";
+/// Reported operations that are not done: [`crate::uring::InFlightKey`] to [`crate::uring::InFlight`].
+/// The oldest go when it is full: their results are not reported.
+pub const URING_IN_FLIGHT: &str = "URING_IN_FLIGHT";
 /// The ring of [`RING_CRITICAL`].
 pub const CRITICAL: &str = "CRITICAL";
 /// The ring of [`RING_BULK`].
@@ -196,6 +201,11 @@ pub struct Boot {
     pub has_task_btf: u32,
     /// [`crate::record::via`] of what the handlers of `sys_exit` send.
     pub via: u32,
+    /// 1 where a completion of an io_uring names no request, but what the submitter gave to know it
+    /// by (before 5.18).
+    pub uring_by_user_data: u32,
+    /// `REQ_F_ASYNC_DATA`: a request has data of its own beside it. 0 where the kernel has no such flag.
+    pub uring_async_flag: u32,
     /// Keeps the size a multiple of 8.
     pub reserved: u32,
 }
@@ -208,4 +218,4 @@ const _: () = assert!(size_of::<Bucket>() == 24);
 const _: () = assert!(size_of::<Executable>() == 16);
 const _: () = assert!(size_of::<Progress>() == 24);
 const _: () = assert!(size_of::<Untold>() == 16);
-const _: () = assert!(size_of::<Boot>() == 88);
+const _: () = assert!(size_of::<Boot>() == 96);

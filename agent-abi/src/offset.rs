@@ -282,8 +282,66 @@ offsets! {
     file_ref = "file"."f_ref.refcnt" Optional;
     /// `file.private_data`.
     file_private = "file"."private_data" Required;
+    /// `inode.i_private`: of a pidfd the `pid`, where pidfds have a file system (6.9).
+    inode_private = "inode"."i_private" Required;
     /// `fs_struct.root`.
     fs_root = "fs_struct"."root" Required;
     /// `dentry.d_name.len`.
     dentry_len = "dentry"."d_name.len" Required;
+    /// `socket.sk`.
+    socket_sk = "socket"."sk" Required;
+    /// `sock.__sk_common.skc_family`.
+    sk_family = "sock"."__sk_common.skc_family" Required;
+    /// `sock.__sk_common.skc_state`.
+    sk_state = "sock"."__sk_common.skc_state" Required;
+    /// `sock.__sk_common.skc_num`: the local port, in the order of the host.
+    sk_num = "sock"."__sk_common.skc_num" Required;
+    /// `inet_sock.inet_sport`: the local port, in the order of the network; outlives `skc_num`.
+    sk_sport = "inet_sock"."inet_sport" Required;
+    /// `sock.__sk_common.skc_dport`: the peer's port, in the order of the network.
+    sk_dport = "sock"."__sk_common.skc_dport" Required;
+    /// `sock.__sk_common.skc_daddr`.
+    sk_daddr = "sock"."__sk_common.skc_daddr" Required;
+    /// `sock.__sk_common.skc_rcv_saddr`.
+    sk_rcv_saddr = "sock"."__sk_common.skc_rcv_saddr" Required;
+    /// `sock.__sk_common.skc_v6_daddr` (with IPv6).
+    sk_v6_daddr = "sock"."__sk_common.skc_v6_daddr" Optional;
+    /// `sock.__sk_common.skc_v6_rcv_saddr` (with IPv6).
+    sk_v6_rcv_saddr = "sock"."__sk_common.skc_v6_rcv_saddr" Optional;
+    /// `sock.__sk_common.skc_net.net`.
+    sk_net = "sock"."__sk_common.skc_net.net" Required;
+    /// `sock.__sk_common.skc_cookie`.
+    sk_cookie = "sock"."__sk_common.skc_cookie" Required;
+    /// `sock.sk_type`.
+    sk_type = "sock"."sk_type" Required;
+    /// `sock.sk_protocol`.
+    sk_protocol = "sock"."sk_protocol" Required;
+    /// `sock.sk_cgrp_data.cgroup`; before 5.16 a word that may be something else.
+    sk_cgroup = "sock"."sk_cgrp_data.cgroup|sk_cgrp_data.val" Optional;
+    /// `unix_sock.addr`: what it is bound to.
+    unix_addr = "unix_sock"."addr" Optional;
+    /// `unix_sock.path`: the file that it is bound to.
+    unix_path = "unix_sock"."path" Optional;
+    /// `unix_sock.peer`.
+    unix_peer = "unix_sock"."peer" Optional;
+    /// `unix_address.len`, of `name`.
+    unix_address_len = "unix_address"."len" Optional;
+    /// `unix_address.name`: a `struct sockaddr_un`.
+    unix_address_name = "unix_address"."name" Optional;
+    /// `io_kiocb.opcode`.
+    uring_opcode = "io_kiocb"."opcode" Optional;
+    /// `io_kiocb.flags`.
+    uring_flags = "io_kiocb"."flags" Optional;
+    /// `io_kiocb.ctx`: the ring.
+    uring_ring = "io_kiocb"."ctx" Optional;
+    /// `io_kiocb.cqe.user_data` (`io_kiocb.user_data` before 5.19).
+    uring_user_data = "io_kiocb"."cqe.user_data|user_data" Optional;
+    /// `io_kiocb.async_data`.
+    uring_async = "io_kiocb"."async_data" Optional;
+    /// `io_async_msghdr.msg.msg_name`: the kernel's copy of an address.
+    uring_message_name = "io_async_msghdr"."msg.msg_name" Optional;
+    /// `io_async_msghdr.msg.msg_namelen`.
+    uring_message_name_len = "io_async_msghdr"."msg.msg_namelen" Optional;
+    /// `filename.name`.
+    filename_name = "filename"."name" Optional;
 }

@@ -72,7 +72,10 @@ pub mod grade {
     pub const NONE: u32 = 0;
     /// The object that the operation used.
     pub const OBJECT: u32 = 1;
-    /// Looked up behind a descriptor after the call, and nobody else can have changed that.
+    /// Looked up behind a descriptor after the call, and nobody else can have changed that; or, of an
+    /// open whose descriptors others share, it is all that was asked for: one descriptor holds it, with
+    /// the flags of the open, and its name is the last of the name given. There a thread can still make
+    /// it lie: with a file of the same name, put over the descriptor before the record is made.
     pub const FD: u32 = 2;
     /// Looked up behind a descriptor that another thread may have changed since.
     pub const FD_RACED: u32 = 3;
@@ -524,8 +527,13 @@ pub mod path_flag {
     pub const BASE_NOT_READ: u32 = 1 << 1;
     /// `name` was longer than what fits.
     pub const NAME_TRUNCATED: u32 = 1 << 2;
-    /// `name` could not be read.
+    /// `name` could not be read, or the caller gave none.
     pub const NAME_NOT_READ: u32 = 1 << 3;
+    /// The caller's root could not be read, or is too long: where `..` ends is not known.
+    pub const ROOT_NOT_READ: u32 = 1 << 4;
+    /// `base` is not in the caller's mount namespace, but in another's or in a mount that is attached
+    /// nowhere: it begins at the root of that.
+    pub const OTHER_MOUNT_NS: u32 = 1 << 5;
 }
 
 /// A call that names one file or two by their paths.
@@ -546,8 +554,8 @@ pub struct PathCall {
     pub to: PathRef,
     /// Bytes of the caller's, such as the type of a file system to mount.
     pub text: Span,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// The caller's root, where that is not the root of its mount namespace; else empty.
+    pub root: Span,
 }
 
 /// A call of which the arguments say it all.
@@ -598,13 +606,14 @@ pub struct SocketRef {
     pub family: u16,
     /// `SOCK_STREAM` and its like.
     pub kind: u16,
-    /// `IPPROTO_…`; for netlink its family.
+    /// `IPPROTO_…`; of netlink its family. A packet socket's is among the arguments of its `socket`.
     pub protocol: u16,
-    /// `TCP_ESTABLISHED` and its like (include/net/tcp_states.h).
+    /// `TCP_ESTABLISHED` and its like (include/net/tcp_states.h), of other families too; 0 in a
+    /// [`Packet`].
     pub state: u8,
     /// Of [`socket_flag`].
     pub flags: u8,
-    /// Inode number of its network namespace.
+    /// Inode number of its network namespace; 0 in a [`Packet`].
     pub net_ns: u32,
 }
 
@@ -614,6 +623,8 @@ pub mod socket_flag {
     pub const RACED: u8 = 1;
     /// It could not be read.
     pub const NOT_READ: u8 = 1 << 1;
+    /// The walk of a unix socket's path stopped before the root: its front is missing.
+    pub const PATH_TRUNCATED: u8 = 1 << 2;
 }
 
 /// A call on a socket.
@@ -653,7 +664,8 @@ pub struct SocketState {
     pub header: Header,
     /// The socket.
     pub socket: SocketRef,
-    /// Cgroup of the socket's owner (not of whoever runs): 0 where there is none.
+    /// Cgroup of the socket's owner (not of whoever runs): 0 where there is none, or where
+    /// containers are in v1 cgroups, which sockets do not know.
     pub cgroup_id: u64,
     /// Before (include/net/tcp_states.h).
     pub from: u32,
@@ -673,7 +685,7 @@ pub struct Packet {
     pub header: Header,
     /// The socket; `local` is its own side, whichever way the packet goes.
     pub socket: SocketRef,
-    /// Cgroup of the socket's owner.
+    /// Cgroup of the socket's owner, as in [`SocketState`].
     pub cgroup_id: u64,
     /// 1: it is sent; 0: it is received.
     pub egress: u32,
@@ -762,7 +774,7 @@ pub struct Sysctl {
 /// Longest path component, without its NUL (`NAME_MAX`).
 pub const COMPONENT_BYTES: usize = 255;
 /// Most components of a path that are walked.
-pub const COMPONENTS: usize = 128;
+pub const COMPONENTS: usize = 256;
 /// Most bytes of a path in a record (`PATH_MAX`).
 pub const PATH_BYTES: usize = 4096;
 /// Most bytes of the caller's that are captured as they are.

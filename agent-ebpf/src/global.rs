@@ -8,9 +8,10 @@ use agent_abi::{
         Progress, RING_COUNT, Settings, Untold,
     },
     offset::Offsets,
+    uring::{InFlight, InFlightKey, OPERATIONS, Operation},
 };
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
     macros::btf_map,
 };
 
@@ -31,6 +32,8 @@ pub static BOOT: Boot = Boot {
     regs_compat: [0; 6],
     has_task_btf: 0,
     via: 0,
+    uring_by_user_data: 0,
+    uring_async_flag: 0,
     reserved: 0,
 };
 
@@ -74,6 +77,13 @@ pub static INTEREST: Array<Interest, { SYSCALLS as usize }> = Array::new();
 
 #[btf_map]
 pub static SYS_EXIT_HANDLERS: ProgramArray<{ HANDLER_SLOTS as usize }> = ProgramArray::new();
+
+#[btf_map]
+pub static URING: Array<Operation, { OPERATIONS as usize }> = Array::new();
+
+/// A request that is never done, or done without a word, leaves its entry behind: the oldest go.
+#[btf_map]
+pub static URING_IN_FLIGHT: LruHashMap<InFlightKey, InFlight, 8192> = LruHashMap::new();
 
 /// What is known of cgroups. The agent fills it in.
 #[btf_map]

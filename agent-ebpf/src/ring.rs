@@ -9,7 +9,8 @@ use agent_abi::{
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::{
-        bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_ringbuf_query,
+        bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_discard, bpf_ringbuf_output,
+        bpf_ringbuf_query, bpf_ringbuf_reserve, bpf_ringbuf_submit,
     },
 };
 
@@ -115,6 +116,50 @@ pub unsafe fn send(hook: &mut HookCounters, record: *mut u8, lane: Lane, kind: u
         hook.lost += 1;
         hook.lost_bulk += is_bulk;
     }
+}
+
+/// Builds a record of exactly `LEN` bytes in the ring itself: for hooks that may run within themselves
+/// on one CPU, where a buffer per CPU would be written twice. `fill` writes all but the header, and
+/// says whether there is a record.
+///
+/// # Safety
+/// `fill` writes no further than `LEN` bytes.
+#[inline(always)]
+pub unsafe fn send_in_place<const LEN: usize>(
+    hook: &mut HookCounters,
+    lane: Lane,
+    kind: u16,
+    fill: impl FnOnce(*mut u8) -> bool,
+) {
+    let Some(sequence) = next_sequence(lane) else {
+        hook.errors += 1;
+        return;
+    };
+    let is_bulk = u64::from(lane == Lane::Bulk);
+    let Some(ring) = RINGS.get(lane as u32) else {
+        hook.lost += 1;
+        hook.lost_bulk += is_bulk;
+        return;
+    };
+    // SAFETY: a ring from the array of rings; what is reserved is submitted or discarded.
+    unsafe {
+        let ring = core::ptr::from_ref::<Ring>(ring).cast_mut().cast();
+        let record = bpf_ringbuf_reserve(ring, LEN as u64, 0).cast::<u8>();
+        if record.is_null() {
+            hook.lost += 1;
+            hook.lost_bulk += is_bulk;
+            return;
+        }
+        if !fill(record) {
+            bpf_ringbuf_discard(record.cast(), u64::from(BPF_RB_NO_WAKEUP));
+            hook.errors += 1;
+            return;
+        }
+        stamp(record, lane, kind, 0, LEN, sequence);
+        bpf_ringbuf_submit(record.cast(), wake_up());
+    }
+    hook.submitted += 1;
+    hook.submitted_bulk += is_bulk;
 }
 
 /// Wakes a sleeping reader once; one that polls is left alone, because a wake-up costs three times

@@ -23,6 +23,16 @@ pub const WALK_FRONT: usize = WALK + PATH_BYTES + 512;
 pub const PREFIX_KEY: usize = WALK_FRONT + 8;
 /// Where the tail of a record ends: a `u32`.
 const END: usize = PREFIX_KEY + 256;
+/// The buffer's own [`LargeSlot`]: a `u32`.
+const SLOT: usize = END + 4;
+/// Two names of [`NAME_BYTES`] that are compared.
+pub const NAMES: usize = SLOT + 4;
+/// Room of one of them.
+pub const NAME_BYTES: usize = 256;
+/// Copies of the fronts of kernel structures ([`crate::read`]).
+pub const BLOCKS: usize = NAMES + 2 * NAME_BYTES;
+/// Bytes of one.
+pub const BLOCK_BYTES: usize = 192;
 /// Longest record that can be sent.
 pub const RECORD_BYTES: usize = 32_768;
 
@@ -30,7 +40,7 @@ pub const RECORD_BYTES: usize = 32_768;
 #[repr(C, align(8))]
 pub struct Large([u8; RECORD_BYTES]);
 
-const _: () = assert!(END + 8 <= RECORD_BYTES);
+const _: () = assert!(NAMES.is_multiple_of(8) && BLOCKS + 3 * BLOCK_BYTES <= RECORD_BYTES);
 
 /// The tail of a record that is being built in a [`Large`] buffer.
 ///
@@ -100,10 +110,12 @@ pub enum LargeSlot {
     Exec = 0,
     SysExit = 1,
     TaskScan = 2,
+    UringSubmit = 3,
+    SysEnter = 4,
 }
 
 /// Number of [`LargeSlot`]s.
-const LARGE_SLOTS: usize = 3;
+const LARGE_SLOTS: usize = 5;
 
 /// Owners of a [`Small`] buffer.
 #[repr(u32)]
@@ -116,10 +128,14 @@ pub enum SmallSlot {
     CgroupAttach = 4,
     CgroupRename = 5,
     CgroupRelease = 6,
+    Signal = 7,
+    OomKill = 8,
+    UringComplete = 9,
+    Sysctl = 10,
 }
 
 /// Number of [`SmallSlot`]s.
-const SMALL_SLOTS: usize = 7;
+const SMALL_SLOTS: usize = 11;
 
 #[btf_map]
 static SCRATCH_LARGE: PerCpuArray<Large, LARGE_SLOTS> = PerCpuArray::new();
@@ -130,7 +146,26 @@ static SCRATCH_SMALL: PerCpuArray<Small, SMALL_SLOTS> = PerCpuArray::new();
 /// This CPU's buffer of `slot`.
 #[inline(always)]
 pub fn large(slot: LargeSlot) -> Option<*mut u8> {
-    SCRATCH_LARGE.get_ptr_mut(slot as u32).map(<*mut Large>::cast)
+    let record = SCRATCH_LARGE.get_ptr_mut(slot as u32).map(<*mut Large>::cast::<u8>)?;
+    // SAFETY: within the buffer.
+    unsafe { write_volatile(record.add(SLOT).cast::<u32>(), slot as u32) };
+    Some(record)
+}
+
+/// Which buffer `record` is, for [`large_again`].
+///
+/// # Safety
+/// `record` is a large scratch buffer.
+#[inline(always)]
+pub unsafe fn slot_of(record: *mut u8) -> u32 {
+    // SAFETY: as the caller's.
+    unsafe { read_volatile(record.add(SLOT).cast::<u32>()) }
+}
+
+/// The buffer that [`large`] gave before, for a function that may be handed numbers alone.
+#[inline(always)]
+pub fn large_again(slot: u32) -> Option<*mut u8> {
+    SCRATCH_LARGE.get_ptr_mut(slot).map(<*mut Large>::cast)
 }
 
 /// This CPU's buffer of `slot`.

@@ -6,6 +6,14 @@ use crate::{condition::Condition, stats::Estimate, workload::Workload};
 
 /// Most bytes of anonymous memory.
 pub const ANONYMOUS_MEMORY: Limit = Limit::Below(40e6);
+/// Most bytes that the agent's cgroup is charged for, less what can be had back at once.
+pub const CGROUP_MEMORY: Limit = Limit::Below(100e6);
+/// Fewest opens per second, of two loops on two CPUs with every open wanted, that are decoded.
+pub const FLOOD_DECODED: Limit = Limit::AtLeast(300e3);
+/// Most of them that may be lost.
+pub const FLOOD_LOST: Limit = Limit::Below(0.01);
+/// Opens that are neither decoded nor counted as lost.
+pub const UNACCOUNTED: Limit = Limit::AtMost(0.0);
 /// Most seconds from exec to verdict, for 99 of 100.
 pub const VERDICT_P99: Limit = Limit::Below(0.050);
 /// Fewest records per second and core through user space.
@@ -58,7 +66,9 @@ impl RatioBar {
     pub const fn of(workload: Workload) -> Option<Self> {
         match workload {
             Workload::Getppid => Some(Self { than: Condition::Floor, limit: Limit::AtMost(1.1) }),
-            Workload::Open => Some(Self { than: Condition::Nothing, limit: Limit::AtMost(1.2) }),
+            Workload::Open => Some(Self { than: Condition::Nothing, limit: Limit::AtMost(1.35) }),
+            Workload::OpenWanted => Some(Self { than: Condition::Nothing, limit: Limit::AtMost(1.5) }),
+            Workload::Connect => Some(Self { than: Condition::Nothing, limit: Limit::AtMost(1.2) }),
             Workload::ForkExec => Some(Self { than: Condition::Floor, limit: Limit::AtMost(1.05) }),
             Workload::ForkExecTiny => None,
         }

@@ -63,8 +63,14 @@ pub enum Part {
     Getppid,
     /// Overhead of open, read and close.
     Open,
+    /// Overhead of a connection over loopback.
+    Connect,
     /// Overhead of starting programs.
     ForkExec,
+    /// Two loops that open files, every open wanted.
+    Flood,
+    /// All of the above: what the kernel programs cost.
+    Kernel,
     /// Exec to verdict.
     Latency,
     /// CPU and memory beside containers.
@@ -89,7 +95,9 @@ impl Cli {
     /// Whether a part is wanted.
     #[must_use]
     pub fn wants(&self, part: Part) -> bool {
-        self.only.is_empty() || self.only.contains(&part)
+        let is_kernel =
+            matches!(part, Part::Getppid | Part::Open | Part::Connect | Part::ForkExec | Part::Flood);
+        self.only.is_empty() || self.only.contains(&part) || is_kernel && self.only.contains(&Part::Kernel)
     }
 
     /// The workloads of the wanted parts.
@@ -98,6 +106,8 @@ impl Cli {
         let all = [
             (Part::Getppid, Workload::Getppid),
             (Part::Open, Workload::Open),
+            (Part::Open, Workload::OpenWanted),
+            (Part::Connect, Workload::Connect),
             (Part::ForkExec, Workload::ForkExec),
             (Part::ForkExec, Workload::ForkExecTiny),
         ];
@@ -117,7 +127,8 @@ mod tests {
         let cli = Cli::parse_from(["bench", "fork-exec", "replay", "-o", "json"]);
         assert_eq!(cli.workloads(), [Workload::ForkExec, Workload::ForkExecTiny]);
         assert!(cli.wants(Part::Replay) && !cli.wants(Part::Latency));
-        assert_eq!(Cli::parse_from(["bench"]).workloads().len(), 4);
+        assert_eq!(Cli::parse_from(["bench"]).workloads().len(), 6);
+        assert_eq!(Cli::parse_from(["bench", "kernel"]).workloads().len(), 6);
     }
 
     #[test]

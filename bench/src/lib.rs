@@ -13,6 +13,7 @@ pub mod cli;
 pub mod condition;
 pub mod containers;
 pub mod delivery;
+pub mod flood;
 pub mod footprint;
 pub mod histogram;
 pub mod interrupt;

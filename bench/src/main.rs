@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use kestrel_bench::{
     cli::{Cli, Output, Part, Role},
-    condition::{Agent, AgentOptions, Floor, Subject, Switch},
+    condition::{ALL_STREAMS, Agent, AgentOptions, Floor, Subject, Switch},
     containers::{Gate, containers},
-    delivery,
+    delivery, flood,
     footprint::{self, MemoryCgroup},
     interrupt, latency,
     machine::{self, Machine},
@@ -65,6 +65,10 @@ fn bench(cli: &Cli) -> Result<bool> {
         let rounds = Rounds { pairs: cli.pairs.into(), cpu, seed: report.seed };
         report.overhead = overhead::measure(&mut switch, &workloads, rounds)?;
     }
+    if cli.wants(Part::Flood) {
+        let _alone = KernelLock::acquire()?;
+        report.measures.extend(flood::measure(cli.pairs.into())?);
+    }
     if cli.wants(Part::Latency) || cli.wants(Part::Footprint) {
         report.measures.extend(beside_containers(cli)?);
     }
@@ -89,7 +93,11 @@ fn beside_containers(cli: &Cli) -> Result<Vec<Measure>> {
     let mut gate = Gate::new()?;
     let lab = containers(&gate.wanted(count, every))?;
     let cgroup = MemoryCgroup::make()?;
-    let options = AgentOptions { cri_socket: Some(lab.socket()), cgroup_procs: Some(cgroup.procs()) };
+    let options = AgentOptions {
+        config: Some(ALL_STREAMS),
+        cri_socket: Some(lab.socket()),
+        cgroup_procs: Some(cgroup.procs()),
+    };
     let agent = Agent::start(&agent(cli)?, &options)?;
     let mut measures = Vec::new();
     let state = format!("{count} containers");

@@ -142,7 +142,8 @@ mod tests {
         let row = samples(1.19).compare(Workload::Open);
         assert_eq!((row.than, row.pass), (Some("nothing"), Some(true)));
         assert_eq!(row.pairs, 21);
-        assert_eq!(samples(1.21).compare(Workload::Open).pass, Some(false));
+        assert_eq!(samples(1.36).compare(Workload::Open).pass, Some(false));
+        assert_eq!(samples(1.36).compare(Workload::OpenWanted).pass, Some(true));
         assert_eq!(samples(1.46).compare(Workload::ForkExec).pass, Some(true), "1.043 of the floor");
         assert_eq!(samples(9.0).compare(Workload::ForkExecTiny).pass, None);
     }

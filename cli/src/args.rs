@@ -193,6 +193,12 @@ pub enum Kind {
     Credentials,
     /// Containers: started, named, gone
     Container,
+    /// Calls on files and mounts
+    File,
+    /// Calls on sockets, their states, first bytes of connections, DNS
+    Network,
+    /// Other calls, kills for memory, signals for the agent, kernel parameters
+    System,
     /// What was not seen: gaps, losses, blind times
     Loss,
     /// What agents and the collector say of nodes
@@ -206,6 +212,7 @@ pub enum Kind {
   kestrel tail --kind finding,detection --severity high
   kestrel tail --since 1h --no-follow -o json > last-hour.jsonl
   kestrel tail --kind exec -n shop --pod 'cart-*'
+  kestrel tail --kind file,network --pod 'cart-*'    where the node's agent streams them
   kestrel tail --after 1042:7            go on where an earlier tail ended (.cursor in JSON)
 
 A connection that breaks is made again, and the events go on where they ended: none is lost or shown

@@ -37,6 +37,9 @@ const fn kind_of(kind: Kind) -> v1::EventKind {
         Kind::Exit => v1::EventKind::Exit,
         Kind::Credentials => v1::EventKind::Credentials,
         Kind::Container => v1::EventKind::Container,
+        Kind::File => v1::EventKind::File,
+        Kind::Network => v1::EventKind::Network,
+        Kind::System => v1::EventKind::System,
         Kind::Loss => v1::EventKind::Loss,
         Kind::Node => v1::EventKind::Node,
     }

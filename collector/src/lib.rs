@@ -12,6 +12,7 @@ pub mod http;
 pub mod ingest;
 pub mod live;
 pub mod log;
+pub mod raw;
 pub mod run;
 pub mod state;
 pub mod telemetry;

@@ -11,9 +11,10 @@ use crate::{
 };
 
 const PACKAGE: &str = "agent-ebpf";
-/// What is built, and the object's name below `bpf/` in the target folder: the agent's programs, and
-/// the empty ones that the benchmark holds them against.
-const OBJECTS: [(&str, &str); 2] = [("kestrel-ebpf", "kestrel.bpf.o"), ("kestrel-floor", "floor.bpf.o")];
+/// What is built, and the object's name below `bpf/` in the target folder: the agent's programs, the
+/// empty ones that the benchmark holds them against, and candidates for the hook on entry.
+const OBJECTS: [(&str, &str); 3] =
+    [("kestrel-ebpf", "kestrel.bpf.o"), ("kestrel-floor", "floor.bpf.o"), ("kestrel-entry", "entry.bpf.o")];
 
 /// Compiles the kernel programs. An object is written only when it differs, so that the agent is not rebuilt for
 /// nothing.

@@ -18,6 +18,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a program with our terminal and takes what it prints; fails when it fails.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let name = name(command);
+    let out = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {name}"))?;
+    if !out.status.success() {
+        bail!("{name} failed ({})", out.status);
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
 /// What a program prints; `None` when it fails or is not there.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let out = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;

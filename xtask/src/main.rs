@@ -1,6 +1,8 @@
 //! Builds, runs and tests Kestrel: `cargo xtask help`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is for a terminal")]
 
+mod apt;
+mod arm64;
 mod bpf;
 mod command;
 mod host;
@@ -42,6 +44,8 @@ enum Task {
     BuildTriggers,
     /// Compile the agent as it is in its image, which tests put into a container.
     BuildStatic,
+    /// Compile the agent for arm64, which is not run here.
+    BuildArm64,
     /// Build the agent and run it on this node, until Ctrl-C.
     Up(up::Args),
     /// Run the tests, on a real kernel and with real containers.
@@ -77,6 +81,10 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::BuildStatic => {
             bpf::build(&workspace)?;
             test::build_static(&workspace)?;
+        }
+        Task::BuildArm64 => {
+            bpf::build(&workspace)?;
+            arm64::build(&workspace)?;
         }
         Task::Up(args) => return up::run(&workspace, &args),
         Task::Test(args) => test::run(&workspace, &args)?,

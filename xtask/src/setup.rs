@@ -26,10 +26,27 @@ struct Need {
 }
 
 /// What `vm-test` needs beyond that.
-const VM_NEEDS: [Need; 3] = [
+const VM_NEEDS: [Need; 6] = [
     Need { package: "qemu-system-x86", why: "runs other kernels", is_met: || has("qemu-system-x86_64") },
     Need { package: "cpio", why: "packs what they boot", is_met: || has("cpio") },
     Need { package: "busybox-static", why: "fills it", is_met: has_static_busybox },
+    Need { package: "kmod", why: "finds modules of theirs", is_met: || has("depmod") },
+    Need { package: "xz-utils", why: "unpacks them", is_met: || has("xz") },
+    Need { package: "binutils", why: "strips what they boot", is_met: || has("strip") },
+];
+
+/// What `build-arm64` needs beyond that.
+const ARM64_NEEDS: [Need; 2] = [
+    Need {
+        package: "gcc-aarch64-linux-gnu",
+        why: "links for arm64",
+        is_met: || has("aarch64-linux-gnu-gcc"),
+    },
+    Need {
+        package: "libc6-dev-arm64-cross",
+        why: "is linked for arm64",
+        is_met: || Path::new("/usr/aarch64-linux-gnu/include/stdlib.h").exists(),
+    },
 ];
 
 const NEEDS: [Need; 6] = [
@@ -105,7 +122,16 @@ pub(crate) fn install_bpf_lints() -> Result<()> {
 
 /// Installs what runs other kernels, which only `vm-test` needs.
 pub(crate) fn install_vm() -> Result<()> {
-    let missing = unmet(&VM_NEEDS);
+    install_needs(&VM_NEEDS)
+}
+
+/// Installs what compiles for arm64.
+pub(crate) fn install_arm64() -> Result<()> {
+    install_needs(&ARM64_NEEDS)
+}
+
+fn install_needs(needs: &[Need]) -> Result<()> {
+    let missing = unmet(needs);
     if missing.is_empty() { Ok(()) } else { install(&Facts::gather()?, &missing) }
 }
 

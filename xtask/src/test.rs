@@ -97,16 +97,20 @@ pub(crate) fn build_triggers(workspace: &Workspace) -> Result<()> {
 
 /// Builds the agent as it is in its image: without a loader or a library beside it.
 pub(crate) fn build_static(workspace: &Workspace) -> Result<()> {
-    let flags = env::var("RUSTFLAGS").map_or_else(|_| String::new(), |flags| flags + " ");
     let mut build = workspace.cargo("build");
+    build.args(["--quiet", "-p", "kestrel-agent", "--bin", "kestrel-agent"]);
+    command::run(link_statically(&mut build))
+}
+
+/// Makes a build one of [`STATIC_TARGET`]'s release, linked statically.
+pub(crate) fn link_statically(build: &mut Command) -> &mut Command {
+    let flags = env::var("RUSTFLAGS").map_or_else(|_| String::new(), |flags| flags + " ");
     build
-        .args(["--quiet", "--release", "-p", "kestrel-agent", "--bin", "kestrel-agent"])
-        .args(["--target", STATIC_TARGET])
+        .args(["--release", "--target", STATIC_TARGET])
         .env("RUSTFLAGS", flags + "-C target-feature=+crt-static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         // Speed is not what is tested.
-        .env("CARGO_PROFILE_RELEASE_LTO", "off");
-    command::run(&mut build)
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
 }
 
 /// The arguments that make cargo run a suite.

@@ -1,9 +1,12 @@
-//! Empty programs on the hooks of the agent: what the hooks cost by themselves. Each is named as
-//! its tracepoint.
+//! Empty programs on the hooks of the agent: what the hooks cost by themselves. Each is named as the
+//! pin of the agent's hook.
 #![no_std]
 #![no_main]
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    macros::{btf_tracepoint, cgroup_skb, cgroup_sysctl},
+    programs::{BtfTracePointContext, SkBuffContext, SysctlContext},
+};
 
 macro_rules! empty {
     ($($tracepoint:ident = $name:literal,)+) => { $(
@@ -17,11 +20,37 @@ macro_rules! empty {
 empty! {
     cgroup_attach_task = "cgroup_attach_task",
     cgroup_mkdir = "cgroup_mkdir",
+    cgroup_release = "cgroup_release",
+    cgroup_rename = "cgroup_rename",
     cgroup_rmdir = "cgroup_rmdir",
+    inet_sock_set_state = "inet_sock_set_state",
+    io_uring_complete = "io_uring_complete",
+    io_uring_submit = "io_uring_submit_req",
+    mark_victim = "mark_victim",
     sched_process_exec = "sched_process_exec",
     sched_process_exit = "sched_process_exit",
     sched_process_fork = "sched_process_fork",
+    signal_generate = "signal_generate",
+    sys_enter = "cap_capable",
     sys_exit = "sys_exit",
+}
+
+/// Lets every packet through.
+#[cgroup_skb]
+fn cgroup_skb_ingress(_: SkBuffContext) -> i32 {
+    1
+}
+
+/// As above.
+#[cgroup_skb]
+fn cgroup_skb_egress(_: SkBuffContext) -> i32 {
+    1
+}
+
+/// Lets every write happen.
+#[cgroup_sysctl]
+fn cgroup_sysctl(_: SysctlContext) -> i32 {
+    1
 }
 
 /// A panic must not load: the verifier refuses a loop without an end.

@@ -7,13 +7,11 @@ use agent_abi::{
     offset::ABSENT,
     record::{Header, Span, Syscall, TEXT_BYTES},
 };
-use aya_ebpf::helpers::generated::{
-    bpf_get_current_pid_tgid, bpf_get_current_task, bpf_probe_read_user, bpf_probe_read_user_str,
-};
+use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_user, bpf_probe_read_user_str};
 
 use crate::{
     global::{BOOT, INTEREST, frozen, offset},
-    read::{self, Memory, Typed, pointer, probe},
+    read::{self, Memory, Typed},
     scratch::Tail,
 };
 
@@ -37,13 +35,8 @@ pub(super) fn number(raw: u64) -> u32 {
 /// 64-bit code); the thread's status does.
 #[inline(always)]
 pub(super) fn abi(raw: u64) -> u8 {
-    if offset!(task_thread_status) != ABSENT {
-        // SAFETY: the helper returns the current task.
-        let task = unsafe { bpf_get_current_task() };
-        let status = probe::<u32>(task + u64::from(offset!(task_thread_status)));
-        if status & frozen(&BOOT.compat_flag) != 0 {
-            return ABI_COMPAT;
-        }
+    if offset!(task_thread_status) != ABSENT && read::current_status() & frozen(&BOOT.compat_flag) != 0 {
+        return ABI_COMPAT;
     }
     if raw & X32_BIT != 0 { ABI_X32 } else { ABI_NATIVE }
 }
@@ -76,12 +69,26 @@ pub(super) fn argument(regs: u64, abi: u8, position: usize) -> u64 {
     }
 }
 
-/// Fills in the [`Syscall`] of `record` for the call that returns, and gives it.
+/// Fills in the [`Syscall`] of `record` and gives it.
 ///
 /// # Safety
 /// `record` is a large scratch buffer, `regs` a `pt_regs` that the verifier knows.
 #[inline(always)]
 pub(super) unsafe fn begin(record: *mut u8, regs: u64, result: i64) -> *mut Syscall {
+    // SAFETY: as the caller's.
+    unsafe {
+        let call = arguments(record, regs, result);
+        caller(call);
+        call
+    }
+}
+
+/// The same but for who calls: for a handler that may drop the call before it has to know.
+///
+/// # Safety
+/// As [`begin`].
+#[inline(always)]
+pub(super) unsafe fn arguments(record: *mut u8, regs: u64, result: i64) -> *mut Syscall {
     let raw = raw_number(regs);
     let abi = abi(raw);
     // SAFETY: as the caller's.
@@ -100,7 +107,6 @@ pub(super) unsafe fn begin(record: *mut u8, regs: u64, result: i64) -> *mut Sysc
         (*call).abi = abi;
         (*call).via = frozen(&BOOT.via) as u8;
         (*call).reserved = 0;
-        caller(call);
         call
     }
 }
@@ -113,10 +119,8 @@ pub(super) unsafe fn begin(record: *mut u8, regs: u64, result: i64) -> *mut Sysc
 pub(super) unsafe fn caller(call: *mut Syscall) {
     // SAFETY: as the caller's; the helpers have no arguments.
     unsafe {
-        let task = bpf_get_current_task();
         let ids = bpf_get_current_pid_tgid();
-        let leader = pointer(task, offset!(task_group_leader));
-        (*call).task.leader_start_ns = pointer(leader, offset!(task_start_boottime));
+        (*call).task.leader_start_ns = read::current_leader_start();
         (*call).task.tgid = (ids >> 32) as u32;
         (*call).task.tid = ids as u32;
         (*call).cgroup_id = read::current_cgroup_id();
@@ -151,7 +155,13 @@ pub(super) unsafe fn text(call: *const Syscall, want: *const Want, tail: Tail) -
         let start = tail.start();
         let to = tail.place(start).cast();
         let len_position = read_volatile(&raw const (*want).text_len);
-        let len = if len_position == NONE {
+        let bytes = read_volatile(&raw const (*want).text_bytes);
+        let len = if bytes != 0 {
+            if bpf_probe_read_user(to, u32::from(bytes), address as *const _) != 0 {
+                return none;
+            }
+            usize::from(bytes)
+        } else if len_position == NONE {
             let len = bpf_probe_read_user_str(to, TEXT_BYTES as u32, address as *const _);
             // Without its NUL.
             if len > 0 { len as usize - 1 } else { 0 }

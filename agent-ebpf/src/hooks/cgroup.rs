@@ -1,4 +1,4 @@
-//! `cgroup_mkdir`, `cgroup_rmdir` and `cgroup_attach_task`.
+//! What happens to cgroups: made, removed, renamed, released, joined.
 
 use agent_abi::{
     hook::{Hook, HookCounters},
@@ -19,39 +19,30 @@ use crate::{
 
 #[btf_tracepoint(function = "cgroup_mkdir")]
 fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
-    counted(Hook::CgroupMkdir, |counters| {
-        // SAFETY: the helper returns the current task.
-        let task = unsafe { bpf_get_current_task() };
-        // SAFETY: the arguments of this tracepoint.
-        unsafe {
-            report::<Probed>(
-                counters,
-                SmallSlot::CgroupMkdir,
-                kind::CGROUP_MKDIR,
-                ctx.arg(0),
-                ctx.arg(1),
-                task,
-            )
-        }
-    })
+    by_current(&ctx, Hook::CgroupMkdir, SmallSlot::CgroupMkdir, kind::CGROUP_MKDIR)
 }
 
 #[btf_tracepoint(function = "cgroup_rmdir")]
 fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
-    counted(Hook::CgroupRmdir, |counters| {
-        // SAFETY: the helper returns the current task.
-        let task = unsafe { bpf_get_current_task() };
-        // SAFETY: the arguments of this tracepoint.
-        unsafe {
-            report::<Probed>(
-                counters,
-                SmallSlot::CgroupRmdir,
-                kind::CGROUP_RMDIR,
-                ctx.arg(0),
-                ctx.arg(1),
-                task,
-            )
-        }
+    by_current(&ctx, Hook::CgroupRmdir, SmallSlot::CgroupRmdir, kind::CGROUP_RMDIR)
+}
+
+#[btf_tracepoint(function = "cgroup_rename")]
+fn cgroup_rename(ctx: BtfTracePointContext) -> i32 {
+    by_current(&ctx, Hook::CgroupRename, SmallSlot::CgroupRename, kind::CGROUP_RENAME)
+}
+
+#[btf_tracepoint(function = "cgroup_release")]
+fn cgroup_release(ctx: BtfTracePointContext) -> i32 {
+    by_current(&ctx, Hook::CgroupRelease, SmallSlot::CgroupRelease, kind::CGROUP_RELEASE)
+}
+
+/// What the current task did to a cgroup (or the kernel in its place: it releases in a worker).
+#[inline(always)]
+fn by_current(ctx: &BtfTracePointContext, hook: Hook, slot: SmallSlot, kind: u16) -> i32 {
+    counted(hook, |counters| {
+        // SAFETY: the helper returns the current task; the arguments of these tracepoints.
+        unsafe { report::<Probed>(counters, slot, kind, ctx.arg(0), ctx.arg(1), bpf_get_current_task()) }
     })
 }
 

@@ -13,7 +13,7 @@ use aya_ebpf::{
 use super::counted;
 use crate::{
     global::offset,
-    read::{self, Memory, Typed, pointer},
+    read::{self, Depth, Memory, Typed, pointer},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
@@ -68,7 +68,13 @@ pub(super) unsafe fn image(task: u64, exec: *mut Exec, tail: Tail, whole: bool) 
         (*exec).seccomp_allow = none;
         (*exec).truncated = 0;
         (*exec).old_tid = 0;
-        read::describe(exe, mount_ns, &raw mut (*exec).exe, tail, whole);
+        read::describe(
+            exe,
+            mount_ns,
+            &raw mut (*exec).exe,
+            tail,
+            if whole { Depth::Path(0) } else { Depth::NoPath },
+        );
         if !whole {
             (*exec).exe.flags |= file_flag::PATH_TRUNCATED;
             return;

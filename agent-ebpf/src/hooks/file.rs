@@ -6,19 +6,22 @@ use core::ptr::read_volatile;
 use agent_abi::{
     hook::Hook,
     interest::{NONE, RESULT, Want, predicate},
-    record::{FileCall, file_flag, grade, kind},
+    record::{FileCall, Syscall, grade, kind},
 };
-use aya_ebpf::{
-    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use super::{call, counted, filter};
 use crate::{
     global::offset,
-    read::{self, pointer, probe},
+    read::{self, Depth, pointer, probe},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
+
+/// `O_ACCMODE`, `O_APPEND` and `O_NONBLOCK`: the flags of an open that its file keeps.
+const KEPT: u32 = 0o3 | 0o2000 | 0o4000;
+/// With it the file keeps little else.
+const O_PATH: u32 = 0o10_000_000;
 
 #[btf_tracepoint(function = "sys_exit")]
 fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
@@ -29,46 +32,39 @@ fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
             counters.errors += 1;
             return;
         };
-        // SAFETY: the current task, every address checked by the helper that reads it; a large
-        // scratch buffer, of which `open` is the front.
+        // SAFETY: every address is checked by the helper that reads it; a large scratch buffer, of
+        // which `open` is the front.
         unsafe {
             let open = record.cast::<FileCall>();
-            let call = call::begin(record, regs, result);
+            let call = call::arguments(record, regs, result);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;
             };
             let predicates = read_volatile(&raw const (*want).predicates);
             let position = read_volatile(&raw const (*want).fd);
-            let fd = if position == NONE { -1 } else { call::at(call, position) as i32 };
-            let task = bpf_get_current_task();
-            let file = if fd < 0 { 0 } else { read::behind(task, fd as u32) };
+            let fd =
+                if position == NONE || has_none(call, want) { -1 } else { call::at(call, position) as i32 };
+            let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
             let flags = if file == 0 { 0 } else { probe::<u32>(file + u64::from(offset!(file_flags))) };
             if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & filter::WRITES == 0
             {
                 counters.filtered += 1;
                 return;
             }
-            let by_path = predicates & predicate::PREFIXES != 0;
-            if !by_path && !filter::admits(counters, predicates, (*call).cgroup_id) {
+            let tail = Tail::new(record, size_of::<FileCall>());
+            let depth = Depth::Path(predicates & predicate::PREFIXES);
+            // Before its token is taken: what nobody wants is not what a cgroup sends.
+            if !read::describe(file, read::current_mount_ns(), &raw mut (*open).file, tail, depth) {
+                counters.filtered += 1;
                 return;
             }
-            let tail = Tail::new(record, size_of::<FileCall>());
-            (*open).text = call::text(call, want, tail);
-            let mount_ns = pointer(pointer(task, offset!(task_nsproxy)), offset!(nsproxy_mnt));
-            read::describe(file, mount_ns, &raw mut (*open).file, tail, true);
-            if by_path {
-                // Without its front a path is not known to be unwanted.
-                let whole = (*open).file.flags & (file_flag::PATH_TRUNCATED | file_flag::NOT_READ) == 0;
-                if whole && !read::is_wanted(record) {
-                    counters.filtered += 1;
-                    return;
-                }
-                if !filter::admits(counters, predicates, (*call).cgroup_id) {
-                    return;
-                }
+            call::caller(call);
+            if !filter::admits(counters, predicates, (*call).cgroup_id) {
+                return;
             }
-            (*open).file.grade = if file == 0 { grade::NONE } else { read::descriptor_grade(task, file) };
+            (*open).text = call::text(call, want, tail);
+            (*open).file.grade = if file == 0 { grade::NONE } else { grade_of(file, call, want, tail) };
             (*open).fd = fd;
             (*open).open_flags = flags;
             (*open).reserved = 0;
@@ -78,9 +74,43 @@ fn sys_exit_file(ctx: BtfTracePointContext) -> i32 {
     })
 }
 
+/// Whether the call's flags say that its descriptor means nothing (`MAP_ANONYMOUS`).
+#[inline(always)]
+unsafe fn has_none(call: *const Syscall, want: *const Want) -> bool {
+    // SAFETY: both are of the caller's.
+    unsafe {
+        let position = read_volatile(&raw const (*want).unless);
+        position != NONE
+            && call::at(call, position) >> (read_volatile(&raw const (*want).unless_bit) & 63) & 1 != 0
+    }
+}
+
+/// How sure it is that `file` is what the call used. Where others share the descriptors, only that of
+/// an open can be vouched for: it is new, so that one descriptor holds it, and it is as was asked for.
+#[inline(always)]
+unsafe fn grade_of(file: u64, call: *const Syscall, want: *const Want, tail: Tail) -> u32 {
+    if read::has_own_descriptors() {
+        return grade::FD;
+    }
+    // SAFETY: both are of the caller's, and so is the tail.
+    unsafe {
+        let name = read_volatile(&raw const (*want).name);
+        if name == NONE || !read::is_held_once(file) {
+            return grade::FD_RACED;
+        }
+        let flags = probe::<u32>(file + u64::from(offset!(file_flags)));
+        let position = read_volatile(&raw const (*want).flags);
+        if position != NONE && (flags ^ call::at(call, position) as u32) & KEPT != 0 && flags & O_PATH == 0 {
+            return grade::FD_RACED;
+        }
+        let dentry = pointer(file, offset!(file_path) + offset!(path_dentry));
+        if read::is_leaf(dentry, call::at(call, name), tail) { grade::FD } else { grade::FD_RACED }
+    }
+}
+
 /// The flags that the caller gave, of which the open file does not keep `O_TRUNC`.
 #[inline(always)]
-unsafe fn given_flags(call: *const agent_abi::record::Syscall, want: *const Want) -> u32 {
+unsafe fn given_flags(call: *const Syscall, want: *const Want) -> u32 {
     // SAFETY: both are of the caller's.
     unsafe {
         let position = read_volatile(&raw const (*want).flags);

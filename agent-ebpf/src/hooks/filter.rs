@@ -79,6 +79,13 @@ pub(super) fn is_muted(predicates: u8) -> bool {
     predicates & predicate::BULK != 0 && is_executable_muted()
 }
 
+/// Whether nobody wants to hear of what a cgroup does: for hooks that do not run in its tasks.
+#[inline(always)]
+pub(super) fn is_cgroup_muted(cgroup: u64) -> bool {
+    // SAFETY: a map value, of a plain number.
+    unsafe { CGROUPS.get(&cgroup) }.is_some_and(|flags| flags & cgroup_flag::MUTED != 0)
+}
+
 #[inline(always)]
 fn is_executable_muted() -> bool {
     // SAFETY: a map value.

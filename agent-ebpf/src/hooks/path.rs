@@ -1,16 +1,14 @@
 //! Calls that name files by their paths: no object of the kernel is left of them after the call, so
 //! the name is read from the caller's memory, and what it starts at from the kernel.
 
-use core::ptr::read_volatile;
+use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
     hook::Hook,
-    interest::NONE,
-    record::{PathCall, PathRef, Span, grade, kind},
+    interest::{NONE, moves},
+    record::{PathCall, PathRef, Span, grade, kind, path_flag},
 };
-use aya_ebpf::{
-    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use super::{call, counted, filter};
 use crate::{
@@ -45,14 +43,24 @@ fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
             if !filter::admits(counters, predicates, (*call).cgroup_id) {
                 return;
             }
-            let task = bpf_get_current_task();
             let tail = Tail::new(record, size_of::<PathCall>());
             (*paths).text = call::text(call, want, tail);
-            (*paths).reserved = 0;
+            let has_root = read::root_of(&raw mut (*paths).root, tail);
             let from = (&raw const (*want).name, &raw const (*want).dir);
-            path(task, call, from, &raw mut (*paths).from, tail);
+            let moves = read_volatile(&raw const (*want).moves);
+            if moves != moves::NOTHING && result == 0 {
+                read::arrived(moves == moves::ROOT, &raw mut (*paths).from, tail);
+            } else {
+                path(call, from, &raw mut (*paths).from, tail);
+            }
             let to = (&raw const (*want).to_name, &raw const (*want).to_dir);
-            path(task, call, to, &raw mut (*paths).to, tail);
+            path(call, to, &raw mut (*paths).to, tail);
+            if !has_root {
+                for path in [&raw mut (*paths).from, &raw mut (*paths).to] {
+                    let flags = &raw mut (*path).flags;
+                    write_volatile(flags, read_volatile(flags) | path_flag::ROOT_NOT_READ);
+                }
+            }
             let lane = Lane::of(read_volatile(&raw const (*want).ring));
             ring::send(counters, record, lane, kind::PATH, 0, tail.end());
         }
@@ -62,7 +70,6 @@ fn sys_exit_path(ctx: BtfTracePointContext) -> i32 {
 /// The path whose positions are `from`: its name, and the directory it starts at.
 #[inline(always)]
 unsafe fn path(
-    task: u64,
     call: *const agent_abi::record::Syscall,
     from: (*const u8, *const u8),
     out: *mut PathRef,
@@ -77,6 +84,6 @@ unsafe fn path(
             return;
         }
         let dir = if dir == NONE { read::AT_FDCWD } else { call::at(call, dir) as i32 };
-        read::named(task, call::at(call, name), dir, out, tail);
+        read::named(call::at(call, name), dir, out, tail);
     }
 }

@@ -4,7 +4,7 @@ use core::ptr::read_volatile;
 
 use agent_abi::{
     hook::Hook,
-    interest::{NONE, test},
+    interest::{NONE, Want, test},
     record::{PlainCall, TaskRef, kind},
 };
 use aya_ebpf::{
@@ -17,6 +17,9 @@ use crate::{
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
+
+/// Negative `EBADF` (include/uapi/asm-generic/errno-base.h): the descriptor was not a pidfd.
+const EBADF: i64 = -9;
 
 #[btf_tracepoint(function = "sys_exit")]
 fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
@@ -38,16 +41,9 @@ fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
             };
             let tail = Tail::new(record, size_of::<PlainCall>());
             (*plain).text = call::text(call, want, tail);
-            if read_volatile(&raw const (*want).test) == test::TEXT_ANY {
-                let first = if tail.end() < size_of::<PlainCall>() + 8 {
-                    0
-                } else {
-                    read_volatile(record.add(size_of::<PlainCall>()).cast::<u64>())
-                };
-                if first & read_volatile(&raw const (*want).operand) == 0 {
-                    counters.filtered += 1;
-                    return;
-                }
+            if !text_passes(record, want, tail) {
+                counters.filtered += 1;
+                return;
             }
             let predicates = read_volatile(&raw const (*want).predicates);
             if !filter::admits(counters, predicates, (*call).cgroup_id) {
@@ -60,12 +56,32 @@ fn sys_exit_plain(ctx: BtfTracePointContext) -> i32 {
             (*plain).target_pid = if pid == NONE { 0 } else { call::at(call, pid) as i32 };
             (*plain).pid_ns = read::pid_namespace(task);
             let pidfd = read_volatile(&raw const (*want).pidfd);
-            if pidfd != NONE {
-                let file = read::behind(task, call::at(call, pidfd) as u32);
+            if pidfd != NONE && (*call).result != EBADF {
+                let file = read::current_file(call::at(call, pidfd) as u32);
                 (*plain).target.tgid = read::process_of_pidfd(file);
             }
             let lane = Lane::of(read_volatile(&raw const (*want).ring));
             ring::send(counters, record, lane, kind::PLAIN, 0, tail.end());
         }
     })
+}
+
+/// The tests that look into the captured text. Text that could not be read passes: the call is not
+/// known to be unwanted.
+#[inline(always)]
+unsafe fn text_passes(record: *mut u8, want: *const Want, tail: Tail) -> bool {
+    // SAFETY: as the caller's; the masked position is in the text.
+    unsafe {
+        let kind = read_volatile(&raw const (*want).test);
+        if kind != test::TEXT_ANY && kind != test::TEXT_ALL || tail.end() < size_of::<PlainCall>() + 8 {
+            return true;
+        }
+        let text = record.add(size_of::<PlainCall>());
+        let operand = read_volatile(&raw const (*want).operand);
+        if kind == test::TEXT_ANY {
+            return read_volatile(text.cast::<u64>()) & operand != 0;
+        }
+        let word = usize::from(read_volatile(&raw const (*want).tested) & 7);
+        u64::from(read_volatile(text.cast::<u32>().add(word))) & operand == operand
+    }
 }

@@ -7,7 +7,12 @@ use agent_abi::{
     record::{FileRef, Span, file_flag, grade},
 };
 
-use super::{path::append_path, pointer, probe};
+use super::{
+    block::{Block, Of},
+    current::current_files_users,
+    path::{append_path, is_wanted},
+    pointer, probe,
+};
 use crate::{global::offset, scratch::Tail};
 
 /// `OVERLAYFS_SUPER_MAGIC` (include/uapi/linux/magic.h).
@@ -24,14 +29,25 @@ const PIPEFS_MAGIC: u64 = 0x5049_5045;
 const SOCKFS_MAGIC: u64 = 0x534f_434b;
 const ANON_INODE_MAGIC: u64 = 0x0904_1934;
 /// Errors as pointers begin here (include/linux/err.h); `MNT_NS_INTERNAL` is one.
-const ERROR_POINTERS: u64 = u64::MAX - 4095;
+pub(super) const ERROR_POINTERS: u64 = u64::MAX - 4095;
 
-/// Describes `file` and appends its path to `tail`. What grade it has the caller knows.
+/// What is to be read of a file.
+#[derive(Clone, Copy)]
+pub enum Depth {
+    /// All but its path.
+    NoPath,
+    /// All; where the number is not 0, only if its path is below a wanted prefix. A path without its
+    /// front may be. A number that the verifier does not know, or it follows the walk twice.
+    Path(u8),
+}
+
+/// Describes `file` and appends its path to `tail`. What grade it has the caller knows. False where
+/// nobody wants it, and it was not described.
 ///
 /// # Safety
 /// `file` is a `file` pointer or 0, `out` lies in the record that `tail` is of.
 #[inline(always)]
-pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, tail: Tail, path: bool) {
+pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, tail: Tail, depth: Depth) -> bool {
     // SAFETY: as the caller's; every address is checked by the helper that reads it.
     unsafe {
         (*out).path = Span { offset: 0, len: 0 };
@@ -43,21 +59,31 @@ pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, tail: T
             (*out).uid = 0;
             (*out).flags = file_flag::NOT_READ;
             (*out).grade = grade::NONE;
-            return;
+            return true;
         }
-        let inode = pointer(file, offset!(file_inode));
-        let sb = pointer(inode, offset!(inode_sb));
-        let vfsmount = pointer(file, offset!(file_path) + offset!(path_mnt));
-        let dentry = pointer(file, offset!(file_path) + offset!(path_dentry));
-        let mount_ns = pointer(vfsmount - u64::from(offset!(mount_mnt)), offset!(mount_ns));
-        let magic = pointer(sb, offset!(sb_magic));
-        (*out).inode = probe(inode + u64::from(offset!(inode_ino)));
-        (*out).dev = probe(sb + u64::from(offset!(sb_dev)));
-        (*out).mode = u32::from(probe::<u16>(inode + u64::from(offset!(inode_mode))));
-        (*out).uid = probe(inode + u64::from(offset!(inode_uid)));
         let flags = &raw mut (*out).flags;
-        write_volatile(flags, kind_of_file_system(magic));
-        if probe::<u32>(inode + u64::from(offset!(inode_nlink))) == 0 {
+        write_volatile(flags, 0);
+        let file = Block::copy(tail, Of::File, file);
+        let vfsmount = file.read::<u64>(offset!(file_path) + offset!(path_mnt));
+        if let Depth::Path(only_wanted) = depth {
+            let dentry = file.read::<u64>(offset!(file_path) + offset!(path_dentry));
+            if !append_path(vfsmount, dentry, &raw mut (*out).path, tail) {
+                add(flags, file_flag::PATH_TRUNCATED);
+            } else if only_wanted != 0 && !is_wanted(tail.record()) {
+                return false;
+            }
+        }
+        let address = file.read::<u64>(offset!(file_inode));
+        let inode = Block::copy(tail, Of::Inode, address);
+        let sb = Block::copy(tail, Of::SuperBlock, inode.read(offset!(inode_sb)));
+        let mount_ns = pointer(vfsmount - u64::from(offset!(mount_mnt)), offset!(mount_ns));
+        let magic = sb.read::<u64>(offset!(sb_magic));
+        (*out).inode = inode.read(offset!(inode_ino));
+        (*out).dev = sb.read(offset!(sb_dev));
+        (*out).mode = u32::from(inode.read::<u16>(offset!(inode_mode)));
+        (*out).uid = inode.read(offset!(inode_uid));
+        add(flags, kind_of_file_system(magic));
+        if inode.read::<u32>(offset!(inode_nlink)) == 0 {
             add(flags, file_flag::UNLINKED);
         }
         if mount_ns == task_mount_ns && mount_ns != 0 {
@@ -69,16 +95,14 @@ pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, tail: T
         if magic == OVERLAY_MAGIC {
             add(flags, file_flag::OVERLAY);
             if offset!(ovl_inode_upper) != ABSENT && offset!(ovl_inode_vfs) != ABSENT {
-                let ovl_inode = inode - u64::from(offset!(ovl_inode_vfs));
+                let ovl_inode = address - u64::from(offset!(ovl_inode_vfs));
                 if pointer(ovl_inode, offset!(ovl_inode_upper)) != 0 {
                     add(flags, file_flag::UPPER_LAYER);
                 }
             }
         }
-        if path && !append_path(vfsmount, dentry, &raw mut (*out).path, tail) {
-            add(flags, file_flag::PATH_TRUNCATED);
-        }
     }
+    true
 }
 
 /// Sets a flag in the record. The verifier forgets which: in a register each set of flags would be a
@@ -101,7 +125,7 @@ fn kind_of_file_system(magic: u64) -> u32 {
     }
 }
 
-/// The `file` behind a descriptor of `task`, or 0.
+/// The `file` behind a descriptor of any task, or 0.
 #[inline(always)]
 pub fn behind(task: u64, fd: u32) -> u64 {
     let table = pointer(pointer(task, offset!(task_files)), offset!(files_fdt));
@@ -114,18 +138,21 @@ pub fn behind(task: u64, fd: u32) -> u64 {
 /// How sure it is that `file` is what the call used: nobody shares the descriptors, or nobody else
 /// holds the file.
 #[inline(always)]
-pub fn descriptor_grade(task: u64, file: u64) -> u32 {
-    let files = pointer(task, offset!(task_files));
-    if probe::<u32>(files + u64::from(offset!(files_count))) == 1 || is_held_once(file) {
-        grade::FD
-    } else {
-        grade::FD_RACED
-    }
+pub fn descriptor_grade(file: u64) -> u32 {
+    if has_own_descriptors() || is_held_once(file) { grade::FD } else { grade::FD_RACED }
 }
 
+/// Whether no other task shares the descriptors of the current one.
+#[inline(always)]
+pub fn has_own_descriptors() -> bool {
+    current_files_users() == 1
+}
+
+/// Whether one descriptor is all that holds `file`.
+///
 /// `file_ref_t` counts from 0 (include/linux/file_ref.h), the number before it from 1.
 #[inline(always)]
-fn is_held_once(file: u64) -> bool {
+pub fn is_held_once(file: u64) -> bool {
     if offset!(file_ref) != ABSENT {
         return probe::<u64>(file + u64::from(offset!(file_ref))) == 0;
     }

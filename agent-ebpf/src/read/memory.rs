@@ -1,6 +1,8 @@
 //! Two ways to read kernel memory at a (pointer, offset).
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 
 /// A way to read `T` at `base + offset`.
 pub trait Memory {
@@ -37,8 +39,13 @@ impl Memory for Probed {
 /// Reads `T` at any kernel address; zero where it cannot be read.
 #[inline(always)]
 pub fn probe<T: Copy>(address: u64) -> T {
-    // SAFETY: the helper checks the address; all types read this way are plain numbers.
-    unsafe { bpf_probe_read_kernel(address as *const T).unwrap_or(core::mem::zeroed()) }
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address and fills with zeros what it could not read, so that
+    // there is no branch for the verifier to follow; all types read this way are plain numbers.
+    unsafe {
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
+        value.assume_init()
+    }
 }
 
 /// Reads a pointer at any kernel address.

@@ -1,15 +1,22 @@
 //! The only code that follows kernel pointers.
 
+mod block;
 mod cgroup;
+mod current;
 mod file;
 mod memory;
 mod path;
 mod seccomp;
+mod socket;
 mod task;
+mod uring;
 
 pub use cgroup::{cgroup_id, cgroup_in_hierarchy, current_cgroup_id, task_cgroup_id};
-pub use file::{behind, describe, descriptor_grade};
+pub use current::{current_file, current_leader_start, current_mount_ns, current_status};
+pub use file::{Depth, describe, descriptor_grade, has_own_descriptors, is_held_once};
 pub use memory::{Memory, Probed, Typed, pointer, probe};
-pub use path::{AT_FDCWD, append_path, is_wanted, named};
+pub use path::{AT_FDCWD, append_path, arrived, is_leaf, named, root_of};
 pub use seccomp::allow_bitmap;
+pub use socket::{append_unix_path, describe_socket, sock_behind, sock_cgroup_id, sock_state, sock_type};
 pub use task::{fill, is_group_dead, is_kernel_thread, is_leader, pid_namespace, process_of_pidfd, task_ref};
+pub use uring::{Request, named_in_kernel};

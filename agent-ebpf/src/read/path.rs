@@ -11,14 +11,21 @@ use aya_ebpf::{
     helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user_str},
 };
 
-use super::{file::behind, pointer, probe};
+use super::{
+    current::{current_file, current_fs, current_mount_ns},
+    file::{ERROR_POINTERS, behind},
+    pointer, probe,
+};
 use crate::{
     global::{PREFIXES, offset},
-    scratch::{PREFIX_KEY, Tail, WALK, WALK_FRONT},
+    scratch::{NAME_BYTES, NAMES, PREFIX_KEY, Tail, WALK, WALK_FRONT, large_again, slot_of},
 };
 
 /// `AT_FDCWD` (include/uapi/linux/fcntl.h).
 pub const AT_FDCWD: i32 = -100;
+
+/// Most bytes of the root of a task that has one of its own: both paths of a call must fit behind it.
+const ROOT_BYTES: usize = 2048;
 
 /// What the walk needs of a directory entry. In all kernels the three lie together
 /// (include/linux/dcache.h): the parent, and `struct qstr` with hash, length and text.
@@ -52,16 +59,26 @@ fn entry(dentry: u64) -> Entry {
 /// `span` lies in the record that `tail` is of. The addresses may be anything.
 #[inline(always)]
 pub unsafe fn append_path(vfsmount: u64, dentry: u64, span: *mut Span, tail: Tail) -> bool {
+    // SAFETY: as the caller's.
+    unsafe { append_path_of(PATH_BYTES, vfsmount, dentry, span, tail) }
+}
+
+/// The same of a path that has at most `most` bytes; false, and nothing, where it has more.
+#[inline(always)]
+unsafe fn append_path_of(most: usize, vfsmount: u64, dentry: u64, span: *mut Span, tail: Tail) -> bool {
     // SAFETY: as the caller's; both ends of the copy lie in the buffer.
     unsafe {
         let record = tail.record();
-        let whole = walk(vfsmount, dentry, record) != 0;
+        let whole = walk(vfsmount, dentry, slot_of(record)) != 0;
         let front = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize;
         *span = Span { offset: 0, len: 0 };
         if front >= PATH_BYTES {
             return whole;
         }
         let len = PATH_BYTES - front;
+        if len > most {
+            return false;
+        }
         let start = tail.start();
         let from = record.add(WALK + (front & (PATH_BYTES - 1)));
         if bpf_probe_read_kernel(tail.place(start).cast(), len as u32, from.cast()) != 0 {
@@ -76,56 +93,90 @@ pub unsafe fn append_path(vfsmount: u64, dentry: u64, span: *mut Span, tail: Tai
 /// namespace, and so from its end to its front. 1 where the root was reached.
 ///
 /// How far it came is kept in map memory, of which the verifier assumes nothing: so the states of all
-/// rounds are alike and it need not follow each (in registers: over a million instructions).
-#[inline(never)]
-unsafe fn walk(vfsmount: u64, dentry: u64, record: *mut u8) -> u64 {
-    let mut vfsmount = vfsmount;
-    let mut dentry = dentry;
+/// rounds are alike and it need not follow each (in registers: over a million instructions). A global
+/// function of numbers alone: it is verified once, and not at each call.
+#[unsafe(no_mangle)]
+extern "C" fn walk(vfsmount: u64, dentry: u64, slot: u32) -> u64 {
+    let Some(record) = large_again(slot) else { return 0 };
+    let mut mount = vfsmount - u64::from(offset!(mount_mnt));
     let mut mount_root = pointer(vfsmount, offset!(vfsmount_root));
-    // SAFETY: a large scratch buffer; positions are masked so that a component fits.
+    let mut dentry = dentry;
+    // SAFETY: a large scratch buffer.
     unsafe {
-        let front = record.add(WALK_FRONT).cast::<u32>();
-        write_volatile(front, PATH_BYTES as u32);
+        write_volatile(record.add(WALK_FRONT).cast::<u32>(), PATH_BYTES as u32);
         for _ in 0..COMPONENTS {
             let here = entry(dentry);
-            let mut at_root = false;
-            if dentry == mount_root || dentry == here.parent {
-                let mount = vfsmount - u64::from(offset!(mount_mnt));
+            if dentry == mount_root {
                 let up = pointer(mount, offset!(mount_parent));
-                if up != mount {
-                    dentry = pointer(mount, offset!(mount_mountpoint));
-                    vfsmount = up + u64::from(offset!(mount_mnt));
-                    mount_root = pointer(vfsmount, offset!(vfsmount_root));
-                    continue;
+                if up == mount {
+                    return u64::from(ends_at_root(mount, here.text, record));
                 }
-                at_root = true;
+                dentry = pointer(mount, offset!(mount_mountpoint));
+                mount = up;
+                mount_root = pointer(mount, offset!(mount_mnt) + offset!(vfsmount_root));
+                continue;
             }
-            let before = read_volatile(front) as usize;
-            if at_root && before != PATH_BYTES {
-                return 1;
+            if dentry == here.parent {
+                return u64::from(has_no_place(mount, here, record));
             }
-            let mut len = here.len as usize & COMPONENT_BYTES;
-            if at_root && probe::<u8>(here.text) == b'/' {
-                // The root by itself. What has no path (memfd) has a root with a name.
-                len = 0;
-            }
-            if before < len + 1 {
+            if !put_in_front(record, here.text, here.len) {
                 return 0;
-            }
-            let start = (before - len - 1) & (PATH_BYTES - 1);
-            let to = record.add(WALK + start);
-            write_volatile(to, b'/');
-            if bpf_probe_read_kernel(to.add(1).cast(), len as u32, here.text as *const _) != 0 {
-                return 0;
-            }
-            write_volatile(front, start as u32);
-            if at_root {
-                return 1;
             }
             dentry = here.parent;
         }
     }
     0
+}
+
+/// Ends a walk at the root of `mount`, which is mounted nowhere; false where that is not a root.
+#[inline(always)]
+unsafe fn ends_at_root(mount: u64, text: u64, record: *mut u8) -> bool {
+    // What was unmounted while in use belongs to no namespace: its place is not known.
+    if pointer(mount, offset!(mount_ns)) == 0 {
+        return false;
+    }
+    // SAFETY: as the caller's.
+    unsafe {
+        let is_root_itself = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize == PATH_BYTES;
+        !is_root_itself || put_in_front(record, text, 0)
+    }
+}
+
+/// Ends a walk at an entry without a parent that is no root. What the kernel keeps to itself (memfd)
+/// is alone with its name, or has none (a pipe); false for what a file system has lost its way to.
+#[inline(always)]
+unsafe fn has_no_place(mount: u64, here: Entry, record: *mut u8) -> bool {
+    // SAFETY: as the caller's.
+    unsafe {
+        let is_alone = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize == PATH_BYTES;
+        if !is_alone || pointer(mount, offset!(mount_ns)) <= ERROR_POINTERS {
+            return false;
+        }
+        here.len == 0 || put_in_front(record, here.text, here.len)
+    }
+}
+
+/// Puts a component in front of the path. False where there is no room, or where it is longer than
+/// those of Linux's own file systems (FUSE allows for more).
+#[inline(always)]
+unsafe fn put_in_front(record: *mut u8, text: u64, len: u32) -> bool {
+    let len = len as usize;
+    // SAFETY: a large scratch buffer; the masked position leaves room for a component.
+    unsafe {
+        let front = record.add(WALK_FRONT).cast::<u32>();
+        let before = read_volatile(front) as usize;
+        if len > COMPONENT_BYTES || before < len + 1 {
+            return false;
+        }
+        let start = (before - len - 1) & (PATH_BYTES - 1);
+        let to = record.add(WALK + start);
+        write_volatile(to, b'/');
+        if bpf_probe_read_kernel(to.add(1).cast(), len as u32, text as *const _) != 0 {
+            return false;
+        }
+        write_volatile(front, start as u32);
+        true
+    }
 }
 
 /// Whether the path that was walked last is below a wanted prefix. A prefix that ends in a slash is
@@ -161,9 +212,9 @@ pub unsafe fn is_wanted(record: *mut u8) -> bool {
 /// A path that the caller names: `name` in its memory, and what it starts at.
 ///
 /// # Safety
-/// `out` lies in the record that `tail` is of; `task` is the current task.
+/// `out` lies in the record that `tail` is of.
 #[inline(always)]
-pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
+pub unsafe fn named(name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
     // SAFETY: as the caller's; every address is checked by the helper that reads it.
     unsafe {
         (*out).base = Span { offset: 0, len: 0 };
@@ -182,7 +233,11 @@ pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tai
             // Without its NUL.
             (*out).name = tail.take(start, (len - 1) as usize & (2 * PATH_BYTES - 1));
         }
-        let (vfsmount, dentry) = start_of(task, read_volatile(place) == b'/', dir);
+        let (vfsmount, dentry) = start_of(read_volatile(place) == b'/', dir);
+        let mount_ns = pointer(vfsmount - u64::from(offset!(mount_mnt)), offset!(mount_ns));
+        if mount_ns != current_mount_ns() {
+            write_volatile(flags, read_volatile(flags) | path_flag::OTHER_MOUNT_NS);
+        }
         if dentry == 0 {
             write_volatile(flags, read_volatile(flags) | path_flag::BASE_NOT_READ);
         } else if !append_path(vfsmount, dentry, &raw mut (*out).base, tail) {
@@ -191,18 +246,117 @@ pub unsafe fn named(task: u64, name: u64, dir: i32, out: *mut PathRef, tail: Tai
     }
 }
 
-/// Mount and directory entry that a name starts at.
+/// Appends the caller's root to `tail` where that is not the root of its mount namespace: there `..`
+/// ends. False where it could not be read.
+///
+/// # Safety
+/// `span` lies in the record that `tail` is of.
 #[inline(always)]
-fn start_of(task: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
-    let path = if is_absolute {
-        pointer(task, offset!(task_fs)) + u64::from(offset!(fs_root))
-    } else if dir == AT_FDCWD {
-        pointer(task, offset!(task_fs)) + u64::from(offset!(fs_pwd))
-    } else {
-        let file = behind(task, dir as u32);
-        if file == 0 {
-            return (0, 0);
+pub unsafe fn root_of(span: *mut Span, tail: Tail) -> bool {
+    // SAFETY: as the caller's.
+    unsafe { append_root(current_fs(), span, tail) }
+}
+
+#[inline(always)]
+unsafe fn append_root(fs: u64, span: *mut Span, tail: Tail) -> bool {
+    let root = fs + u64::from(offset!(fs_root));
+    let (vfsmount, dentry) = (pointer(root, offset!(path_mnt)), pointer(root, offset!(path_dentry)));
+    let mount = vfsmount - u64::from(offset!(mount_mnt));
+    // SAFETY: as the caller's.
+    unsafe {
+        *span = Span { offset: 0, len: 0 };
+        let is_mount_root = dentry == pointer(vfsmount, offset!(vfsmount_root));
+        if is_mount_root && pointer(mount, offset!(mount_parent)) == mount {
+            return true;
         }
+        let whole = append_path_of(ROOT_BYTES, vfsmount, dentry, span, tail);
+        // What lies over the first file system of a machine is its root.
+        if (*span).len == 1 {
+            *span = Span { offset: 0, len: 0 };
+        }
+        whole
+    }
+}
+
+/// Whether the name at the caller's `name` ends with that of `dentry`.
+///
+/// # Safety
+/// `tail` is that of a record in a large scratch buffer.
+#[inline(always)]
+pub unsafe fn is_leaf(dentry: u64, name: u64, tail: Tail) -> bool {
+    let here = entry(dentry);
+    // SAFETY: the tail has room for a path; the helpers check the addresses.
+    unsafe {
+        let given = tail.place(tail.start());
+        let bytes = bpf_probe_read_user_str(given.cast(), PATH_BYTES as u32, name as *const _);
+        let len = here.len as usize;
+        if len > COMPONENT_BYTES || bytes <= len as i64 {
+            return false;
+        }
+        // Without its NUL.
+        let start = (bytes as usize - 1 - len) & (PATH_BYTES - 1);
+        // Masked, for 5.10's verifier does not see that it is not below 0.
+        let before = start.wrapping_sub(1) & (PATH_BYTES - 1);
+        if start > 0 && read_volatile(given.add(before)) != b'/' {
+            return false;
+        }
+        let names = tail.record().add(NAMES);
+        for word in 0..2 * NAME_BYTES / 8 {
+            write_volatile(names.cast::<u64>().add(word), 0);
+        }
+        bpf_probe_read_kernel(names.cast(), len as u32, here.text as *const _);
+        bpf_probe_read_kernel(names.add(NAME_BYTES).cast(), len as u32, given.add(start).cast());
+        let mut differ = 0;
+        for word in 0..NAME_BYTES / 8 {
+            let ours = names.cast::<u64>().add(word);
+            differ |= read_volatile(ours) ^ read_volatile(ours.add(NAME_BYTES / 8));
+        }
+        differ == 0
+    }
+}
+
+/// The path of what names start at by now, with no name after it. As behind a descriptor: a thread
+/// that shares it may have changed it since.
+///
+/// # Safety
+/// `out` lies in the record that `tail` is of.
+#[inline(always)]
+pub unsafe fn arrived(at_root: bool, out: *mut PathRef, tail: Tail) {
+    let of = if at_root { offset!(fs_root) } else { offset!(fs_pwd) };
+    let path = current_fs() + u64::from(of);
+    let (vfsmount, dentry) = (pointer(path, offset!(path_mnt)), pointer(path, offset!(path_dentry)));
+    // SAFETY: as the caller's.
+    unsafe {
+        (*out).name = Span { offset: 0, len: 0 };
+        (*out).grade = grade::FD_RACED;
+        let whole = append_path(vfsmount, dentry, &raw mut (*out).base, tail);
+        write_volatile(&raw mut (*out).flags, if whole { 0 } else { path_flag::BASE_TRUNCATED });
+    }
+}
+
+/// Mount and directory entry that a name of the current task starts at.
+#[inline(always)]
+fn start_of(is_absolute: bool, dir: i32) -> (u64, u64) {
+    let file = if is_absolute || dir == AT_FDCWD { 0 } else { current_file(dir as u32) };
+    start(current_fs(), file, is_absolute, dir)
+}
+
+/// The same of any task.
+#[inline(always)]
+pub(super) fn start_of_task(task: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
+    let file = if is_absolute || dir == AT_FDCWD { 0 } else { behind(task, dir as u32) };
+    start(pointer(task, offset!(task_fs)), file, is_absolute, dir)
+}
+
+#[inline(always)]
+fn start(fs: u64, file: u64, is_absolute: bool, dir: i32) -> (u64, u64) {
+    let path = if is_absolute {
+        fs + u64::from(offset!(fs_root))
+    } else if dir == AT_FDCWD {
+        fs + u64::from(offset!(fs_pwd))
+    } else if file == 0 {
+        return (0, 0);
+    } else {
         file + u64::from(offset!(file_path))
     };
     (pointer(path, offset!(path_mnt)), pointer(path, offset!(path_dentry)))

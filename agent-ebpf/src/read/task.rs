@@ -223,7 +223,12 @@ pub fn process_of_pidfd(file: u64) -> u32 {
     if file == 0 {
         return 0;
     }
-    let pid = pointer(file, offset!(file_private));
+    let private = pointer(file, offset!(file_private));
+    let pid = if private == 0 {
+        pointer(pointer(file, offset!(file_inode)), offset!(inode_private))
+    } else {
+        private
+    };
     probe(pid + u64::from(offset!(pid_numbers)) + u64::from(offset!(upid_nr)))
 }
 

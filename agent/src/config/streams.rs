@@ -45,11 +45,12 @@ pub struct Streams {
 }
 
 /// Whose events are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// Nobody's.
+    #[default]
     Off,
-    /// Those of containers.
+    /// Those of containers, and of whoever is not known to be the host's.
     Containers,
     /// The host's too.
     All,

@@ -227,8 +227,8 @@ impl Cgroups {
         Some(entry.place)
     }
 
-    /// As [`Self::get`], without counting as a use.
-    pub(super) fn look(&self, id: u64) -> Option<Place> {
+    /// As [`Self::get`], but it does not count as a use.
+    pub(super) fn peek(&self, id: u64) -> Option<Place> {
         self.entries.get(&id).map(|entry| entry.place)
     }
 

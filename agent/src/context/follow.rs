@@ -370,7 +370,10 @@ impl Context {
         }
         let (id, now) = (record.cgroup_id, record.header.boottime_ns);
         match cgroup.change {
-            CgroupChange::Mkdir | CgroupChange::Rename => self.learn(id, cgroup.path, now, effects),
+            CgroupChange::Mkdir => self.learn(id, cgroup.path, now, effects),
+            // Its id stays, and with it whose it is: a name that says otherwise hides nobody.
+            CgroupChange::Rename if self.is_in_container(id) => {}
+            CgroupChange::Rename => self.learn(id, cgroup.path, now, effects),
             CgroupChange::Rmdir | CgroupChange::Release => self.cgroup_gone(id, effects),
             CgroupChange::Attach => {
                 if !cgroup.path.is_empty() && !self.knows_cgroup(id) {

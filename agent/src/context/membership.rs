@@ -381,7 +381,7 @@ impl Context {
     #[must_use]
     pub fn container_of_cgroup(&self, id: u64) -> Option<&Container> {
         let own = ContainerKey { hierarchy: self.host.hierarchy, cgroup: id };
-        match self.cgroups.look(id) {
+        match self.cgroups.peek(id) {
             Some(Place::In(key)) => self.container(key),
             Some(Place::Host) => None,
             // The table of cgroups has forgotten it.
@@ -391,6 +391,11 @@ impl Context {
 
     pub(super) fn knows_cgroup(&mut self, id: u64) -> bool {
         matches!(self.cgroups.get(id), Some(Place::Host | Place::In(_)))
+    }
+
+    /// Whether a cgroup is known to be a container's own, or below it.
+    pub(super) fn is_in_container(&mut self, id: u64) -> bool {
+        matches!(self.cgroups.get(id), Some(Place::In(_)))
     }
 
     /// A container by its own cgroup.

@@ -20,6 +20,7 @@ mod processes;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod whose;
 
 pub use container::{
     Container, ContainerId, ContainerKey, ContainerRole, Declared, DeclaredSeccomp, Enrichment, Names, Owner,
@@ -31,3 +32,4 @@ pub use follow::{Context, Counts, Host, Limits};
 pub(crate) use process::NANOS_PER_TICK;
 pub use process::{Origin, Process, ProcessId, SeccompAllow, Stage};
 pub use processes::{ARGV_BYTES, EXE_PATH_BYTES, ProcessCounts};
+pub use whose::Whose;

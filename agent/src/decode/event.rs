@@ -1,6 +1,6 @@
 //! Typed views of records, borrowed from the ring.
 
-use agent_abi::record;
+use agent_abi::record::{self, path_flag};
 
 /// One record, checked.
 #[derive(Clone, Copy, Debug)]
@@ -146,6 +146,8 @@ pub struct NamedPath<'a> {
     pub base: &'a [u8],
     /// The name as given.
     pub name: &'a [u8],
+    /// The caller's root, where that is not the root of its mount namespace; else empty.
+    pub root: &'a [u8],
 }
 
 /// A call that named files by their paths.
@@ -203,11 +205,19 @@ pub struct Sysctl<'a> {
 
 impl NamedPath<'_> {
     /// Writes the absolute path into `path`, replacing what it held: the name after its base, with
-    /// `.`, `..` and doubled slashes resolved by text. Symbolic links are as named.
+    /// `.`, `..` and doubled slashes resolved by text. Symbolic links are as named. Empty where the
+    /// call has no name; where it is not known what a name starts at, the name as it is.
     pub fn write_to(&self, path: &mut Vec<u8>) {
         path.clear();
+        if self.record.flags & path_flag::NAME_NOT_READ != 0 {
+            return;
+        }
+        if self.record.flags & path_flag::BASE_NOT_READ != 0 {
+            path.extend_from_slice(self.name);
+            return;
+        }
         path.extend_from_slice(if self.base == b"/" { b"" } else { self.base });
-        let floor = if self.name.starts_with(b"/") { path.len() } else { 0 };
+        let floor = self.floor(path);
         for component in self.name.split(|&byte| byte == b'/') {
             match component {
                 b"" | b"." => {}
@@ -224,6 +234,21 @@ impl NamedPath<'_> {
         }
         if path.is_empty() && !(self.base.is_empty() && self.name.is_empty()) {
             path.push(b'/');
+        }
+    }
+}
+
+impl NamedPath<'_> {
+    /// Bytes of `base` that no `..` leaves.
+    fn floor(&self, base: &[u8]) -> usize {
+        if self.name.starts_with(b"/") {
+            return base.len();
+        }
+        match base.strip_prefix(self.root) {
+            // What lies outside of its root a task has by a descriptor from before; there `..` ends
+            // at the namespace's.
+            Some([] | [b'/', ..]) => self.root.len(),
+            _ => 0,
         }
     }
 }
@@ -246,9 +271,13 @@ mod tests {
     use super::*;
 
     fn joined(base: &[u8], name: &[u8]) -> String {
-        let record = record::PathRef::default();
+        joined_in(b"", 0, base, name)
+    }
+
+    fn joined_in(root: &[u8], flags: u32, base: &[u8], name: &[u8]) -> String {
+        let record = record::PathRef { flags, ..record::PathRef::default() };
         let mut path = vec![b'x'];
-        NamedPath { record: &record, base, name }.write_to(&mut path);
+        NamedPath { record: &record, base, name, root }.write_to(&mut path);
         String::from_utf8(path).unwrap()
     }
 
@@ -270,5 +299,19 @@ mod tests {
         assert_eq!(joined(b"/srv", b".."), "/");
         // An absolute name in a chroot stays in it.
         assert_eq!(joined(b"/jail", b"/../../etc"), "/jail/etc");
+    }
+
+    #[test]
+    fn no_dots_leave_a_root_but_for_what_lies_outside_of_it() {
+        assert_eq!(joined_in(b"/jail", 0, b"/jail/a", b"../../../etc"), "/jail/etc");
+        assert_eq!(joined_in(b"/jail", 0, b"/jail", b".."), "/jail");
+        assert_eq!(joined_in(b"/jail", 0, b"/srv/a", b"../../etc"), "/etc");
+        assert_eq!(joined_in(b"/jail", 0, b"/jailed/a", b"../../etc"), "/etc");
+    }
+
+    #[test]
+    fn what_was_not_read_is_no_path() {
+        assert_eq!(joined_in(b"", path_flag::NAME_NOT_READ, b"/srv", b""), "");
+        assert_eq!(joined_in(b"", path_flag::BASE_NOT_READ, b"", b"a/../b"), "a/../b");
     }
 }

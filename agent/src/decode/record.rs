@@ -116,7 +116,8 @@ pub fn decode(bytes: &[u8]) -> Result<Event<'_>, DecodeError> {
         kind::PATH => {
             let record = Record::<record::PathCall>::new(header, bytes)?;
             let fixed = record.fixed;
-            let (from, to) = (record.named(&fixed.from)?, record.named(&fixed.to)?);
+            let root = record.span(fixed.root)?;
+            let (from, to) = (record.named(&fixed.from, root)?, record.named(&fixed.to, root)?);
             Ok(Event::Path(PathCall { record: fixed, from, to, text: record.span(fixed.text)? }))
         }
         kind::PLAIN => {
@@ -200,8 +201,8 @@ impl<'a, T: FromBytes + KnownLayout + Immutable> Record<'a, T> {
         self.span(span).map(|bytes| (!bytes.is_empty()).then_some(bytes))
     }
 
-    fn named(&self, path: &'a record::PathRef) -> Result<NamedPath<'a>, DecodeError> {
-        Ok(NamedPath { record: path, base: self.span(path.base)?, name: self.span(path.name)? })
+    fn named(&self, path: &'a record::PathRef, root: &'a [u8]) -> Result<NamedPath<'a>, DecodeError> {
+        Ok(NamedPath { record: path, base: self.span(path.base)?, name: self.span(path.name)?, root })
     }
 }
 

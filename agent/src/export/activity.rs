@@ -9,7 +9,10 @@ use zerocopy::FromBytes as _;
 use super::{Exporter, item, process};
 use crate::{
     outbox::{Definition, DefinitionKey, Item, Lane},
-    pipeline::lifecycle::{Activity, ContainerEntry, Entry, LifecycleBatch, ProcessEntry},
+    pipeline::{
+        Texts,
+        lifecycle::{Activity, ContainerEntry, Entry, LifecycleBatch, ProcessEntry},
+    },
     time::Clock,
 };
 
@@ -19,16 +22,16 @@ impl Exporter {
         let (event, refers) = match &entry.activity {
             Activity::Exec { process, filename } => {
                 // A new image, whatever was known of the process.
-                let refers = self.refer(batch, process, at, Known::Replaced);
+                let refers = self.refer(batch.texts(), process, at, Known::Replaced);
                 let filename = Bytes::copy_from_slice(batch.bytes(*filename));
                 (Event::Exec(v1::Exec { process: Some(id(process)), filename }), refers)
             }
             Activity::Exit { process, status } => {
-                let refers = self.refer(batch, process, at, Known::UsedLast);
+                let refers = self.refer(batch.texts(), process, at, Known::UsedLast);
                 (Event::Exit(v1::Exit { process: Some(id(process)), status: *status }), refers)
             }
             Activity::Credentials { process, tid, syscall, compat, state } => {
-                let refers = self.refer(batch, process, at, Known::Used);
+                let refers = self.refer(batch.texts(), process, at, Known::Used);
                 let state = TaskState::read_from_bytes(batch.bytes(*state)).ok();
                 let change = v1::CredentialChange {
                     process: Some(id(process)),
@@ -59,9 +62,9 @@ impl Exporter {
     }
 
     /// What an event about a process refers to: it, and its container.
-    fn refer(
+    pub(super) fn refer(
         &mut self,
-        batch: &LifecycleBatch,
+        texts: &Texts,
         entry: &ProcessEntry,
         at: Clock,
         known: Known,
@@ -77,7 +80,7 @@ impl Exporter {
             Known::UsedLast => self.processes.forget(&key),
         };
         let definition = remembered.unwrap_or_else(|| {
-            let body = process::of(batch, entry).encode_to_vec().into();
+            let body = process::of(texts, entry).encode_to_vec().into();
             let definition = Definition { key, body };
             if known != Known::UsedLast {
                 self.processes.insert(definition.clone());
@@ -94,7 +97,7 @@ impl Exporter {
 
 /// What to make of a definition that is remembered.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
+pub(super) enum Known {
     /// It does not hold any more.
     Replaced,
     /// It is used again.

@@ -12,6 +12,7 @@ mod finding;
 mod inventory;
 mod notice;
 mod process;
+mod raw;
 pub mod redact;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ mod tests;
 use kestrel_proto::v1;
 use prost::Message as _;
 
-use self::{cache::Definitions, container::Containers};
+use self::{cache::Definitions, container::Containers, raw::Operations};
 use crate::{
     outbox::{Definition, Item, Lane},
     output::event::Body,
@@ -38,6 +39,9 @@ pub struct Exporter {
     processes: Definitions,
     containers: Containers,
     inventories: u64,
+    operations: Operations,
+    /// Room for a path.
+    path: Vec<u8>,
 }
 
 impl Exporter {

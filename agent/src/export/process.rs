@@ -8,11 +8,11 @@ use super::redact;
 use crate::{
     context::{Origin, ProcessId},
     decode::Strings,
-    pipeline::lifecycle::{LifecycleBatch, ProcessEntry},
+    pipeline::{Texts, lifecycle::ProcessEntry},
 };
 
 /// A process, whole. Its arguments are redacted.
-pub(super) fn of(batch: &LifecycleBatch, entry: &ProcessEntry) -> v1::Process {
+pub(super) fn of(texts: &Texts, entry: &ProcessEntry) -> v1::Process {
     let ProcessEntry {
         id: process,
         exec_id,
@@ -27,16 +27,16 @@ pub(super) fn of(batch: &LifecycleBatch, entry: &ProcessEntry) -> v1::Process {
         origin,
         exec_ns,
     } = entry;
-    let redacted = redact::arguments(Strings(batch.bytes(*argv)).iter(), *argv_truncated);
+    let redacted = redact::arguments(Strings(texts.bytes(*argv)).iter(), *argv_truncated);
     v1::Process {
         id: Some(id(*process, *exec_id)),
         parent: parent.map(|parent| id(parent, 0)),
-        exe: Bytes::copy_from_slice(batch.bytes(*exe)),
+        exe: Bytes::copy_from_slice(texts.bytes(*exe)),
         argv: redacted.arguments,
         argv_truncated: *argv_truncated,
         argv_redacted: redacted.count,
         comm: text(&task.comm),
-        cwd: Bytes::copy_from_slice(batch.bytes(*cwd)),
+        cwd: Bytes::copy_from_slice(texts.bytes(*cwd)),
         container_id: container.as_ref().map(|container| container.id.to_string()),
         membership: match (container, origin) {
             (None, _) => v1::Membership::Unspecified,
@@ -93,8 +93,8 @@ pub(super) fn state(task: &TaskState) -> v1::TaskState {
 /// `seccomp.mode` of a task under filters.
 const SECCOMP_FILTER: u32 = 2;
 
-/// The executable's file; `None` where nothing was read of it.
-fn file(file: &FileRef) -> Option<v1::File> {
+/// A file; `None` where nothing was read of it.
+pub(super) fn file(file: &FileRef) -> Option<v1::File> {
     let has = |flag: u32| file.flags & flag != 0;
     if has(file_flag::NOT_READ) || *file == FileRef::default() {
         return None;

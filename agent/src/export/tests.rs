@@ -200,7 +200,7 @@ fn a_call_has_the_state_of_its_thread() {
 fn zero_is_not_unknown() {
     let mut batch = batch();
     let known = process(&mut batch, 3);
-    let state = process::of(&batch, &known).state.unwrap();
+    let state = process::of(batch.texts(), &known).state.unwrap();
     // Root in its namespace; its effective id is not mapped there.
     assert_eq!((state.ns_uid, state.ns_euid), (Some(0), None));
     // Under filters that the kernel does not count.
@@ -220,7 +220,7 @@ fn zero_is_not_unknown() {
         cwd: batch.add(b""),
         ..known
     };
-    let process = process::of(&batch, &unknown);
+    let process = process::of(batch.texts(), &unknown);
     assert_eq!(process.id.unwrap().exec_id, None);
     assert_eq!((process.parent, process.file, &process.container_id), (None, None, &None));
     assert_eq!((process.exec_boottime_ns, process.membership()), (None, v1::Membership::Unspecified));
@@ -229,7 +229,7 @@ fn zero_is_not_unknown() {
     let upper = |flags: u32| {
         let entry =
             ProcessEntry { file: FileRef { inode: 1, flags, ..FileRef::default() }, ..unknown.clone() };
-        process::of(&batch, &entry).file.unwrap().upper_layer
+        process::of(batch.texts(), &entry).file.unwrap().upper_layer
     };
     assert_eq!(upper(0), None);
     assert_eq!(upper(file_flag::OVERLAY), Some(false));

@@ -18,6 +18,7 @@ const MAGIC: u16 = 0xeb9f;
 const MAX_DEPTH: usize = 32;
 
 const KIND_INT: u32 = 1;
+const KIND_PTR: u32 = 2;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
@@ -139,7 +140,7 @@ impl Btf {
                 KIND_ARRAY => 12,
                 KIND_STRUCT | KIND_UNION | KIND_DATASEC | KIND_ENUM64 => members * 12,
                 KIND_ENUM | KIND_FUNC_PROTO => members * 8,
-                2 | 7..=12 | 16 | KIND_TYPE_TAG => 0,
+                KIND_PTR | 7..=12 | 16 | KIND_TYPE_TAG => 0,
                 _ => return Err("unknown kind of type"),
             };
             at += 12 + extra;
@@ -188,6 +189,14 @@ pub struct Member {
     type_id: u32,
 }
 
+/// A parameter of a tracepoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Whether it is an address.
+    pub is_pointer: bool,
+    type_id: u32,
+}
+
 impl<'a> Types<'a> {
     /// The kernel's own.
     #[must_use]
@@ -201,10 +210,12 @@ impl<'a> Types<'a> {
         Self { kernel, module: Some(module) }
     }
 
-    /// Finds `path` (`a.b.c`; alternatives separated by `|`) in a structure of that name.
+    /// Finds `path` (`a.b.c`) in a structure of that name; of both, alternatives are separated by `|`.
     #[must_use]
     pub fn member(&self, structure: &str, path: &str) -> Option<Member> {
-        path.split('|').find_map(|path| {
+        let alternatives =
+            structure.split('|').flat_map(|structure| path.split('|').map(move |path| (structure, path)));
+        alternatives.into_iter().find_map(|(structure, path)| {
             self.named(structure, KIND_STRUCT).find_map(|id| {
                 path.split('.').try_fold(Member { offset: 0, type_id: id }, |outer, name| {
                     let inner = self.find(outer.type_id, name.as_bytes(), 0)?;
@@ -231,6 +242,38 @@ impl<'a> Types<'a> {
                 self.string_is(read_u32(&home.data, at)?, name.as_bytes())?
                     .then(|| read_u32(&home.data, at + 4))?
             })
+        })
+    }
+
+    /// Parameters of a tracepoint, as its programs get them; `None` where the kernel has no such
+    /// tracepoint.
+    #[must_use]
+    pub fn tracepoint(&self, name: &str) -> Option<Vec<Parameter>> {
+        // include/trace/bpf_probe.h: `typedef void (*btf_trace_NAME)(void *, …)`.
+        let id = self.named(&format!("btf_trace_{name}"), KIND_TYPEDEF).next()?;
+        let (_, pointer) = self.resolve(id)?;
+        let (id, prototype) = self.resolve(pointer.size_or_type)?;
+        if pointer.kind() != KIND_PTR || prototype.kind() != KIND_FUNC_PROTO {
+            return None;
+        }
+        let home = self.home(id)?;
+        let types = (1..prototype.members() as usize)
+            .map(|index| read_u32(&home.data, prototype.extra + index * 8 + 4));
+        types
+            .map(|type_id| {
+                let type_id = type_id?;
+                let is_pointer = self.resolve(type_id).is_some_and(|(_, found)| found.kind() == KIND_PTR);
+                Some(Parameter { is_pointer, type_id })
+            })
+            .collect()
+    }
+
+    /// Whether a parameter is the address of a structure of that name.
+    #[must_use]
+    pub fn points_to(&self, parameter: &Parameter, structure: &str) -> bool {
+        let target = self.resolve(parameter.type_id).filter(|(_, pointer)| pointer.kind() == KIND_PTR);
+        target.and_then(|(_, pointer)| self.resolve(pointer.size_or_type)).is_some_and(|(_, target)| {
+            target.kind() == KIND_STRUCT && self.string_is(target.name, structure.as_bytes()) == Some(true)
         })
     }
 
@@ -337,6 +380,18 @@ mod tests {
         let comm = types.member("task_struct", "comm").unwrap();
         assert_eq!(types.array_len(comm), Some(16));
         assert_eq!(types.array_len(types.member("task_struct", "pid").unwrap()), None);
+    }
+
+    #[test]
+    fn knows_the_parameters_of_a_tracepoint() {
+        let btf = Btf::vmlinux().unwrap();
+        let types = Types::kernel(&btf);
+        let parameters = types.tracepoint("sched_process_exec").unwrap();
+        assert_eq!(parameters.len(), 3);
+        assert!(types.points_to(&parameters[0], "task_struct"));
+        assert!(!parameters[1].is_pointer && !types.points_to(&parameters[1], "task_struct"));
+        assert!(types.points_to(&parameters[2], "linux_binprm"));
+        assert_eq!(types.tracepoint("no_such_tracepoint"), None);
     }
 
     #[test]

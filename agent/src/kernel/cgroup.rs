@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -34,6 +35,29 @@ pub enum CgroupError {
     /// No cgroup file system at all.
     #[error("no cgroup hierarchy is mounted: mount cgroup2 at /sys/fs/cgroup")]
     NotMounted,
+}
+
+/// Where the v2 hierarchy is mounted, if it is: its own root, not that of a cgroup namespace, whose
+/// programs would see their own subtree alone.
+///
+/// # Errors
+/// Why there is no such mount, in words.
+pub fn v2_root() -> Result<PathBuf, String> {
+    /// Inode of a hierarchy's root (fs/kernfs/dir.c: ids are given from 1).
+    const ROOT_INODE: u64 = 1;
+    let mounts = read("/proc/self/mounts").map_err(|error| error.to_string())?;
+    let mounted: Vec<PathBuf> = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .filter(|fields| fields.get(2) == Some(&"cgroup2"))
+        .map(|fields| PathBuf::from(fields[1]))
+        .collect();
+    let is_root = |path: &&PathBuf| fs::metadata(path).is_ok_and(|root| root.ino() == ROOT_INODE);
+    match mounted.iter().find(is_root) {
+        Some(root) => Ok(root.clone()),
+        None if mounted.is_empty() => Err("no cgroup2 hierarchy is mounted".to_owned()),
+        None => Err("only a part of the cgroup2 hierarchy is mounted, not its root".to_owned()),
+    }
 }
 
 /// A mounted hierarchy.

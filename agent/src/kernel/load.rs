@@ -10,7 +10,8 @@ use std::{
 use agent_abi::{
     hook::Hook,
     map::{
-        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, Progress, RING_COUNT, Untold,
+        self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, HANDLER_SOCKET, Progress,
+        RING_COUNT, Untold,
     },
 };
 use aya::{
@@ -25,6 +26,7 @@ use super::{
     filters::{Buckets, CgroupMap, Filters},
     maps::{self, Counters, InterestTable, MapsError, ProgressMap, Sequences},
     offsets::Layout,
+    optional::{self, Scope},
     pins::{Generation, PinError, Pins, fingerprint, open_pin},
     switches::Switches,
     untold::{UntoldMap, UntoldWords},
@@ -39,7 +41,7 @@ use crate::{
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KESTREL_BPF_OBJECT"));
 
 /// Maps that the agent after this one needs. Scratch buffers are not among them.
-const PINNED: [&str; 14] = [
+const PINNED: [&str; 16] = [
     map::CRITICAL,
     map::BULK,
     map::RINGS,
@@ -52,6 +54,8 @@ const PINNED: [&str; 14] = [
     map::BUCKETS,
     map::MUTED_EXECUTABLES,
     map::PREFIXES,
+    map::URING,
+    map::URING_IN_FLIGHT,
     map::PROGRESS,
     map::UNTOLD,
 ];
@@ -80,11 +84,12 @@ struct Handler {
     slot: u32,
 }
 
-const HANDLERS: [Handler; 4] = [
+const HANDLERS: [Handler; 5] = [
     Handler { hook: Hook::Credentials, program: "sys_exit_credentials", slot: HANDLER_CREDENTIALS },
     Handler { hook: Hook::File, program: "sys_exit_file", slot: HANDLER_FILE },
     Handler { hook: Hook::Path, program: "sys_exit_path", slot: HANDLER_PATH },
     Handler { hook: Hook::Plain, program: "sys_exit_plain", slot: HANDLER_PLAIN },
+    Handler { hook: Hook::Socket, program: "sys_exit_socket", slot: HANDLER_SOCKET },
 ];
 
 /// Why the programs do not run.
@@ -245,6 +250,7 @@ impl Plan {
         // First what is left out: else all would come for a moment.
         filters.set(&self.filter)?;
         interest.set(&self.wants)?;
+        maps::set_operations(&mut object, &self.wants.operations(&self.layout.uring))?;
         let types = aya::Btf::from_sys_fs()?;
         let mut hooks = Vec::new();
         for handler in &HANDLERS {
@@ -257,6 +263,14 @@ impl Plan {
             }
             hooks.push((attached.hook, result));
         }
+        let mut scope = Scope {
+            object: &mut object,
+            types: &types,
+            forms: &self.layout.forms,
+            generation: &generation,
+            adopted,
+        };
+        hooks.extend(optional::attach(&mut scope, self.wants.hooks()));
         let scan = load_scan(&mut object, &types);
         let has_scan = scan.is_ok();
         hooks.push((Hook::TaskScan, scan));
@@ -346,7 +360,9 @@ impl RecursionCounters {
 fn link_pins(generation: &Generation, hooks: &[(Hook, Result<(), String>)]) -> LinkPins {
     let is_attached = |hook: Hook| hooks.iter().any(|(known, result)| *known == hook && result.is_ok());
     let linked = ATTACHED.iter().map(|attached| attached.hook).filter(|&hook| is_attached(hook));
-    LinkPins { paths: linked.map(|hook| (hook, generation.link(hook))).collect() }
+    let mut paths: Vec<_> = linked.map(|hook| (hook, generation.link(hook))).collect();
+    paths.extend(optional::pins(generation).filter(|&(hook, _)| is_attached(hook)));
+    LinkPins { paths }
 }
 
 fn fill_rings(object: &mut Ebpf, critical: &Map, bulk: &Map) -> Result<(), LoadError> {
@@ -409,7 +425,7 @@ impl Handler {
     }
 }
 
-fn load<'a>(
+pub(super) fn load<'a>(
     object: &'a mut Ebpf,
     name: &str,
     tracepoint: &str,
@@ -422,7 +438,7 @@ fn load<'a>(
 }
 
 /// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).
-fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+pub(super) fn retried(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
     const ATTEMPTS: usize = 10;
     let interrupted = |result: &Result<(), ProgramError>| matches!(result, Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == io::ErrorKind::WouldBlock);
     let mut result = load();
@@ -500,8 +516,11 @@ fn predecessors(pins: &Pins, current: &Generation) -> Result<Vec<Predecessor>, L
     Ok(predecessors)
 }
 
+/// What the verifier adds after the reason (kernel/bpf/verifier.c, `print_verification_stats`).
+const STATISTICS: [&str; 4] = ["verification time", "stack depth", "insns processed", "processed "];
+
 /// The whole chain of causes in one line; of a verifier's log the end, where the reason stands.
-fn describe(error: impl std::error::Error) -> String {
+pub(super) fn describe(error: impl std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -510,7 +529,10 @@ fn describe(error: impl std::error::Error) -> String {
     }
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default().to_owned();
-    let rest: Vec<_> = lines.filter(|line| !line.trim().is_empty()).collect();
+    let is_said = |line: &&str| {
+        !line.trim().is_empty() && !STATISTICS.iter().any(|statistic| line.starts_with(statistic))
+    };
+    let rest: Vec<_> = lines.filter(is_said).collect();
     let tail = &rest[rest.len().saturating_sub(4)..];
     if tail.is_empty() { first } else { format!("{first} … {}", tail.join(" | ")) }
 }

@@ -6,6 +6,7 @@ use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
     interest::Interest,
     map::{self, Progress, RING_COUNT},
+    uring::Operation,
 };
 use aya::{
     Ebpf,
@@ -47,6 +48,9 @@ pub(super) fn take(object: &mut Ebpf, name: &'static str) -> Result<Map, MapsErr
 const COUNTS: usize = size_of::<HookCounters>() / 8;
 /// Words of what is wanted of a number.
 const INTEREST_WORDS: usize = size_of::<Interest>() / 8;
+
+/// Words of what is wanted of an operation.
+const OPERATION_WORDS: usize = size_of::<Operation>() / 8;
 
 /// What each hook counted. Sums over all CPUs.
 pub struct Counters {
@@ -214,4 +218,14 @@ impl InterestTable {
         }
         Ok(())
     }
+}
+
+pub(super) fn set_operations(object: &mut Ebpf, table: &[Operation]) -> Result<(), MapsError> {
+    let map = object.map_mut(map::URING).ok_or(MapsError::Absent { name: map::URING })?;
+    let mut operations: Array<_, [u64; OPERATION_WORDS]> = map.try_into().map_err(failed(map::URING))?;
+    for (opcode, &operation) in (0..).zip(table) {
+        let words: [u64; OPERATION_WORDS] = zerocopy::transmute!(operation);
+        operations.set(opcode, words, 0).map_err(failed(map::URING))?;
+    }
+    Ok(())
 }

@@ -10,7 +10,9 @@ use thiserror::Error;
 use super::{
     btf::{Btf, BtfError, Types},
     cgroup::Hierarchy,
+    form::Forms,
     registers::Registers,
+    uring::{self, UringLayout},
 };
 
 /// Why the kernel's layout is not known well enough.
@@ -37,6 +39,10 @@ pub struct Layout {
     pub offsets: Offsets,
     /// Constants of this boot.
     pub boot: Boot,
+    /// Where the operations of an io_uring keep what is captured of them.
+    pub uring: UringLayout,
+    /// Which programs fit this kernel's tracepoints.
+    pub forms: Forms,
     /// Optional fields that this kernel does not have, as `structure.path`.
     pub missing: Vec<String>,
 }
@@ -82,9 +88,12 @@ impl Layout {
                 types.enumerator("bpf_func_id", "BPF_FUNC_get_current_task_btf").is_some(),
             ),
             via: u32::from(via::SYS_EXIT),
+            uring_by_user_data: u32::from(uring::completions_name_no_request(types)),
+            uring_async_flag: uring::async_flag(types),
             reserved: 0,
         };
-        Ok(Self { offsets: Offsets::from_array(offsets), boot, missing })
+        let (uring, forms) = (UringLayout::read(types), Forms::read(types));
+        Ok(Self { offsets: Offsets::from_array(offsets), boot, uring, forms, missing })
     }
 }
 

@@ -67,6 +67,11 @@ impl Generation {
         self.dir.join(format!("link_{}", file_name(hook)))
     }
 
+    /// Pin of one of the links of a hook that has several.
+    pub(super) fn link_of(&self, hook: Hook, part: &str) -> PathBuf {
+        self.dir.join(format!("link_{}_{part}", file_name(hook)))
+    }
+
     /// Whether its start went through.
     pub(super) fn is_complete(&self) -> bool {
         self.dir.join(COMPLETE).is_dir()
@@ -202,6 +207,16 @@ pub(super) fn open_pin(path: &Path) -> Option<OwnedFd> {
     // SAFETY: a new file descriptor that nobody else has.
     #[expect(unsafe_code, reason = "as above")]
     Some(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Removes one pin: what nothing else holds goes with it.
+pub(super) fn remove_pin(path: &Path) -> Result<(), PinError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => {
+            result.map_err(|source| PinError::File { what: "remove", path: path.to_path_buf(), source })
+        }
+    }
 }
 
 fn create_dir(path: &Path) -> Result<(), PinError> {

@@ -57,8 +57,14 @@ impl Pipeline {
         throttle.marks_refused.set(refused);
         throttle.hidden_paths.set(self.hidden.seen);
         let queues = &self.telemetry.queues;
-        queues.depth.of(Queue::Lifecycle).set(self.lifecycle.depth());
-        queues.dropped.of(Queue::Lifecycle, QueueDrop::Full).set(self.lifecycle.lost_ever());
+        for (queue, depth, lost) in [
+            (Queue::Lifecycle, self.lifecycle.out.depth(), self.lifecycle.out.lost_ever()),
+            (Queue::Rare, self.raw.rare.depth(), self.raw.rare.lost_ever()),
+            (Queue::Bulk, self.raw.bulk.depth(), self.raw.bulk.lost_ever()),
+        ] {
+            queues.depth.of(queue).set(depth);
+            queues.dropped.of(queue, QueueDrop::Full).set(lost);
+        }
         outlet::measure_verdicts(&self.posture, &self.telemetry);
     }
 }

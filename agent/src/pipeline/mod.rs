@@ -4,6 +4,7 @@
 //! (CRI, /proc, files) lives on the slow side, behind bounded channels: [`Message`]s come in,
 //! [`Outlets`] go out.
 
+mod buffers;
 pub mod canary;
 pub mod clock;
 mod detected;
@@ -15,10 +16,12 @@ mod measure;
 mod message;
 mod outgoing;
 mod outlet;
+pub mod raw;
 mod reader;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod throttle;
 mod untold;
 
@@ -27,25 +30,28 @@ use std::sync::{Arc, atomic::Ordering, mpsc::SyncSender};
 use agent_abi::record::header_flag;
 use tokio::sync::mpsc;
 
+pub use self::{
+    buffers::{Buffer, Filled, Lost, Receiver},
+    detected::{Detected, HIDDEN, THROTTLED},
+    message::Message,
+    outgoing::{ContainerSnapshot, InventorySnapshot, Outgoing},
+    outlet::{CgroupQuestion, Outlets},
+    reader::Reader,
+    texts::{Piece, Texts},
+    throttle::{Throttled, Throttling},
+    untold::{Told, Untold},
+};
 use self::{
     canary::CanarySeen,
     clock::Clocks,
     detected::HiddenPaths,
     groups::Groups,
     inventory::InventoryGate,
-    lifecycle::{Activity, LifecycleSender, Lost},
+    lifecycle::{Activity, LifecycleSender},
+    raw::RawSender,
     stage::{By, Seen, Stage},
     throttle::Throttles,
     untold::Amount,
-};
-pub use self::{
-    detected::{Detected, HIDDEN, THROTTLED},
-    message::Message,
-    outgoing::{ContainerSnapshot, InventorySnapshot, Outgoing},
-    outlet::{CgroupQuestion, Outlets},
-    reader::Reader,
-    throttle::{Throttled, Throttling},
-    untold::{Told, Untold},
 };
 use crate::{
     context::{Context, Effect, Enrichment, PendingReason, ProcessId, cgroupfs, cri},
@@ -77,6 +83,7 @@ pub struct Pipeline {
     sequence: SequenceCheck,
     clocks: Clocks,
     lifecycle: LifecycleSender,
+    raw: RawSender,
     boot_id: String,
     /// The agent's own children are known by it.
     own_tgid: u32,
@@ -107,6 +114,8 @@ pub struct Parts {
     pub outlets: Outlets,
     /// Takes what processes and containers do.
     pub lifecycle: LifecycleSender,
+    /// Takes raw events.
+    pub raw: RawSender,
     /// The next numbers of the records.
     pub sequence: SequenceCheck,
     /// The kernel's boot id.
@@ -128,6 +137,7 @@ impl Pipeline {
             messages,
             outlets,
             lifecycle,
+            raw,
             sequence,
             boot_id,
             proof,
@@ -141,6 +151,7 @@ impl Pipeline {
             messages,
             outlets,
             lifecycle,
+            raw,
             sequence,
             clocks: Clocks::read(),
             boot_id,
@@ -182,9 +193,10 @@ impl Pipeline {
     /// The records of a round are taken: what they made goes out, and it is looked what of it is
     /// told.
     pub fn end_round(&mut self) {
-        let lost = self.lifecycle.end_round();
+        let lost = self.lifecycle.out.end_round();
         self.tell_lost(lost);
-        let Self { context, posture, outlets, lifecycle, untold, .. } = self;
+        self.raw.end_round().into_iter().for_each(|lost| self.tell_lost(lost));
+        let Self { context, posture, outlets, lifecycle, raw, untold, .. } = self;
         let Some(untold) = untold else { return };
         // Before that, what the start has to tell is not told.
         if !outlets.told.ready.load(Ordering::Acquire) {
@@ -196,13 +208,28 @@ impl Pipeline {
         let (changes, changes_told) = outlets.progress();
         let now_ns = clock::boottime_ns();
         if untold.wants_marker(now_ns) {
-            let sent = Amount { changes, lifecycle: lifecycle.buffers() };
-            let held =
-                [posture.untold_since(), context.waits_since(), outlets.lost_since(), lifecycle.lost_since()];
-            untold.mark(sent, held.into_iter().flatten().min(), now_ns);
+            let sent = Amount {
+                changes,
+                lifecycle: lifecycle.out.buffers(),
+                rare: raw.rare.buffers(),
+                bulk: raw.bulk.buffers(),
+            };
+            let held = [
+                posture.untold_since(),
+                context.waits_since(),
+                outlets.lost_since(),
+                lifecycle.out.lost_since(),
+            ];
+            let held = held.into_iter().chain(raw.lost_since()).flatten().min();
+            untold.mark(sent, held, now_ns);
         }
-        let lifecycle_told = outlets.told.lifecycle.load(Ordering::Acquire);
-        untold.told(Amount { changes: changes_told, lifecycle: lifecycle_told });
+        let told = &outlets.told;
+        untold.told(Amount {
+            changes: changes_told,
+            lifecycle: told.lifecycle.load(Ordering::Acquire),
+            rare: told.rare.load(Ordering::Acquire),
+            bulk: told.bulk.load(Ordering::Acquire),
+        });
     }
 
     /// Tells what is held back; nothing follows.
@@ -211,8 +238,9 @@ impl Pipeline {
         self.posture.finish(now, &mut self.changes);
         self.send_changes();
         self.report_throttled(now.boottime_ns, true);
-        let lost = self.lifecycle.finish();
+        let lost = self.lifecycle.out.finish();
         self.tell_lost(lost);
+        self.raw.finish().into_iter().for_each(|lost| self.tell_lost(lost));
     }
 
     fn tell_lost(&mut self, lost: Option<Lost>) {
@@ -233,9 +261,16 @@ impl Pipeline {
                     self.telemetry.rings.lost.of(ring).add(missing);
                 }
                 self.take_event(&event, Seen::Happen);
+                self.take_raw(&event, bytes);
             }
             Err(error) => self.refuse(error),
         }
+    }
+
+    /// Lets a raw event go out as it came.
+    fn take_raw(&mut self, event: &Event<'_>, bytes: &[u8]) {
+        let at = self.clocks.at(event.header().boottime_ns);
+        self.raw.take(event, bytes, &self.context, at);
     }
 
     /// Takes a record of the programs before these, whose numbers and counters are their own.
@@ -245,7 +280,10 @@ impl Pipeline {
 
     fn other_record(&mut self, bytes: &[u8], seen: Seen) {
         match decode(bytes) {
-            Ok(event) => self.take_event(&event, seen),
+            Ok(event) => {
+                self.take_event(&event, seen);
+                self.take_raw(&event, bytes);
+            }
             Err(error) => self.refuse(error),
         }
     }
@@ -285,6 +323,11 @@ impl Pipeline {
             Event::Exit(exit) => By::Exit { status: exit.status },
             _ => By::Other,
         };
+        if let Event::Exec(exec) = event
+            && exec.source == ImageSource::Exec
+        {
+            self.raw.replaces(&exec.record.state.task, &self.context, now.boottime_ns);
+        }
         if let Some(detected) = self.hidden.look(event, &self.context, now) {
             self.outlets.send(Outgoing::Detected(Box::new(detected)), &self.telemetry);
         }

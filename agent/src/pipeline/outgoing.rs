@@ -1,9 +1,6 @@
 //! What leaves the hot loop in order: changes of findings, and between them inventories.
 
-use super::{
-    Detected, Throttled,
-    lifecycle::{ContainerEntry, Lost},
-};
+use super::{Detected, Throttled, buffers::Lost, lifecycle::ContainerEntry};
 use crate::{
     posture::{Change, ControlPosture, FindingReport},
     time::Clock,

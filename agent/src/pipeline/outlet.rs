@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 
-use super::{Outgoing, Told, lifecycle::Lost};
+use super::{Outgoing, Told, buffers::Lost};
 use crate::{
     context::{ContainerKey, cri::Question},
     posture::{CONTROLS, Change, Posture, Verdict},

@@ -31,6 +31,11 @@ pub struct Told {
     pub changes: AtomicU64,
     /// How many buffers of lifecycle events are on disk.
     pub lifecycle: AtomicU64,
+    /// How many buffers of rare raw events are.
+    pub rare: AtomicU64,
+    /// How many buffers of bulk events are numbered. On disk they never are: an agent that is killed
+    /// takes them along, and the next one names their numbers.
+    pub bulk: AtomicU64,
     /// The ready line is written, and with it all that a start has to tell.
     pub ready: AtomicBool,
 }
@@ -42,11 +47,18 @@ pub(super) struct Amount {
     pub(super) changes: u64,
     /// Buffers of lifecycle events.
     pub(super) lifecycle: u64,
+    /// Buffers of rare raw events.
+    pub(super) rare: u64,
+    /// Buffers of bulk events.
+    pub(super) bulk: u64,
 }
 
 impl Amount {
     const fn covers(self, other: Self) -> bool {
-        self.changes >= other.changes && self.lifecycle >= other.lifecycle
+        self.changes >= other.changes
+            && self.lifecycle >= other.lifecycle
+            && self.rare >= other.rare
+            && self.bulk >= other.bulk
     }
 }
 

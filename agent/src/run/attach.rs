@@ -1,11 +1,11 @@
 //! The programs, and what they can see on this node.
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use super::{alive::AliveFile, coverage, filter, host::Host, losses::Start, open::Ground};
 use crate::{
     coverage::CoverageReport,
-    kernel::{Layout, Plan, Programs},
+    kernel::{Layout, LoadError, Plan, Programs, lockdown},
     pipeline::clock,
 };
 
@@ -33,7 +33,7 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
         wants: filter::wants(&config.streams),
         filter: filter::filter(config),
     };
-    let mut programs = plan.carry_out()?;
+    let mut programs = plan.carry_out().map_err(explained)?;
     let host = Host::read(mounted, &mut programs.scan)?;
     let report = coverage::report(&boot.release, &layout, &programs);
     report.log();
@@ -52,4 +52,15 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
         Start::Attached { last_alive_ns } => last_alive_ns,
     };
     Ok(Attached { programs, host, report, alive, how, before_ns })
+}
+
+/// What the verifier says of it is that it does not know a function.
+fn explained(error: LoadError) -> Error {
+    if lockdown::hides_kernel_memory() {
+        return Error::new(error).context(
+            "the kernel is in lockdown mode confidentiality, in which no program may read its memory: nothing can \
+             be seen on this node (lockdown=integrity or none would do)",
+        );
+    }
+    error.into()
 }

@@ -10,7 +10,7 @@ use crate::{
     config::{self, Config, Scope},
     http,
     outbox::{Opened, Options, Outbox},
-    pipeline::lifecycle::Processes,
+    pipeline::{lifecycle::Processes, raw::RawStreams},
     uplink::{InventoryMaker, Reporter, Settings, Uplink, UplinkState, inventories},
 };
 
@@ -62,6 +62,13 @@ pub(super) fn processes(config: &Config) -> Processes {
         (_, Scope::Containers) => Processes::Containers,
         (_, Scope::All) => Processes::All,
     }
+}
+
+/// Which raw events go out.
+pub(super) fn raw_streams(config: &Config) -> Option<RawStreams> {
+    config.uplink.as_ref()?;
+    let config::Streams { files, network, system, signals, .. } = &config.streams;
+    Some(RawStreams { files: *files, network: *network, system: *system, signals: *signals })
 }
 
 fn options(config: &Config, boot: &Boot) -> Options {

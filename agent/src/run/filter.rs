@@ -1,5 +1,7 @@
 //! From the configured streams to what the kernel programs look for, and what they leave out.
 
+use agent_abi::hook::Hook;
+
 use crate::{
     config::{Config, FilesOnly, Scope, Streams},
     filter::{Filter, resolve},
@@ -62,7 +64,18 @@ pub(super) fn wants(streams: &Streams) -> Wants {
         };
         add(&mut wants, call, scope, Only::default());
     }
+    for hook in hooks(streams) {
+        wants.add_hook(hook);
+    }
     wants
+}
+
+/// Hooks that see what is wanted where no system call does. Programs on cgroups take
+/// `CAP_NET_ADMIN`.
+fn hooks(streams: &Streams) -> impl Iterator<Item = Hook> {
+    let of_network = [Hook::SocketState, Hook::Packet].into_iter().filter(|_| streams.network != Scope::Off);
+    let of_system = (streams.system == Scope::All).then_some(Hook::Sysctl);
+    of_network.chain(of_system)
 }
 
 fn add(wants: &mut Wants, call: &Call, scope: Scope, only: Only) {

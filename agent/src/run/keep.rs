@@ -10,7 +10,7 @@ use crate::{
     export::Exporter,
     outbox::{Item, Lane, Outbox},
     output::event::Body,
-    pipeline::{Detected, InventorySnapshot, Throttled, lifecycle::LifecycleBatch},
+    pipeline::{Detected, InventorySnapshot, Throttled, lifecycle::LifecycleBatch, raw::RawBatch},
     posture::Change,
     time::Clock,
 };
@@ -66,6 +66,10 @@ impl Keeper {
 
     pub(super) fn lifecycle(&mut self, batch: &LifecycleBatch) {
         self.exporter.lifecycle(batch, &mut self.items);
+    }
+
+    pub(super) fn raw(&mut self, batch: &RawBatch, lane: Lane) {
+        self.exporter.raw(batch, lane, &mut self.items);
     }
 
     /// Gives numbers. From then on it goes to the collector, and outlives a kill.

@@ -18,6 +18,7 @@ use tokio::{
 
 use super::keep::Keeper;
 use crate::{
+    outbox::Lane,
     output::{
         event::{Body, Event, Origin},
         jsonl::{Dropped, JsonLines},
@@ -25,7 +26,8 @@ use crate::{
     },
     pipeline::{
         Message, Outgoing, Told,
-        lifecycle::{Filled, LifecycleReceiver},
+        lifecycle::{FilledLifecycle, LifecycleReceiver},
+        raw::{FilledRaw, RawReceivers},
     },
     posture::{Change, Snapshot, store},
     telemetry::{Telemetry, label::OutputDrop},
@@ -82,6 +84,8 @@ pub(super) struct Inlets {
     pub(super) changes: mpsc::Receiver<Outgoing>,
     /// From the hot loop.
     pub(super) lifecycle: LifecycleReceiver,
+    /// From the hot loop.
+    pub(super) raw: RawReceivers,
     /// From whoever has something to tell.
     pub(super) notices: mpsc::Receiver<Notice>,
     /// The uplink wants an inventory.
@@ -91,7 +95,8 @@ pub(super) struct Inlets {
 impl Sink {
     /// Writes until all channels are closed.
     pub(super) async fn run(mut self, inlets: Inlets) {
-        let Inlets { mut changes, mut lifecycle, mut notices, mut asked } = inlets;
+        let Inlets { mut changes, mut lifecycle, raw, mut notices, mut asked } = inlets;
+        let RawReceivers { mut rare, mut bulk } = raw;
         let look = Look::of_environment(io::stdout().is_terminal(), columns());
         show(&terminal::header(look));
         let mut renew = interval(RENEW);
@@ -101,6 +106,7 @@ impl Sink {
         let mut batch = Vec::with_capacity(BATCH);
         let mut notices_open = true;
         let mut lifecycle_open = true;
+        let (mut rare_open, mut bulk_open) = (true, true);
         loop {
             tokio::select! {
                 received = changes.recv_many(&mut batch, BATCH) => {
@@ -112,6 +118,14 @@ impl Sink {
                 filled = lifecycle.recv(), if lifecycle_open => match filled {
                     Some(filled) => self.lifecycle(filled),
                     None => lifecycle_open = false,
+                },
+                filled = rare.recv(), if rare_open => match filled {
+                    Some(filled) => self.raw(filled, Lane::Detections),
+                    None => rare_open = false,
+                },
+                filled = bulk.recv(), if bulk_open => match filled {
+                    Some(filled) => self.raw(filled, Lane::Bulk),
+                    None => bulk_open = false,
                 },
                 notice = notices.recv(), if notices_open => match notice {
                     Some(notice) => self.tell(notice),
@@ -129,6 +143,12 @@ impl Sink {
         }
         while let Some(filled) = lifecycle.recv().await {
             self.lifecycle(filled);
+        }
+        while let Some(filled) = rare.recv().await {
+            self.raw(filled, Lane::Detections);
+        }
+        while let Some(filled) = bulk.recv().await {
+            self.raw(filled, Lane::Bulk);
         }
         while let Some(notice) = notices.recv().await {
             self.tell(notice);
@@ -188,7 +208,18 @@ impl Sink {
         }
     }
 
-    fn lifecycle(&mut self, filled: Filled) {
+    fn raw(&mut self, filled: FilledRaw, lane: Lane) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.raw(&filled, lane);
+            // Back to the hot loop before the disk is waited for.
+            drop(filled);
+            keeper.append();
+        }
+        let told = if lane == Lane::Bulk { &self.told.bulk } else { &self.told.rare };
+        told.fetch_add(1, Ordering::Release);
+    }
+
+    fn lifecycle(&mut self, filled: FilledLifecycle) {
         if let Some(keeper) = &mut self.keeper {
             keeper.lifecycle(&filled);
             // Back to the hot loop before the disk is waited for.

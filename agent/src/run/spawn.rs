@@ -33,7 +33,7 @@ use crate::{
     filter::CgroupMarks,
     kernel::prove,
     output::{event::Origin, jsonl::JsonLines},
-    pipeline::{Outlets, Parts, Pipeline, Reader, clock, lifecycle},
+    pipeline::{Outlets, Parts, Pipeline, Reader, clock, lifecycle, raw},
     posture::{self, Posture, store},
     telemetry::{
         Telemetry,
@@ -90,6 +90,7 @@ pub(super) async fn spawn(
     let (proof, observed) = sync_channel(4);
     let (canary, canary_seen) = sync_channel(4);
     let (lifecycle, lifecycle_out) = lifecycle::channel(delivery::processes(config));
+    let (raw, raw_out) = raw::channel(delivery::raw_streams(config));
     set_capacities(config, telemetry);
     let outlets = Outlets::new(changes, names, cgroups, start_scan);
     let told = Arc::clone(&outlets.told);
@@ -100,6 +101,7 @@ pub(super) async fn spawn(
         messages: messages_in,
         outlets,
         lifecycle,
+        raw,
         sequence,
         boot_id: boot.id.clone(),
         proof: Some(proof),
@@ -173,7 +175,8 @@ pub(super) async fn spawn(
         state_failing: false,
         last_word: None,
     };
-    let inlets = Inlets { changes: changes_out, lifecycle: lifecycle_out, notices: notices_out, asked };
+    let inlets =
+        Inlets { changes: changes_out, lifecycle: lifecycle_out, raw: raw_out, notices: notices_out, asked };
     let sink = spawn_sink(sink, inlets)?;
     ground.tasks.spawn(naming);
     ground.tasks.spawn(sampler.run());
@@ -216,6 +219,8 @@ fn set_capacities(config: &Config, telemetry: &Telemetry) {
         (Queue::CriRequests, QUESTIONS),
         (Queue::CgroupRequests, QUESTIONS),
         (Queue::Lifecycle, lifecycle::CAPACITY),
+        (Queue::Rare, raw::RARE_CAPACITY),
+        (Queue::Bulk, raw::BULK_CAPACITY),
     ] {
         telemetry.queues.capacity.of(queue).set(capacity as u64);
     }

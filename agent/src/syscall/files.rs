@@ -1,7 +1,7 @@
 //! Calls on files and mounts. Numbers are those of libc 0.2.191 and, where it has none, of Linux 6.18; columns as in
 //! [`super::row::calls`].
 
-use agent_abi::interest::RESULT;
+use agent_abi::interest::{RESULT, moves};
 
 use super::row::{Call, Family, calls, file, path, plain};
 
@@ -44,7 +44,7 @@ calls! { FILES, Files;
     lremovexattr       198      [236]   _  15      [236] => path(0).text(1);
     fremovexattr       199      [237]   _  16      [237] => file(0).text(1);
     removexattrat      466      [466]   _ 466      [466] => path(1).dir(0).text(3);
-    chdir               80       [12]   _  49       [12] => path(0);
+    chdir               80       [12]   _  49       [12] => path(0).moves(moves::CWD);
     fchdir              81      [133]   _  50      [133] => file(0);
     fanotify_init      300      [338]   _ 262      [367] => plain();
     fanotify_mark      301      [339]   _ 263      [368] => path(4).dir(3), compat path(5).dir(4);
@@ -54,7 +54,7 @@ calls! { FILES, Files;
     mount              165       [21]   _  40       [21] => path(0).to(1).text(2).critical();
     umount2            166   [52, 22]   _  39       [52] => path(0).critical();
     pivot_root         155      [217]   _  41      [218] => path(0).to(1).critical();
-    chroot             161       [61]   _  51       [61] => path(0).critical();
+    chroot             161       [61]   _  51       [61] => path(0).moves(moves::ROOT).critical();
     fsopen             430      [430]   _ 430      [430] => plain().text(0).critical();
     fsconfig           431      [431]   _ 431      [431] => plain().text(2).critical();
     fsmount            432      [432]   _ 432      [432] => plain().critical();

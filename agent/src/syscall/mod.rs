@@ -2,21 +2,25 @@
 
 mod credentials;
 mod files;
+mod hook_set;
 mod network;
 mod processes;
 mod row;
 mod system;
 #[cfg(test)]
 mod tests;
-mod uring;
+pub(crate) mod uring;
 mod wants;
 
+use std::sync::LazyLock;
+
 use agent_abi::{
-    interest::{ABI_COMPAT, ABI_NATIVE, ABI_URING, ABI_X32},
+    interest::{ABI_COMPAT, ABI_NATIVE, ABI_URING, ABI_X32, SYSCALLS},
     record::Syscall,
 };
 
 pub use self::{
+    hook_set::HookSet,
     row::{Call, Capture, Family},
     wants::{Only, Wants},
 };
@@ -36,6 +40,33 @@ pub fn by_name(name: &str) -> Option<&'static Call> {
     all().find(|call| call.name == name)
 }
 
+/// By ABI and number.
+static BY_NUMBER: LazyLock<Vec<[Option<&'static Call>; 3]>> = LazyLock::new(|| {
+    let mut index = vec![[None; 3]; SYSCALLS as usize];
+    let mut set = |abi: u8, number: u32, call: &'static Call| {
+        if let Some(slot) = index.get_mut(number as usize) {
+            slot[usize::from(abi)].get_or_insert(call);
+        }
+    };
+    for call in all() {
+        call.native.into_iter().for_each(|number| set(ABI_NATIVE, number, call));
+        call.compat.iter().for_each(|&number| set(ABI_COMPAT, number, call));
+        call.x32.or(call.native).into_iter().for_each(|number| set(ABI_X32, number, call));
+    }
+    index
+});
+
+/// What the call in a record is about; of an operation of an io_uring, what the call of that name is
+/// about. `None` for one that is not in the table.
+#[must_use]
+pub fn family_of(call: &Syscall) -> Option<Family> {
+    let found = match call.abi {
+        ABI_URING => uring::name(call.number).and_then(by_name),
+        abi => find(abi, call.number),
+    };
+    found.map(|call| call.family)
+}
+
 /// Name of the call in a record, or of the operation of an io_uring; `None` for one that is not in
 /// the table.
 #[must_use]
@@ -49,10 +80,5 @@ pub fn name_of(call: &Syscall) -> Option<&'static str> {
 /// The call of a number.
 #[must_use]
 pub fn find(abi: u8, number: u32) -> Option<&'static Call> {
-    all().find(|call| match abi {
-        ABI_NATIVE => call.native == Some(number),
-        ABI_COMPAT => call.compat.contains(&number),
-        ABI_X32 => call.x32.or(call.native) == Some(number),
-        _ => false,
-    })
+    BY_NUMBER.get(number as usize)?.get(usize::from(abi)).copied().flatten()
 }

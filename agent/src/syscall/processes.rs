@@ -12,6 +12,11 @@ const NEW_NAMESPACES: u64 = 0x7e02_0000;
 const CLONE3_ONLY: u64 = 0x80 | 1 << 33;
 /// `PROT_WRITE | PROT_EXEC` (include/uapi/asm-generic/mman-common.h).
 const WRITE_AND_EXECUTE: u64 = 2 | 4;
+/// `MAP_ANONYMOUS` (include/uapi/asm-generic/mman-common.h): there is no file, whatever the descriptor.
+const MAP_ANONYMOUS_BIT: u8 = 5;
+/// `struct mmap_arg_struct32` (arch/x86/kernel/sys_ia32.c): the six arguments of i386's first mmap, in
+/// memory, the protection third.
+const OLD_MMAP_BYTES: u8 = 24;
 
 calls! { PROCESSES, Processes;
     execve              59       [11] 520 221       [11] => path(0).failed();
@@ -32,7 +37,8 @@ calls! { PROCESSES, Processes;
     personality        135      [136]   _  92      [136] => plain();
     memfd_create       319      [356]   _ 279      [385] => file(RESULT).text(0);
     memfd_secret       447      [447]   _ 447      [447] => file(RESULT);
-    mmap                 9      [192]   _ 222      [192] => file(4).all(2, WRITE_AND_EXECUTE);
+    mmap                 9      [192]   _ 222      [192] => file(4).unless(3, MAP_ANONYMOUS_BIT).all(2, WRITE_AND_EXECUTE);
+    old_mmap             _       [90]   _   _         [] => plain().bytes(0, OLD_MMAP_BYTES).text_all(2, WRITE_AND_EXECUTE);
     mprotect            10      [125]   _ 226      [125] => plain().all(2, WRITE_AND_EXECUTE);
     pkey_mprotect      329      [380]   _ 288      [394] => plain().all(2, WRITE_AND_EXECUTE);
     userfaultfd        323      [374]   _ 282      [388] => plain().critical();

@@ -86,6 +86,21 @@ impl Capture {
         Self(Want { text_len: position, ..self.0 })
     }
 
+    /// As many bytes of memory.
+    pub(super) const fn bytes(self, position: u8, bytes: u8) -> Self {
+        Self(Want { text: position, text_bytes: bytes, ..self.0 })
+    }
+
+    /// No file where the argument has this bit.
+    pub(super) const fn unless(self, position: u8, bit: u8) -> Self {
+        Self(Want { unless: position, unless_bit: bit, ..self.0 })
+    }
+
+    /// Changes what names start at.
+    pub(super) const fn moves(self, moves: u8) -> Self {
+        Self(Want { moves, ..self.0 })
+    }
+
     pub(super) const fn flags(self, position: u8) -> Self {
         Self(Want { flags: position, ..self.0 })
     }
@@ -143,6 +158,11 @@ impl Capture {
     /// Only with at most this value.
     pub(super) const fn at_most(self, position: u8, value: u64) -> Self {
         Self(Want { test: test::AT_MOST, tested: position, operand: value, ..self.0 })
+    }
+
+    /// Only with all of these bits in a 32-bit word of the text.
+    pub(super) const fn text_all(self, word: u8, bits: u64) -> Self {
+        Self(Want { test: test::TEXT_ALL, tested: word, operand: bits, ..self.0 })
     }
 
     /// Only with any of these bits in the first 8 bytes of the text.

@@ -1,8 +1,29 @@
 //! Which calls are wanted: what all consumers together ask for, as the kernel's table.
 
-use agent_abi::interest::{ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, Interest, SYSCALLS, Want, predicate};
+use agent_abi::{
+    hook::Hook,
+    interest::{ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, ENTRY_SHIFT, Interest, SYSCALLS, Want, predicate},
+    map::RING_BULK,
+    uring::{OPERATIONS, Operation},
+};
 
-use super::{Call, Capture, Family, all};
+use super::{
+    Call, Capture, Family, HookSet, all,
+    network::{SOCKETCALL, SOCKETCALLS},
+    uring::{OPERATION_ROWS, Row},
+};
+use crate::kernel::UringLayout;
+
+/// [`RING_BULK`], as the tables have it.
+const BULK: u8 = RING_BULK as u8;
+
+/// Hooks that are always attached: what they see is rare, and changes what is known of containers or
+/// of the agent itself.
+const RARE: [Hook; 4] = [Hook::CgroupRename, Hook::CgroupRelease, Hook::OomKill, Hook::Signal];
+
+/// Calls that may not return, or that may blind the agent before they do.
+const SEEN_ON_ENTRY: [&str; 7] =
+    ["bpf", "delete_module", "finit_module", "init_module", "kexec_file_load", "kexec_load", "reboot"];
 
 /// Of which calls a consumer wants to hear. All false: of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,10 +64,11 @@ impl Only {
     }
 }
 
-/// The calls that are wanted, by name.
+/// The calls that are wanted, by name, and the hooks that are not of system calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
     calls: Vec<(&'static str, Only)>,
+    hooks: HookSet,
 }
 
 impl Wants {
@@ -73,10 +95,60 @@ impl Wants {
         }
     }
 
+    /// One more consumer of a hook that is attached only where it is wanted.
+    pub fn add_hook(&mut self, hook: Hook) {
+        self.hooks.insert(hook);
+    }
+
+    /// Those hooks, and those that see the wanted calls where `sys_exit` does not.
+    #[must_use]
+    pub fn hooks(&self) -> HookSet {
+        let mut hooks = self.hooks;
+        for hook in RARE {
+            hooks.insert(hook);
+        }
+        if OPERATION_ROWS.iter().any(|row| self.of_row(row).is_some()) {
+            hooks.insert(Hook::UringSubmit);
+            hooks.insert(Hook::UringComplete);
+        }
+        if SEEN_ON_ENTRY.iter().any(|name| self.has(name)) {
+            hooks.insert(Hook::SysEnter);
+        }
+        hooks
+    }
+
+    /// The kernel's table of io_uring's operations, by opcode.
+    #[must_use]
+    pub fn operations(&self, layout: &UringLayout) -> Vec<Operation> {
+        let mut table = vec![Operation::UNWANTED; OPERATIONS as usize];
+        for row in OPERATION_ROWS {
+            let (Some(only), Some(slot)) = (self.of_row(row), table.get_mut(row.opcode as usize)) else {
+                continue;
+            };
+            let predicates = only.predicates() | predicate::BULK;
+            *slot = Operation { predicates, ring: BULK, ..layout.operation(row.opcode) };
+        }
+        table
+    }
+
+    /// Of which of an operation those hear that want one of its calls.
+    fn of_row(&self, row: &Row) -> Option<Only> {
+        let wanted = self.calls.iter().filter(|(name, _)| row.calls.contains(name));
+        wanted.map(|(_, only)| *only).reduce(Only::or)
+    }
+
     /// Whether anybody wants a call.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.calls.iter().any(|(wanted, _)| *wanted == name)
+    }
+
+    /// Of which of a call's anybody wants to hear. `socketcall` stands for others, and is wanted where
+    /// any of them is: its handler looks up which.
+    fn only(&self, name: &str) -> Option<Only> {
+        let stands_for = if name == SOCKETCALL { SOCKETCALLS } else { &[] };
+        let wanted = self.calls.iter().filter(|(known, _)| *known == name || stands_for.contains(known));
+        wanted.map(|&(_, only)| only).reduce(Only::or)
     }
 
     /// The kernel's table, by number.
@@ -84,15 +156,22 @@ impl Wants {
     pub fn table(&self) -> Vec<Interest> {
         let mut table = vec![Interest::NOTHING; SYSCALLS as usize];
         for call in all() {
-            let Some((_, only)) = self.calls.iter().find(|(name, _)| *name == call.name) else { continue };
+            let Some(only) = self.only(call.name) else { continue };
+            let on_entry = SEEN_ON_ENTRY.contains(&call.name);
+            let mut wanted = |abi: u8, number: u32, capture: Capture| {
+                set(&mut table, abi, number, capture, only);
+                if let Some(slot) = table.get_mut(number as usize).filter(|_| on_entry) {
+                    slot.wanted |= 1 << ENTRY_SHIFT << abi;
+                }
+            };
             if let Some(number) = call.native {
-                set(&mut table, ABI_NATIVE, number, call.capture, *only);
+                wanted(ABI_NATIVE, number, call.capture);
             }
             for &number in call.compat {
-                set(&mut table, ABI_COMPAT, number, call.capture_compat, *only);
+                wanted(ABI_COMPAT, number, call.capture_compat);
             }
             if let Some(number) = call.x32.or(call.native) {
-                set(&mut table, ABI_X32, number, call.capture, *only);
+                wanted(ABI_X32, number, call.capture);
             }
         }
         table
@@ -101,7 +180,7 @@ impl Wants {
 
 fn set(table: &mut [Interest], abi: u8, number: u32, Capture(want): Capture, only: Only) {
     let Some(slot) = table.get_mut(number as usize) else { return };
-    let is_bulk = u32::from(want.ring) == agent_abi::map::RING_BULK;
+    let is_bulk = u32::from(want.ring) == RING_BULK;
     let bulk = if is_bulk { predicate::BULK } else { 0 };
     // What no consumer may change: a credential change counts for host and containers alike.
     slot.wants[usize::from(abi & ABI_MASK)] =

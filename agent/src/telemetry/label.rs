@@ -154,6 +154,10 @@ labels! {
         Findings = "findings",
         /// What processes and containers do, on its way out. Counted in events.
         Lifecycle = "lifecycle",
+        /// Raw events of the critical ring, on their way out.
+        Rare = "rare",
+        /// All other raw events, on their way out.
+        Bulk = "bulk",
     }
 
     /// Why something in a queue was dropped.

@@ -3,11 +3,10 @@
 use std::{arch::asm, thread};
 
 use agent_abi::interest::{ABI_COMPAT, ABI_NATIVE};
-use kestrel_agent::{decode::Event, syscall::Wants};
+use kestrel_agent::decode::Event;
 
-use crate::loaded::Loaded;
+use crate::shared::Posture;
 
-const RINGS: [u32; 2] = [1 << 22, 1 << 16];
 const PR_SET_NO_NEW_PRIVS: u64 = 38;
 
 /// A 32-bit call out of 64-bit code.
@@ -46,7 +45,7 @@ fn in_a_thread(body: impl FnOnce() + Send + 'static) -> u32 {
 
 #[test]
 fn prctl_no_new_privs_by_either_abi() {
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Posture::new();
     let native = in_a_thread(|| nix::sys::prctl::set_no_new_privs().unwrap());
     let compat = in_a_thread(|| assert_eq!(int_0x80(172, [PR_SET_NO_NEW_PRIVS as u32, 1, 0]), 0));
     let mut seen = Vec::new();
@@ -66,7 +65,7 @@ fn prctl_no_new_privs_by_either_abi() {
 
 #[test]
 fn a_thread_that_drops_its_uid_by_a_32_bit_call() {
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Posture::new();
     // setresuid32
     let tid = in_a_thread(|| assert_eq!(int_0x80(208, [2001, 2002, 2003]), 0));
     loaded.until(|event| {
@@ -82,7 +81,7 @@ fn a_thread_that_drops_its_uid_by_a_32_bit_call() {
 
 #[test]
 fn a_call_that_failed_is_not_reported() {
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Posture::new();
     let tid = in_a_thread(|| {
         assert_eq!(int_0x80(208, [2001, 2001, 2001]), 0);
         assert_eq!(int_0x80(208, [0, 0, 0]), -1, "root cannot be had back");

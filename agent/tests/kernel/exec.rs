@@ -12,13 +12,13 @@ use kestrel_agent::{
     context::{ProcessId, SeccompAllow},
     decode::{Event, Exec},
     source,
-    syscall::Wants,
 };
 use procfs::process::Process;
 
-use crate::loaded::Loaded;
-
-const RINGS: [u32; 2] = [1 << 22, 1 << 16];
+use crate::{
+    environment::{lacks_field, skip},
+    shared::Posture,
+};
 
 /// A process that has printed a line and now waits, ended with this value.
 struct Waiting(Child);
@@ -93,7 +93,7 @@ fn is_sleep(exec: &Exec<'_>) -> bool {
 
 #[test]
 fn records_of_differently_limited_tasks_say_what_proc_says() {
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Posture::new();
     let wrappers: [&[&str]; 5] = [
         &["env"],
         &["setpriv", "--reuid", "1000", "--regid", "1001", "--clear-groups", "--no-new-privs"],
@@ -133,7 +133,7 @@ fn records_of_differently_limited_tasks_say_what_proc_says() {
 #[test]
 fn the_scan_says_what_exec_would_have_said() {
     let waiting = Waiting::behind(&["setpriv", "--reuid", "1000", "--clear-groups", "--no-new-privs"]);
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Posture::new();
     let mut stream = loaded.programs.scan.open().unwrap().unwrap();
     let (mut found, mut kthreadd) = (0, 0);
     source::scan(&mut stream, |bytes| {
@@ -155,7 +155,7 @@ fn the_scan_says_what_exec_would_have_said() {
 
 #[test]
 fn life_of_a_process_in_order() {
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Posture::new();
     let mut child = Command::new("/bin/true").args(["one", ""]).current_dir("/usr/lib").spawn().unwrap();
     let pid = child.id();
     assert!(child.wait().unwrap().success());
@@ -201,7 +201,7 @@ fn life_of_a_process_in_order() {
 
 #[test]
 fn a_memfd_and_a_cut_argv_are_marked() {
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Posture::new();
     let memfd = nix::sys::memfd::memfd_create(c"payload", nix::sys::memfd::MFdFlags::empty()).unwrap();
     let mut file = std::fs::File::from(memfd);
     std::io::copy(&mut std::fs::File::open("/bin/true").unwrap(), &mut file).unwrap();
@@ -228,7 +228,7 @@ fn a_memfd_and_a_cut_argv_are_marked() {
 
 #[test]
 fn a_task_without_a_filter_has_no_bitmap() {
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Posture::new();
     let mut child = Command::new("/bin/true").spawn().unwrap();
     let pid = child.id();
     child.wait().unwrap();
@@ -281,7 +281,11 @@ impl Drop for Overlay {
 #[test]
 fn a_program_in_the_writable_layer_is_told_from_one_of_the_image() {
     let overlay = Overlay::mount();
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    if lacks_field("ovl_inode.__upperdentry") {
+        skip("this kernel does not tell how an overlay's inodes are laid out");
+        return;
+    }
+    let mut loaded = Posture::new();
     for (name, layer) in [("of-the-image", 0), ("dropped", file_flag::UPPER_LAYER)] {
         let path = overlay.merged.join(name);
         let mut child = Command::new(&path).spawn().unwrap();

@@ -13,7 +13,7 @@ use agent_abi::{
 use kestrel_agent::{
     decode::{Event, decode},
     filter::Filter,
-    kernel::{Layout, Mounted, Plan, Programs},
+    kernel::{Hierarchy, Layout, Mounted, Plan, Programs},
     syscall::{Family, Only, Wants},
 };
 
@@ -23,6 +23,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct Loaded {
     pub(crate) programs: Programs,
     pub(crate) pin_dir: PathBuf,
+    hierarchy: Hierarchy,
     ring_bytes: [u32; RING_COUNT],
     wants: Wants,
     filter: Filter,
@@ -30,12 +31,17 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn new(ring_bytes: [u32; RING_COUNT], wants: Wants) -> Self {
+        Self::on(Mounted::detect().unwrap().hierarchy, ring_bytes, wants)
+    }
+
+    /// With containers in that hierarchy, whatever this machine's are in.
+    pub(crate) fn on(hierarchy: Hierarchy, ring_bytes: [u32; RING_COUNT], wants: Wants) -> Self {
         static TESTS: AtomicU32 = AtomicU32::new(0);
         let number = TESTS.fetch_add(1, Ordering::Relaxed);
         let pin_dir = PathBuf::from(format!("/sys/fs/bpf/kestrel-test-{}-{number}", std::process::id()));
         let filter = Filter::default();
-        let programs = carry_out(&pin_dir, ring_bytes, wants.clone(), filter.clone());
-        Self { programs, pin_dir, ring_bytes, wants, filter }
+        let programs = carry_out(&pin_dir, hierarchy, ring_bytes, wants.clone(), filter.clone());
+        Self { programs, pin_dir, hierarchy, ring_bytes, wants, filter }
     }
 
     /// As an agent that follows with another configuration.
@@ -51,7 +57,14 @@ impl Loaded {
 
     pub(crate) fn restart_with(&mut self, ring_bytes: [u32; RING_COUNT]) {
         self.ring_bytes = ring_bytes;
-        self.programs = carry_out(&self.pin_dir, ring_bytes, self.wants.clone(), self.filter.clone());
+        self.programs =
+            carry_out(&self.pin_dir, self.hierarchy, ring_bytes, self.wants.clone(), self.filter.clone());
+    }
+
+    /// As an agent of another configuration that follows.
+    pub(crate) fn restart_wanting(&mut self, wants: Wants) {
+        self.wants = wants;
+        self.restart();
     }
 
     /// Detaches every hook; what the maps hold stays.
@@ -97,11 +110,12 @@ pub(crate) fn with(family: Family, only: Only) -> Wants {
 
 fn carry_out(
     pin_dir: &std::path::Path,
+    hierarchy: Hierarchy,
     ring_bytes: [u32; RING_COUNT],
     wants: Wants,
     filter: Filter,
 ) -> Programs {
-    let layout = Layout::read(Mounted::detect().unwrap().hierarchy, ring_bytes).unwrap();
+    let layout = Layout::read(hierarchy, ring_bytes).unwrap();
     let programs = Plan { pin_dir: pin_dir.to_path_buf(), layout, wants, filter }.carry_out().unwrap();
     for (hook, result) in &programs.hooks {
         assert_eq!(result, &Ok(()), "{}", hook.name());

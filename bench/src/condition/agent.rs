@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub struct AgentOptions {
     /// Socket of the container runtime.
     pub cri_socket: Option<PathBuf>,
+    /// Its configuration file.
+    pub config: Option<&'static str>,
     /// File to write the agent's pid to before it runs: `cgroup.procs` of its memory cgroup.
     pub cgroup_procs: Option<PathBuf>,
 }
@@ -65,6 +67,11 @@ impl Agent {
         command.arg("run").arg("--state-dir").arg(dir.path().join("state"));
         command.arg("--findings-file").arg(dir.path().join("findings.jsonl"));
         command.arg("--pin-dir").arg(&pins).arg("--listen").arg(listen.to_string());
+        if let Some(config) = options.config {
+            let file = dir.path().join("agent.yaml");
+            fs::write(&file, config)?;
+            command.arg("--config").arg(file);
+        }
         if let Some(socket) = &options.cri_socket {
             command.arg("--cri-socket").arg(socket);
         }

@@ -32,6 +32,12 @@ impl Condition {
     pub const ALL: [Self; 3] = [Self::Nothing, Self::Floor, Self::Agent];
 }
 
+/// Everything that the agent can be asked to see, but of opened files those below one path.
+pub const ALL_STREAMS: &str = concat!(
+    "streams: {processes: all, files: all, files_below: [/etc], network: all, system: all, signals: all, ",
+    "rate: 0}\n"
+);
+
 /// What stands for the agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Subject {
@@ -78,7 +84,8 @@ impl Switch {
                 self.floor.attach()?;
             }
             (Condition::Agent, Subject::Process) => {
-                let agent = Agent::start(&self.agent, &AgentOptions::default())?;
+                let options = AgentOptions { config: Some(ALL_STREAMS), ..AgentOptions::default() };
+                let agent = Agent::start(&self.agent, &options)?;
                 self.same_hooks(&agent.hooks()?)?;
                 self.now = Attached::Agent(agent);
             }

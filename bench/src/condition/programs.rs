@@ -10,16 +10,32 @@ use std::{
     time::Duration,
 };
 
+use agent_abi::hook::Hook;
 use anyhow::{Context as _, Result, anyhow};
 use kestrel_agent::{
-    filter::Filter,
+    filter::{Filter, PathPrefix},
     kernel::{Layout, Mounted, Plan},
-    syscall::Wants,
+    syscall::{Family, Only, Wants},
 };
+
+use crate::workload::WANTED_BELOW;
 
 /// As the agent's.
 const RING_BYTES: [u32; 2] = [4 << 20, 8 << 20];
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// All calls, of opened files those below one path.
+fn everything() -> Wants {
+    let mut wants = Wants::posture();
+    wants.add_family(Family::Files, Only { prefixes: true, ..Only::default() });
+    for family in [Family::Processes, Family::Network, Family::System] {
+        wants.add_family(family, Only::default());
+    }
+    for hook in [Hook::SocketState, Hook::Packet, Hook::Sysctl] {
+        wants.add_hook(hook);
+    }
+    wants
+}
 
 /// Attached programs and the thread that empties their rings. Dropping it detaches them.
 pub struct Programs {
@@ -31,7 +47,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Attaches them as the agent does by default.
+    /// Attaches them as the agent does that is to see everything.
     ///
     /// # Errors
     /// When a hook is refused.
@@ -43,8 +59,11 @@ impl Programs {
         let plan = Plan {
             pin_dir: attached.pins.clone(),
             layout,
-            wants: Wants::posture(),
-            filter: Filter::default(),
+            wants: everything(),
+            filter: Filter {
+                prefixes: vec![PathPrefix::parse(WANTED_BELOW).map_err(anyhow::Error::msg)?],
+                ..Filter::default()
+            },
         };
         let mut programs = plan.carry_out()?;
         for (hook, result) in &programs.hooks {

@@ -42,7 +42,7 @@ pub fn watch(state: &str, pid: u32, cgroup: Option<&MemoryCgroup>) -> Result<Vec
         bytes("BPF maps", maps).note("by the kernel's count of the maps that the agent has open"),
     ];
     if cgroup.is_some() {
-        measures.push(bytes("cgroup working set", working_set));
+        measures.push(bytes("cgroup working set", working_set).held_against(bars::CGROUP_MEMORY));
         measures.push(bytes("cgroup charge", charged).note("with page cache that can be had back"));
     }
     Ok(measures)

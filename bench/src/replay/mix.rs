@@ -2,8 +2,8 @@
 //! short-lived ones, and end.
 
 use agent_abi::record::{
-    Capabilities, Cgroup, Credentials, Exec, Exit, FileRef, Fork, Ids, Namespaces, SECCOMP_BITMAP_BYTES,
-    TaskRef, TaskState, UNMAPPED, file_flag, kind,
+    Capabilities, Cgroup, Credentials, Exec, Exit, FileCall, FileRef, Fork, Ids, Namespaces, PathCall,
+    PathRef, SECCOMP_BITMAP_BYTES, Syscall, TaskRef, TaskState, UNMAPPED, file_flag, grade, kind,
 };
 
 use super::recording::{CPUS, Recording, Tail};
@@ -81,6 +81,7 @@ impl Mix {
                 if worker.task.tgid.is_multiple_of(3) {
                     mix.credentials(container, &worker, SETUID);
                 }
+                mix.files(container, &worker);
                 container.workers.push(worker);
             }
         }
@@ -93,6 +94,7 @@ impl Mix {
                     "/bin/busybox",
                     &["wget", "-q", "-O-", "http://127.0.0.1:8080/healthz"],
                 );
+                mix.files(container, &health);
                 mix.exit(container, &health, 0);
             }
         }
@@ -174,6 +176,42 @@ impl Mix {
             ..Exec::default()
         };
         self.recording.push(container.cpu(), kind::EXEC, exec, &tail);
+    }
+
+    /// As a program starts: its libraries and its configuration, and a file that it makes and removes.
+    fn files(&mut self, container: &Container, state: &TaskState) {
+        const OPENAT: u32 = 257;
+        const UNLINK: u32 = 87;
+        let call = |number: u32, result: i64| Syscall {
+            number,
+            result,
+            task: state.task,
+            cgroup_id: state.cgroup_id,
+            ..Syscall::default()
+        };
+        for path in ["/etc/ld.so.cache", "/usr/lib/x86_64-linux-gnu/libc.so.6", "/etc/app/config.yaml"] {
+            let mut tail = Tail::new();
+            let file = FileRef {
+                inode: 2_000 + path.len() as u64,
+                dev: 0x30 + container.index,
+                mode: 0o100_644,
+                flags: file_flag::OVERLAY | file_flag::IN_TASK_MOUNT_NS,
+                path: tail.add(path.as_bytes()),
+                grade: grade::FD,
+                ..FileRef::default()
+            };
+            let record = FileCall { call: call(OPENAT, 3), file, fd: 3, ..FileCall::default() };
+            self.recording.push(container.cpu(), kind::FILE, record, &tail);
+        }
+        let mut tail = Tail::new();
+        let from = PathRef {
+            base: tail.add(b"/srv/app"),
+            name: tail.add(b"../../tmp/app.lock"),
+            grade: grade::USER,
+            flags: 0,
+        };
+        let record = PathCall { call: call(UNLINK, 0), from, ..PathCall::default() };
+        self.recording.push(container.cpu(), kind::PATH, record, &tail);
     }
 
     fn credentials(&mut self, container: &Container, state: &TaskState, syscall: u32) {
@@ -359,6 +397,15 @@ mod tests {
                         CgroupChange::Rename | CgroupChange::Release => unreachable!(),
                     }
                     assert_eq!(cgroup.path.rsplit(|&byte| byte == b'/').next().unwrap().len(), 64);
+                }
+                Event::File(file) => {
+                    assert!(alive.contains(&ProcessId::of(&file.record.call.task)));
+                    assert!(file.path.starts_with(b"/"));
+                }
+                Event::Path(paths) => {
+                    let mut path = Vec::new();
+                    paths.from.write_to(&mut path);
+                    assert_eq!(path, b"/tmp/app.lock");
                 }
                 _ => unreachable!(),
             }

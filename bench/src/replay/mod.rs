@@ -2,7 +2,7 @@
 
 mod allocations;
 mod mix;
-mod pipeline;
+pub(crate) mod pipeline;
 mod recording;
 
 use std::{hint::black_box, time::Instant};
@@ -28,7 +28,7 @@ use crate::{
 const WARM_UP: usize = 2;
 
 /// A part of the way of an event that is measured by itself.
-trait Stage {
+pub(crate) trait Stage {
     /// Name in the report.
     fn name(&self) -> &'static str;
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use kestrel_agent::{
+    config::Scope,
     context::{Context, Host, Limits, cri},
     pipeline::{
         CgroupQuestion, Message, Outgoing, Outlets, Parts, Pipeline,
         lifecycle::{self, LifecycleReceiver, Processes},
+        raw::{self, RawReceivers, RawStreams},
     },
     posture::{CONTROLS, Exemptions, HostFacts, Posture, Settings},
     source::SequenceCheck,
@@ -28,11 +30,12 @@ const QUEUE: usize = 1024;
 const LIMITS: Limits = Limits { processes: 32_768, containers: 4096, cgroups: 16_384 };
 
 /// A pipeline whose slow side takes everything and answers nothing.
-pub(super) struct Whole {
+pub(crate) struct Whole {
     pipeline: Pipeline,
     telemetry: Arc<Telemetry>,
     changes: mpsc::Receiver<Outgoing>,
     lifecycle: LifecycleReceiver,
+    raw: RawReceivers,
     /// Events that left by it.
     told: u64,
     /// Records since the end of the last round.
@@ -44,7 +47,7 @@ pub(super) struct Whole {
 
 impl Whole {
     /// With empty tables, after a start scan that found nothing.
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let slugs: Vec<_> = CONTROLS.iter().map(|control| control.slug).collect();
         let telemetry = Arc::new(Telemetry::new(&slugs));
         let (messages, messages_in) = mpsc::channel(QUEUE);
@@ -55,6 +58,12 @@ impl Whole {
         let (lifecycle, mut lifecycle_out) = lifecycle::channel(Processes::Containers);
         // Somebody reads: no more buffers are made.
         drop(lifecycle_out.try_recv());
+        let (raw, raw_out) = raw::channel(Some(RawStreams {
+            files: Scope::All,
+            network: Scope::All,
+            system: Scope::All,
+            signals: Scope::All,
+        }));
         let host = Host { mnt_ns: mix::HOST.mnt, pid_ns: mix::HOST.pid, hierarchy: 0 };
         let facts = HostFacts { bounding: mix::ALL_CAPS, mnt_ns: mix::HOST.mnt, user_ns: mix::HOST.user };
         let posture = Posture::new(Settings::default(), Exemptions::default(), facts, "bench".to_owned());
@@ -65,6 +74,7 @@ impl Whole {
             messages: messages_in,
             outlets: Outlets::new(changes, names, cgroups, start_scan),
             lifecycle,
+            raw,
             sequence: SequenceCheck::new(std::array::from_fn(|_| vec![0; CPUS])),
             boot_id: "bench".to_owned(),
             proof: None,
@@ -77,6 +87,7 @@ impl Whole {
             telemetry,
             changes: changes_out,
             lifecycle: lifecycle_out,
+            raw: raw_out,
             told: 0,
             in_round: 0,
             names: names_out,
@@ -104,6 +115,11 @@ impl Stage for Whole {
             // Takes them and gives them back, as the sink does; what it makes of them is its own.
             while let Some(filled) = self.lifecycle.try_recv() {
                 self.told += filled.entries().len() as u64;
+            }
+            for way in [&mut self.raw.rare, &mut self.raw.bulk] {
+                while let Some(filled) = way.try_recv() {
+                    self.told += filled.entries().len() as u64;
+                }
             }
         }
         Ok(())

@@ -5,7 +5,10 @@ use std::ops::Range;
 use agent_abi::{
     ABI_VERSION,
     map::RING_CRITICAL,
-    record::{Cgroup, Credentials, Exec, Exit, Fork, Header, Span, TaskRef, TaskState, kind},
+    record::{
+        Cgroup, Credentials, Exec, Exit, FileCall, Fork, Header, PathCall, Span, Syscall, TaskRef, TaskState,
+        kind,
+    },
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -67,6 +70,26 @@ impl Fixed for Exit {
     }
 }
 
+impl Fixed for FileCall {
+    fn header(&mut self) -> &mut Header {
+        &mut self.header
+    }
+
+    fn advance(&mut self, shift_ns: u64) {
+        advance_call(&mut self.call, shift_ns);
+    }
+}
+
+impl Fixed for PathCall {
+    fn header(&mut self) -> &mut Header {
+        &mut self.header
+    }
+
+    fn advance(&mut self, shift_ns: u64) {
+        advance_call(&mut self.call, shift_ns);
+    }
+}
+
 impl Fixed for Cgroup {
     fn header(&mut self) -> &mut Header {
         &mut self.header
@@ -82,6 +105,11 @@ fn advance_state(state: &mut TaskState, shift_ns: u64) {
     advance_task(&mut state.task, shift_ns);
     advance_task(&mut state.parent, shift_ns);
     state.cgroup_id += CGROUPS;
+}
+
+fn advance_call(call: &mut Syscall, shift_ns: u64) {
+    advance_task(&mut call.task, shift_ns);
+    call.cgroup_id += CGROUPS;
 }
 
 fn advance_task(task: &mut TaskRef, shift_ns: u64) {
@@ -165,6 +193,8 @@ impl Recording {
                 kind::EXEC => advance::<Exec>(record, shift_ns),
                 kind::EXIT => advance::<Exit>(record, shift_ns),
                 kind::CREDENTIALS => advance::<Credentials>(record, shift_ns),
+                kind::FILE => advance::<FileCall>(record, shift_ns),
+                kind::PATH => advance::<PathCall>(record, shift_ns),
                 _ => advance::<Cgroup>(record, shift_ns),
             }
         }

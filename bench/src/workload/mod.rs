@@ -1,6 +1,7 @@
 //! What is timed: system calls as a workload makes them, in a process of their own that is pinned
 //! to one CPU.
 
+mod connect;
 mod fork_exec;
 mod getppid;
 mod image;
@@ -14,15 +15,22 @@ use clap::ValueEnum;
 
 #[cfg(test)]
 pub(crate) use worker::command as worker_command;
-pub use worker::{Worker, serve};
+pub use {
+    open::WANTED_BELOW,
+    worker::{Worker, serve},
+};
 
 /// A workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// A system call that nobody wants.
     Getppid,
-    /// Three system calls on a file that no rule wants.
+    /// Three system calls on a file that nobody wants.
     Open,
+    /// The same on a file that somebody wants.
+    OpenWanted,
+    /// A TCP connection over loopback.
+    Connect,
     /// A dynamically linked program, started and waited for.
     ForkExec,
     /// The same with a program of one system call: nothing dilutes the cost.
@@ -35,7 +43,9 @@ impl Workload {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Getppid => "getppid",
-            Self::Open => "open+read+close",
+            Self::Open => "open+read+close, unwanted",
+            Self::OpenWanted => "open+read+close, wanted",
+            Self::Connect => "connect+accept",
             Self::ForkExec => "fork+exec",
             Self::ForkExecTiny => "fork+exec, 1 syscall",
         }
@@ -46,6 +56,8 @@ impl Workload {
         match self {
             Self::Getppid => "getppid",
             Self::Open => "open",
+            Self::OpenWanted => "open-wanted",
+            Self::Connect => "connect",
             Self::ForkExec => "fork-exec",
             Self::ForkExecTiny => "fork-exec-tiny",
         }
@@ -54,7 +66,9 @@ impl Workload {
     fn prepare(self) -> Result<Box<dyn Batch>> {
         Ok(match self {
             Self::Getppid => Box::new(getppid::Getppid),
-            Self::Open => Box::new(open::Open),
+            Self::Open => Box::new(open::Open::UNWANTED),
+            Self::OpenWanted => Box::new(open::Open::WANTED),
+            Self::Connect => Box::new(connect::Connect::new()?),
             Self::ForkExec => Box::new(fork_exec::ForkExec::dynamic()?),
             Self::ForkExecTiny => Box::new(fork_exec::ForkExec::tiny()?),
         })
@@ -77,7 +91,9 @@ mod tests {
     #[test]
     fn workloads_run() {
         // The tiny program has a test of its own.
-        for workload in [Workload::Getppid, Workload::Open, Workload::ForkExec] {
+        for workload in
+            [Workload::Getppid, Workload::Open, Workload::OpenWanted, Workload::Connect, Workload::ForkExec]
+        {
             workload.prepare().unwrap().run(3).unwrap();
         }
     }

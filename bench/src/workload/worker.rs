@@ -75,7 +75,23 @@ impl Worker {
         Ok(())
     }
 
-    fn run(&mut self, times: u64) -> Result<Duration> {
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Operations of one batch.
+    #[must_use]
+    pub const fn batch_size(&self) -> u64 {
+        self.batch
+    }
+
+    /// Does its work this many times.
+    ///
+    /// # Errors
+    /// When the workload failed.
+    pub fn run(&mut self, times: u64) -> Result<Duration> {
         let orders = self.orders.as_mut().context("the worker takes no orders")?;
         writeln!(orders, "{times}").context("the worker is gone")?;
         let mut answer = String::new();

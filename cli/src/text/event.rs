@@ -5,7 +5,11 @@ use kestrel_proto::v1::{self, record::Event};
 
 use crate::{
     look::{Cell, GAP, Look, Paint, cell, last_cell, place},
-    text::{count, finding, lane, node, paint_of, severity_paint, short_id, verdict},
+    text::{
+        count, finding, lane, node, paint_of,
+        raw::{self, Said},
+        severity_paint, short_id, verdict,
+    },
     time,
 };
 
@@ -199,6 +203,16 @@ fn line_of(event: &Event, envelope: &v1::Envelope) -> Line {
         ),
         Event::ContainerNamed(named) => container_line("NAMED", &named.container_id, "", envelope),
         Event::ContainerGone(gone) => container_line("GONE", &gone.container_id, "", envelope),
+        event @ (Event::File(_)
+        | Event::Path(_)
+        | Event::Call(_)
+        | Event::Socket(_)
+        | Event::SocketState(_)
+        | Event::Packet(_)
+        | Event::UringDone(_)
+        | Event::OomKill(_)
+        | Event::AgentSignal(_)
+        | Event::Sysctl(_)) => raw_line(event, envelope),
         Event::Gap(gap) => Line {
             word: Cell::painted("GAP", Paint::Worst),
             subject: lane(gap.lane()).to_owned(),
@@ -284,6 +298,26 @@ fn line_of(event: &Event, envelope: &v1::Envelope) -> Line {
             }
         }
     }
+}
+
+/// What was done, and by whom.
+fn raw_line(event: &Event, envelope: &v1::Envelope) -> Line {
+    let process = envelope.process.as_ref();
+    let id = raw::container_id(event).or_else(|| process.and_then(|process| process.container_id.as_deref()));
+    let Said { word, subject, mut text } = raw::say(event).unwrap_or_default();
+    let actor = raw::actor(event);
+    let by = command(process, &[], actor.and_then(|actor| actor.process.as_ref()));
+    if !by.is_empty() {
+        text.push_str(", ");
+        text.push_str(&by);
+    }
+    // Whose a cgroup is may not be known: what names no container is not the host's for that.
+    let place = if process.is_some() || id.is_some() {
+        Place::of(envelope, id)
+    } else {
+        Place::Text(raw::cgroup(event).map_or_else(|| "-".to_owned(), |cgroup| format!("cgroup {cgroup}")))
+    };
+    Line { word: Cell::painted(word, Paint::Dim), subject, place, text }
 }
 
 fn process_count(number: u64) -> String {

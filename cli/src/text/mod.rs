@@ -4,7 +4,9 @@ pub mod event;
 pub mod finding;
 pub mod hook;
 pub mod inventory;
+mod network;
 pub mod node;
+mod raw;
 
 use inert::inert;
 use kestrel_proto::v1;

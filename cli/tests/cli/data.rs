@@ -4,6 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kestrel_proto::v1::{self, record::Event};
 
+use crate::raw;
+
 /// 2027-01-15T08:00:00Z.
 pub(crate) const AT: i64 = 1_800_000_000_000_000_000;
 pub(crate) const HOUR: i64 = 3_600_000_000_000;
@@ -195,6 +197,22 @@ pub(crate) fn events() -> Vec<v1::Envelope> {
             kind: v1::CoverageKind::Control.into(),
             support: v1::Support::Degraded.into(),
             reason: "the kernel has no bitmap".to_owned(),
+        }),
+        raw::opened(),
+        raw::renamed(),
+        raw::traced(),
+        raw::loaded(),
+        raw::connected(),
+        raw::state(),
+        raw::hello(),
+        raw::resolved(),
+        raw::done(),
+        Event::OomKill(v1::OomKill { victim: raw::actor() }),
+        Event::AgentSignal(v1::AgentSignal { actor: raw::actor(), signal: 9, code: 0 }),
+        Event::Sysctl(v1::SysctlWrite {
+            actor: raw::actor(),
+            name: b"kernel/core_pattern".to_vec().into(),
+            value: HOSTILE.as_bytes().to_vec().into(),
         }),
         Event::Ready(v1::AgentReady { containers: 12, processes: 340 }),
         Event::Stop(v1::AgentStop { reason: "terminated".to_owned() }),

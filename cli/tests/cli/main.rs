@@ -5,6 +5,7 @@
 mod data;
 mod doctor;
 mod list;
+mod raw;
 mod secure;
 mod server;
 mod tail;

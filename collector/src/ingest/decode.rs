@@ -17,6 +17,9 @@ use super::Refusal;
 /// Most memory of one decoded message beside its bytes. A batch as agents send takes a tenth.
 pub const MAX_DECODED_BYTES: usize = 32 << 20;
 
+/// What a number of a list takes: the list grows by doubling.
+const NUMBER_BYTES: usize = 2 * size_of::<u64>();
+
 /// Decodes a message of an agent.
 ///
 /// # Errors
@@ -39,6 +42,13 @@ enum Kind {
     Record,
     Detection,
     Finding,
+    /// A raw event that has a call.
+    OfCall,
+    Call,
+    /// Numbers one after the other.
+    Numbers,
+    Packet,
+    Dns,
     ContainerPosture,
     /// Has none.
     Leaf,
@@ -55,12 +65,19 @@ fn field(kind: Kind, number: u64) -> Option<(Kind, usize)> {
         (Kind::Message, 4) => (Kind::Heartbeat, 0),
         (Kind::Record, 6) => (Kind::Detection, 0),
         (Kind::Record, 7) => (Kind::Finding, 0),
+        (Kind::Record, 8..=11 | 14) => (Kind::OfCall, 0),
+        (Kind::Record, 13) => (Kind::Packet, 0),
+        (Kind::OfCall, 2) => (Kind::Call, 0),
+        (Kind::Call, 6) => (Kind::Numbers, 0),
+        (Kind::Packet, 7) => (Kind::Dns, 0),
         // Lists.
         (Kind::Hello, 7) => (Kind::Leaf, size_of::<v1::Epoch>()),
         (Kind::Batch, 4) => (Kind::Process, size_of::<v1::Process>()),
         (Kind::Batch, 5) => (Kind::Leaf, size_of::<v1::Container>()),
         (Kind::Batch, 7) => (Kind::Record, size_of::<v1::Record>()),
         (Kind::Process, 4) => (Kind::Leaf, size_of::<Bytes>()),
+        (Kind::Dns, 4) => (Kind::Leaf, size_of::<v1::DnsQuestion>()),
+        (Kind::Dns, 5) => (Kind::Leaf, size_of::<v1::DnsAnswer>()),
         (Kind::Detection, 3) | (Kind::Finding, 23) | (Kind::Heartbeat, 6) => text,
         (Kind::Finding, 21) => (Kind::Leaf, size_of::<v1::FindingInstance>()),
         (Kind::Inventory, 7) => (Kind::ContainerPosture, size_of::<v1::ContainerPosture>()),
@@ -82,6 +99,10 @@ fn walk(mut bytes: &[u8], kind: Kind, room: &mut usize) -> Result<(), Refusal> {
         let length = match key & 7 {
             0 => {
                 varint(&mut bytes).ok_or_else(broken)?;
+                // A list of numbers may come number by number, too.
+                if matches!(field(kind, key >> 3), Some((Kind::Numbers, _))) {
+                    take(room, NUMBER_BYTES)?;
+                }
                 continue;
             }
             1 => 8,
@@ -92,12 +113,22 @@ fn walk(mut bytes: &[u8], kind: Kind, room: &mut usize) -> Result<(), Refusal> {
         let (value, rest) = bytes.split_at_checked(length).ok_or_else(broken)?;
         bytes = rest;
         let Some((kind, takes)) = field(kind, key >> 3).filter(|_| key & 7 == 2) else { continue };
-        let over = Refusal::TooLarge { bytes: MAX_DECODED_BYTES + takes, limit: MAX_DECODED_BYTES };
-        *room = room.checked_sub(takes).ok_or(over)?;
-        if !matches!(kind, Kind::Leaf) {
-            walk(value, kind, room)?;
+        match kind {
+            Kind::Leaf => take(room, takes)?,
+            // At least a byte each.
+            Kind::Numbers => take(room, value.len() * NUMBER_BYTES)?,
+            _ => {
+                take(room, takes)?;
+                walk(value, kind, room)?;
+            }
         }
     }
+    Ok(())
+}
+
+fn take(room: &mut usize, bytes: usize) -> Result<(), Refusal> {
+    let over = Refusal::TooLarge { bytes: MAX_DECODED_BYTES + bytes, limit: MAX_DECODED_BYTES };
+    *room = room.checked_sub(bytes).ok_or(over)?;
     Ok(())
 }
 
@@ -149,7 +180,7 @@ impl Decoder for AgentDecoder {
 
 #[cfg(test)]
 mod tests {
-    use kestrel_proto::v1::agent_message;
+    use kestrel_proto::v1::{agent_message, record::Event};
     use proptest::prelude::*;
 
     use super::*;
@@ -175,7 +206,17 @@ mod tests {
         let findings = vec![v1::Finding::default(); 1 << 18];
         let inventory = v1::Inventory { findings, ..v1::Inventory::default() };
         let problems = vec![String::new(); 2_000_000];
+        let numbers = v1::Call { args: vec![1; 2_200_000], ..v1::Call::default() };
+        let numbers = v1::FileEvent { call: Some(numbers), ..v1::FileEvent::default() };
+        let numbers = v1::Record { event: Some(Event::File(numbers)), ..v1::Record::default() };
+        let numbers = v1::Batch { records: vec![numbers], ..v1::Batch::default() };
+        let answers = v1::Dns { answers: vec![v1::DnsAnswer::default(); 1 << 20], ..v1::Dns::default() };
+        let answers = v1::PacketEvent { dns: Some(answers), ..v1::PacketEvent::default() };
+        let answers = v1::Record { event: Some(Event::Packet(answers)), ..v1::Record::default() };
+        let answers = v1::Batch { records: vec![answers], ..v1::Batch::default() };
         for bomb in [
+            agent_message::Message::Batch(numbers),
+            agent_message::Message::Batch(answers),
             agent_message::Message::Batch(records),
             agent_message::Message::Batch(arguments),
             agent_message::Message::Inventory(inventory),

@@ -17,6 +17,7 @@ use kestrel_proto::v1::{self, record::Event};
 use prost::Message;
 
 use super::Refusal;
+use crate::raw;
 
 /// Most processes of one connection, as agents know.
 const PROCESSES: usize = 65_536;
@@ -183,7 +184,7 @@ impl Definitions {
             Event::Exit(exit) => exit.process.as_ref(),
             Event::Credentials(change) => change.process.as_ref(),
             Event::Detection(detection) => detection.process.as_ref(),
-            _ => None,
+            event => raw::refers(event).0,
         };
         if let Some(key) = process.and_then(key_of)
             && !self.put_process(key, frame, there)
@@ -213,7 +214,11 @@ impl Definitions {
                     self.put_container(&instance.container_id, frame, there);
                 }
             }
-            _ => {}
+            event => {
+                if let Some(id) = raw::refers(event).1 {
+                    self.unknown += u64::from(!self.put_container(id, frame, there));
+                }
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 //! Texts may hold anything: they are made inert where they are shown. Wall clocks may say anything
 //! too: order comes from numbers, time from boottime and from the collector's own clock.
 
+mod raw;
+
 use kestrel_proto::{
     SCHEMA,
     v1::{self, record::Event},
@@ -174,6 +176,16 @@ fn record(record: &v1::Record) -> Checked {
             optional_id("detection", detection.container_id.as_deref())
         }
         Event::Finding(it) => finding(it),
+        Event::File(_)
+        | Event::Path(_)
+        | Event::Call(_)
+        | Event::Socket(_)
+        | Event::SocketState(_)
+        | Event::Packet(_)
+        | Event::UringDone(_)
+        | Event::OomKill(_)
+        | Event::AgentSignal(_)
+        | Event::Sysctl(_) => raw::event(event),
         Event::ContainerStarted(it) => container_id("container", &it.container_id),
         Event::ContainerNamed(it) => container_id("container", &it.container_id),
         Event::ContainerGone(it) => container_id("container", &it.container_id),

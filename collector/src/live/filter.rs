@@ -183,6 +183,13 @@ pub fn kind(event: &Event) -> Option<EventKind> {
         Event::ContainerStarted(_) | Event::ContainerNamed(_) | Event::ContainerGone(_) => {
             EventKind::Container
         }
+        Event::File(_) | Event::Path(_) => EventKind::File,
+        Event::Socket(_) | Event::SocketState(_) | Event::Packet(_) => EventKind::Network,
+        Event::Call(_)
+        | Event::UringDone(_)
+        | Event::OomKill(_)
+        | Event::AgentSignal(_)
+        | Event::Sysctl(_) => EventKind::System,
         Event::Gap(_) | Event::Loss(_) | Event::Throttled(_) | Event::Blind(_) => EventKind::Loss,
         Event::Coverage(_) | Event::Ready(_) | Event::Stop(_) | Event::Node(_) => EventKind::Node,
     })

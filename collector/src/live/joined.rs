@@ -11,7 +11,10 @@ use kestrel_proto::{
 };
 
 use super::records;
-use crate::log::{Content, Frame};
+use crate::{
+    log::{Content, Frame},
+    raw,
+};
 
 type ProcessKey = (u64, u32, Option<u64>);
 
@@ -157,6 +160,7 @@ fn refers(record: &Record) -> (Option<&ProcessId>, Option<&str>) {
         Some(Event::ContainerNamed(named)) => (None, Some(&named.container_id)),
         Some(Event::ContainerGone(gone)) => (None, Some(&gone.container_id)),
         Some(Event::Throttled(throttled)) => (None, throttled.container_id.as_deref()),
-        _ => (None, None),
+        Some(event) => raw::refers(event),
+        None => (None, None),
     }
 }

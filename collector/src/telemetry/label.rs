@@ -77,6 +77,12 @@ labels! {
         Finding = "finding",
         /// A container came, was named or went.
         Container = "container",
+        /// A call on files.
+        File = "file",
+        /// A call on a socket, a change of its state, a packet.
+        Network = "network",
+        /// Any other call, and what happens in the kernel.
+        System = "system",
         /// Numbers that will not come.
         Gap = "gap",
         /// Events that were lost before they had a number.
@@ -133,6 +139,13 @@ impl EventKind {
             Event::ContainerStarted(_) | Event::ContainerNamed(_) | Event::ContainerGone(_) => {
                 Self::Container
             }
+            Event::File(_) | Event::Path(_) => Self::File,
+            Event::Socket(_) | Event::SocketState(_) | Event::Packet(_) => Self::Network,
+            Event::Call(_)
+            | Event::UringDone(_)
+            | Event::OomKill(_)
+            | Event::AgentSignal(_)
+            | Event::Sysctl(_) => Self::System,
             Event::Gap(_) => Self::Gap,
             Event::Loss(_) | Event::Throttled(_) => Self::Loss,
             Event::Blind(_) => Self::Blind,

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,31 +14,74 @@ use crate::command;
 
 /// Debian's kernels for virtual machines are the small ones.
 const FLAVOUR: &str = "-cloud-amd64";
+/// What names of packages start with that hold an image alone.
+const BINARY: &str = "linux-binary-";
 
-/// The newest kernel of a series, such as `6.12` or `7`.
-pub(super) fn fetch(apt: &mut Apt, dir: &Path, series: &str) -> Result<PathBuf> {
+/// A kernel that lies in a folder of its own.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// What it was asked for by, such as `6.12` or `7`.
+    pub(super) series: String,
+    /// Its folder: the image, its modules and what its machine said last.
+    pub(super) dir: PathBuf,
+}
+
+impl Kernel {
+    /// What a machine boots.
+    pub(super) fn image(&self) -> PathBuf {
+        self.dir.join("vmlinuz")
+    }
+
+    /// A root with all its modules and nothing else.
+    pub(super) fn modules(&self) -> PathBuf {
+        self.dir.join("modules")
+    }
+}
+
+/// The newest kernel of a series.
+pub(super) fn fetch(apt: &mut Apt, dir: &Path, series: &str) -> Result<Kernel> {
     if !series.split('.').all(|part| part.parse::<u32>().is_ok()) {
         bail!("a series looks like 6.12");
     }
-    let kernel = dir.join(series).join("vmlinuz");
-    if kernel.exists() {
+    let kernel = Kernel { series: series.to_owned(), dir: dir.join(series) };
+    // The folder comes into being whole; one of an older form has no modules.
+    if kernel.modules().exists() {
         return Ok(kernel);
     }
-    let (packages, source) = apt.find(|names| newest(names, series))?;
+    let (package, source) = apt.find(|names| newest(names, series))?;
     let partial = dir.join(format!("{series}.partial"));
-    if partial.exists() {
-        fs::remove_dir_all(&partial)?;
+    for old in [&partial, &kernel.dir] {
+        if old.exists() {
+            fs::remove_dir_all(old)?;
+        }
     }
-    fs::create_dir_all(&partial)?;
-    eprintln!("vm-test: downloading {packages}");
-    let archive = apt.download(&packages, source, &partial)?;
     let files = partial.join("files");
-    command::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&files))?;
-    let found = find(&files)?.with_context(|| format!("no vmlinuz in {packages}"))?;
-    fs::create_dir_all(dir.join(series))?;
-    fs::rename(found, &kernel)?;
-    fs::remove_dir_all(partial)?;
+    for package in [Some(package.clone()), modules_of(&package)].into_iter().flatten() {
+        eprintln!("vm-test: downloading {package}");
+        let archives = partial.join(&package);
+        fs::create_dir_all(&archives)?;
+        let archive = apt.download(&package, source, &archives)?;
+        command::run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(&files))?;
+        fs::remove_dir_all(archives)?;
+    }
+    let image = find(&files)?.with_context(|| format!("no vmlinuz in {package}"))?;
+    fs::rename(image, partial.join("vmlinuz"))?;
+    // Since the merge of /usr they are there.
+    let lib = ["lib/modules", "usr/lib/modules"].map(|dir| files.join(dir));
+    let lib = lib.iter().find(|dir| dir.is_dir()).with_context(|| format!("no modules for {package}"))?;
+    let modules = partial.join("modules");
+    fs::create_dir_all(modules.join("usr/lib"))?;
+    // Tools of before and after that merge find them.
+    symlink("usr/lib", modules.join("lib"))?;
+    fs::rename(lib, modules.join("usr/lib/modules"))?;
+    fs::remove_dir_all(files)?;
+    fs::rename(partial, &kernel.dir)?;
     Ok(kernel)
+}
+
+/// The package of the modules, where the image's does not bring them.
+fn modules_of(package: &str) -> Option<String> {
+    package.strip_prefix(BINARY).map(|version| format!("linux-modules-{version}"))
 }
 
 /// The newest package of a series. From 7.x on the image is in `linux-binary-*`, and `linux-image-*` of the same
@@ -47,7 +91,7 @@ fn newest(names: &str, series: &str) -> Option<String> {
         let version = name.strip_suffix(FLAVOUR)?;
         let (rest, is_binary) = match version.strip_prefix("linux-image-") {
             Some(rest) => (rest, false),
-            None => (version.strip_prefix("linux-binary-")?, true),
+            None => (version.strip_prefix(BINARY)?, true),
         };
         // The dot keeps 6.12 out of 6.1, and packages that stand for the newest out of all.
         let is_member = rest.strip_prefix(series)?.starts_with('.') && !rest.contains("rc");
@@ -107,6 +151,15 @@ linux-headers-7.3.1+deb14-cloud-amd64";
     fn the_package_with_the_image_is_taken() {
         assert_eq!(newest(NAMES, "7").as_deref(), Some("linux-binary-7.2.13+deb14-cloud-amd64"));
         assert_eq!(newest(NAMES, "7.2"), newest(NAMES, "7"));
+    }
+
+    #[test]
+    fn an_image_alone_has_its_modules_beside_it() {
+        assert_eq!(modules_of("linux-image-6.1.0-46-cloud-amd64"), None);
+        assert_eq!(
+            modules_of("linux-binary-7.2.13+deb14-cloud-amd64").as_deref(),
+            Some("linux-modules-7.2.13+deb14-cloud-amd64")
+        );
     }
 
     #[test]

@@ -340,6 +340,36 @@ fn a_scan_finds_who_entered_by_namespace() {
 }
 
 #[test]
+fn a_renamed_cgroup_stays_its_containers() {
+    let mut node = Node::new();
+    let init = node.start(50, 100, 7);
+    node.exec(init, OWN);
+    let before = node.kept(50).clone();
+    node.take();
+    node.cgroup(CgroupChange::Rename, 50, 1, "/innocent");
+    assert_eq!(node.take(), [], "neither gone nor new");
+    assert_eq!(node.kept(50).id, before.id);
+    assert_eq!(node.kept(50).cgroup_path, before.cgroup_path);
+    // Whoever is born in it, or comes to it, is in the container.
+    node.fork(Task { pid: 101, parent: 100, ..init });
+    assert_eq!(node.judged(), [(101, Origin::Born, Why::Fork)]);
+    node.exec(Task::host(200, 1), ORDINARY);
+    node.attach(50, 200, "/innocent");
+    node.exec(Task { exec_id: 1, ..Task::host(200, 1).cgroup(50) }.mnt(7), OWN);
+    assert_eq!(node.judged(), [(200, Origin::Entered, Why::Exec)]);
+}
+
+#[test]
+fn a_cgroup_that_becomes_a_container_by_its_name_is_one() {
+    let mut node = Node::new();
+    node.mkdir(50, "/staging");
+    node.cgroup(CgroupChange::Rename, 50, 1, &container_path(50));
+    assert_eq!(node.take(), [Seen::Container(50), Seen::NeedName(50)]);
+    node.cgroup(CgroupChange::Release, 50, 1, &container_path(50));
+    assert!(node.take().contains(&Seen::Gone(50)));
+}
+
+#[test]
 fn whose_a_cgroup_is_is_told_as_it_is_learned_and_when_it_goes() {
     let mut node = Node::new();
     node.take();

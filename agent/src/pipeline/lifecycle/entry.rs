@@ -1,29 +1,26 @@
-//! What a buffer holds: plain numbers, and pieces of one array of bytes.
+//! What a buffer holds: plain numbers, and pieces of its texts.
 
 use agent_abi::record::{FileRef, TaskState};
 
 use crate::{
     context::{Container, ContainerId, ContainerKey, Enrichment, Origin, ProcessId},
+    pipeline::{
+        buffers::Buffer,
+        texts::{Piece, Texts},
+    },
     time::Clock,
 };
-
-/// Bytes of a [`LifecycleBatch`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Piece {
-    offset: u32,
-    len: u32,
-}
 
 /// A buffer of events.
 #[derive(Debug)]
 pub struct LifecycleBatch {
     entries: Vec<Entry>,
-    bytes: Vec<u8>,
+    texts: Texts,
 }
 
 impl LifecycleBatch {
     pub(crate) fn with_room(entries: usize, bytes: usize) -> Self {
-        Self { entries: Vec::with_capacity(entries), bytes: Vec::with_capacity(bytes) }
+        Self { entries: Vec::with_capacity(entries), texts: Texts::with_room(bytes) }
     }
 
     /// The events in the order in which the hot loop met them.
@@ -32,44 +29,45 @@ impl LifecycleBatch {
         &self.entries
     }
 
+    /// What the pieces in the events are of.
+    #[must_use]
+    pub const fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
     /// The bytes of a piece of this buffer.
     #[must_use]
     pub fn bytes(&self, piece: Piece) -> &[u8] {
-        let start = piece.offset as usize;
-        self.bytes.get(start..start + piece.len as usize).unwrap_or_default()
+        self.texts.bytes(piece)
     }
 
     /// Whether another event with texts of so many bytes fits.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.entries.len() < self.entries.capacity() && self.bytes.capacity() - self.bytes.len() >= bytes
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() < self.entries.capacity() && self.texts.has_room(bytes)
     }
 
     pub(crate) fn add(&mut self, bytes: &[u8]) -> Piece {
-        let piece = Piece { offset: number(self.bytes.len()), len: number(bytes.len()) };
-        self.bytes.extend_from_slice(bytes);
-        piece
+        self.texts.add(bytes)
+    }
+
+    pub(in crate::pipeline) const fn texts_mut(&mut self) -> &mut Texts {
+        &mut self.texts
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
         self.entries.push(entry);
     }
-
-    pub(super) fn clear(&mut self) {
-        self.entries.clear();
-        self.bytes.clear();
-    }
 }
 
-fn number(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+impl Buffer for LifecycleBatch {
+    fn events(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.texts.clear();
+    }
 }
 
 /// An event.

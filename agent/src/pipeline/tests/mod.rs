@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod order;
+mod raw;
 mod throttle;
 
 use std::sync::{
@@ -17,9 +18,11 @@ use super::{
     canary::CanarySeen,
     clock,
     lifecycle::{Activity, LifecycleReceiver, Processes, channel},
+    raw::{RawReceivers, RawStreams},
 };
 use crate::{
     capability::ALL,
+    config::Scope,
     context::{Context, Host, Limits, cri},
     decode::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource, Strings},
     posture::{CONTROLS, Exemptions, HostFacts, Posture, Settings},
@@ -36,11 +39,16 @@ const CGROUP: u64 = 42;
 const OWN: u32 = file_flag::IN_TASK_MOUNT_NS | file_flag::OVERLAY;
 const SEALED: u32 = file_flag::MEMFD;
 
+/// One of each.
+const RAW: RawStreams =
+    RawStreams { files: Scope::All, network: Scope::Off, system: Scope::Containers, signals: Scope::Off };
+
 /// A pipeline and its ends.
 struct Node {
     pipeline: Pipeline,
     telemetry: Arc<Telemetry>,
     lifecycle: LifecycleReceiver,
+    raw: RawReceivers,
     changes: mpsc::Receiver<Outgoing>,
     messages: mpsc::Sender<Message>,
     canaries: Receiver<CanarySeen>,
@@ -63,6 +71,7 @@ impl Node {
         let (names, names_out) = mpsc::channel(64);
         let (cgroups, cgroups_out) = mpsc::channel(64);
         let (lifecycle, lifecycle_out) = channel(processes);
+        let (raw, raw_out) = super::raw::channel(Some(RAW));
         let (canary, canaries) = sync_channel(4);
         let host = Host { mnt_ns: HOST_MNT, pid_ns: HOST_PID, hierarchy: 0 };
         let facts = HostFacts { bounding: ALL, mnt_ns: HOST_MNT, user_ns: 3 };
@@ -75,6 +84,7 @@ impl Node {
             messages: messages_in,
             outlets: Outlets::new(changes, names, cgroups, watch::channel(false).0),
             lifecycle,
+            raw,
             sequence: SequenceCheck::new([vec![0], vec![0]]),
             boot_id: "boot".into(),
             proof: None,
@@ -84,6 +94,7 @@ impl Node {
             pipeline,
             telemetry,
             lifecycle: lifecycle_out,
+            raw: raw_out,
             changes: changes_out,
             messages,
             canaries,
