@@ -29,6 +29,8 @@ pub(super) struct Sources {
     pub(super) switches: Switches,
     pub(super) cgroups: CgroupMap,
     pub(super) buckets: Buckets,
+    /// They ran before this agent did.
+    pub(super) adopted: bool,
     pub(super) predecessors: Vec<Predecessor>,
     pub(super) sequence: SequenceCheck,
     pub(super) scan: TaskScan,
@@ -88,6 +90,7 @@ pub(super) async fn tell_of(
         switches: programs.switches,
         cgroups: programs.cgroups,
         buckets: programs.buckets,
+        adopted: programs.adopted,
         predecessors: programs.predecessors,
         sequence,
         scan: programs.scan,

@@ -66,6 +66,7 @@ pub(super) async fn spawn(
         switches,
         cgroups: cgroup_map,
         buckets,
+        adopted,
         predecessors,
         sequence,
         scan,
@@ -109,7 +110,7 @@ pub(super) async fn spawn(
     pipeline.leave_word(untold);
     let (gone, gone_out) = sync_channel(GONE);
     pipeline.mark_cgroups(CgroupMarks::new(Box::new(cgroup_map), config.mute.cgroups.clone()), gone);
-    let buckets = BucketReader::new(buckets, gone_out)?;
+    let buckets = BucketReader::new(buckets, adopted, gone_out)?;
 
     let stop = Arc::new(AtomicBool::new(false));
     let reader = Reader {

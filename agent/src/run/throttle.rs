@@ -49,11 +49,12 @@ pub(super) struct BucketReader<S> {
 }
 
 impl<S: BucketStore> BucketReader<S> {
-    /// What was held back while no agent ran is in the hooks' counters; whose it was is not told.
-    pub(super) fn new(store: S, gone: Receiver<u64>) -> Result<Self, MapsError> {
+    /// `adopted`: the agent before told most of what the buckets hold. What was held back between the
+    /// two is in the hooks' counters; whose it was is not told.
+    pub(super) fn new(store: S, adopted: bool, gone: Receiver<u64>) -> Result<Self, MapsError> {
         let mut told = HashMap::new();
         store.read(&mut |cgroup, bucket| {
-            if bucket.throttled > 0 {
+            if adopted && bucket.throttled > 0 {
                 told.insert(cgroup, bucket.throttled);
             }
         })?;
@@ -145,7 +146,9 @@ mod tests {
         let store = Store::default();
         store.hold_back(9, 50, SECOND);
         let (gone, gone_out) = sync_channel(8);
-        let mut reader = BucketReader::new(store.clone(), gone_out).unwrap();
+        let mut fresh = BucketReader::new(store.clone(), false, sync_channel(1).1).unwrap();
+        assert_eq!(fresh.look(at(1)).unwrap().unwrap().cgroups, [(9, 50)], "from the attach on");
+        let mut reader = BucketReader::new(store.clone(), true, gone_out).unwrap();
         let mut sum = 0;
         let mut look = |seconds| {
             let throttling = reader.look(at(seconds)).unwrap();

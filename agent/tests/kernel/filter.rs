@@ -355,7 +355,8 @@ fn what_a_bucket_holds_back_is_counted_exactly() {
     let hooks: u64 = counters.iter().map(|counters: &HookCounters| counters.throttled).sum();
     assert_eq!(buckets, hooks, "each that was held back is in one bucket and in one hook's count");
     let told = scene.told().iter().filter(|name| *name == "a").count() as u64;
-    assert!(told >= 500 + u64::from(BURST), "{told}");
+    // Of the burst others of this cgroup took some.
+    assert!(told >= 500, "{told}");
     // Others' files are held back with them, if at all.
     assert!(told + file.throttled >= THREADS * OPENS + 500, "{told} {file:?}");
 }
