@@ -110,7 +110,7 @@ mod tests {
         let mut wants = Wants::default();
         wants.add_family(family, only);
         let mut table = wants.table();
-        HOOKS.iter().find(|known| known.hook == hook).unwrap().take_over(&mut table);
+        HOOKS.iter().find(|known| known.hook == hook).expect("a hook of the table").take_over(&mut table);
         let is_marked = |slot: &Interest| slot.wants[0].predicates & predicate::BY_LSM != 0;
         (0..table.len()).filter(|&number| is_marked(&table[number])).collect()
     }

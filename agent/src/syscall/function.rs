@@ -125,7 +125,7 @@ mod tests {
 
     fn entries(name: &str, known: &[&str]) -> Vec<(u8, Vec<u32>, Vec<String>)> {
         let known = known.iter().map(|&name| name.to_owned()).collect();
-        let entries = by_name(name).unwrap().entries(&known);
+        let entries = by_name(name).expect("a call of the table").entries(&known);
         entries.into_iter().map(|entry| (entry.abi, entry.numbers, entry.functions)).collect()
     }
 

@@ -182,9 +182,9 @@ pub(crate) fn assert_told(loaded: &Loaded, made: &Made<Vec<Done>>) {
             End::Any => {}
         }
         let matches = |seen: &&Seen| seen.name == row.name && seen.call.args == *arguments;
-        let position = left.iter().position(|seen| matches(seen));
+        let position = left.iter().position(matches);
         let seen = left.remove(position.unwrap_or_else(|| panic!("{} was not told: {left:?}", row.name)));
-        assert!(!left.iter().any(|seen| matches(seen)), "{} was told twice", row.name);
+        assert!(!left.iter().any(matches), "{} was told twice", row.name);
         assert_as_made(done, seen, made.tid);
     }
     assert_quiet_sums(loaded);
