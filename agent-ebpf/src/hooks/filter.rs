@@ -70,7 +70,7 @@ pub(super) fn is_muted(predicates: u8) -> bool {
     }
     let cgroup = current_cgroup_id();
     // SAFETY: a map value, of a plain number.
-    if let Some(&flags) = unsafe { CGROUPS.get(&cgroup) } {
+    if let Some(&flags) = unsafe { CGROUPS.get(cgroup) } {
         let host = predicates & predicate::CONTAINERS != 0 && flags & cgroup_flag::HOST != 0;
         if host || predicates & predicate::BULK != 0 && flags & cgroup_flag::MUTED != 0 {
             return true;
@@ -83,7 +83,7 @@ pub(super) fn is_muted(predicates: u8) -> bool {
 #[inline(always)]
 pub(super) fn is_cgroup_muted(cgroup: u64) -> bool {
     // SAFETY: a map value, of a plain number.
-    unsafe { CGROUPS.get(&cgroup) }.is_some_and(|flags| flags & cgroup_flag::MUTED != 0)
+    unsafe { CGROUPS.get(cgroup) }.is_some_and(|flags| flags & cgroup_flag::MUTED != 0)
 }
 
 #[inline(always)]
@@ -101,7 +101,7 @@ fn is_executable_muted() -> bool {
     let dev = probe::<u32>(pointer(inode, offset!(inode_sb)) + u64::from(offset!(sb_dev)));
     let executable = Executable { inode: pointer(inode, offset!(inode_ino)), dev, reserved: 0 };
     // SAFETY: a map value, of a plain number.
-    unsafe { MUTED_EXECUTABLES.get(&executable) }.is_some()
+    unsafe { MUTED_EXECUTABLES.get(executable) }.is_some()
 }
 
 /// Whether only writes are wanted and a call, of which no file is there to ask, names flags of an open
@@ -141,11 +141,11 @@ pub(super) fn admits(counters: &mut HookCounters, predicates: u8, cgroup: u64) -
     }
     // SAFETY: the helper has no arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    let Some(bucket) = BUCKETS.get_ptr_mut(&cgroup) else {
+    let Some(bucket) = BUCKETS.get_ptr_mut(cgroup) else {
         let full = Bucket { tokens: burst.saturating_sub(1), filled_ns: now, throttled: 0 };
         // There may be no room: then nothing is held back. One that another CPU has just made stays,
         // with what it has counted.
-        let _ = BUCKETS.insert(&cgroup, &full, BPF_NOEXIST);
+        let _ = BUCKETS.insert(cgroup, full, BPF_NOEXIST);
         return true;
     };
     // SAFETY: a map value. Other CPUs write it too: tokens may be off by as many CPUs, and the

@@ -57,11 +57,11 @@ fn written(access: *mut bpf_sysctl) {
             (*fixed).cgroup_id = read::task_cgroup_id::<Probed>(task);
             let start = size_of::<Sysctl>();
             let len = bpf_sysctl_get_name(access, record.add(start).cast(), TEXT as u64, 0);
-            let len = text_len(i64::from(len));
+            let len = text_len(len);
             (*fixed).name = Span { offset: start as u16, len: len as u16 };
             let start = start + len;
             let value = bpf_sysctl_get_new_value(access, record.add(start).cast(), TEXT as u64);
-            let len = text_len(i64::from(value));
+            let len = text_len(value);
             (*fixed).value = Span { offset: start as u16, len: len as u16 };
             ring::send(counters, record, Lane::Critical, kind::SYSCTL, 0, start + len);
         }

@@ -282,9 +282,9 @@ fn expect(record: *mut u8, request: Request) {
 #[inline(always)]
 fn completed(key: InFlightKey, result: i32, flags: u32) -> i32 {
     // SAFETY: a map value; an entry belongs to one request, which is done once.
-    let Some(&entry) = (unsafe { URING_IN_FLIGHT.get(&key) }) else { return 0 };
+    let Some(&entry) = (unsafe { URING_IN_FLIGHT.get(key) }) else { return 0 };
     if flags & MORE == 0 {
-        let _ = URING_IN_FLIGHT.remove(&key);
+        let _ = URING_IN_FLIGHT.remove(key);
     }
     counted(Hook::UringComplete, |counters| {
         if entry.submitted_ns == 0 {
