@@ -169,7 +169,7 @@ impl<E> Config<E> {
             node_name,
             state_dir: PathBuf::from("/var/lib/kestrel"),
             pin_dir: PathBuf::from("/sys/fs/bpf/kestrel"),
-            hooks: Hooks::Auto,
+            hooks: Hooks::Portable,
             cri: Cri { socket: CriSocket::Auto, timeout: Duration::from_secs(2) },
             http: Http { listen: Listen::At(SocketAddr::from(([127, 0, 0, 1], 9470))) },
             findings: Findings {

@@ -37,7 +37,7 @@ fn the_example_is_the_defaults_and_names_every_key() {
 #[test]
 fn every_key_is_read() {
     let config = parse(
-        "cluster: c1\nnode_name: n1\nstate_dir: /s\npin_dir: /p\nhooks: portable\ncri: {socket: 'unix:///run/c.sock', timeout: 3s}\n\
+        "cluster: c1\nnode_name: n1\nstate_dir: /s\npin_dir: /p\nhooks: enhanced\ncri: {socket: 'unix:///run/c.sock', timeout: 3s}\n\
          http: {listen: off}\nfindings: {file: /f, quiet_time: 1h, name_wait: 500ms}\n\
          rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nstreams: {processes: all, files: containers, files_only: writes, files_below: [/etc, '!/etc/ssl'], \
          network: all, system: off, signals: all, rate: 7, burst: 8}\n\
@@ -59,7 +59,7 @@ fn every_key_is_read() {
         node_name: "n1".to_owned(),
         state_dir: "/s".into(),
         pin_dir: "/p".into(),
-        hooks: Hooks::Portable,
+        hooks: Hooks::Enhanced,
         cri: Cri { socket: CriSocket::Path("/run/c.sock".into()), timeout: Duration::from_secs(3) },
         http: Http { listen: Listen::Off },
         findings: Findings {
