@@ -91,7 +91,7 @@ fn every_key_is_read() {
         heartbeat: Every { interval: Duration::from_secs(1) },
         canary: Every { interval: Duration::from_hours(1) },
         log: Log { level: LogLevel::Trace, format: LogFormat::Json },
-        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 20, column: 3 }],
+        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 21, column: 3 }],
     };
     assert_eq!(config, expected);
 }
