@@ -15,6 +15,9 @@ use super::{
     uring::{self, UringLayout},
 };
 
+/// Fields of which one took the other's place: a kernel has either.
+const REPLACED: [(&str, &str); 1] = [("file_count", "file_ref")];
+
 /// Why the kernel's layout is not known well enough.
 #[derive(Debug, Error)]
 pub enum OffsetError {
@@ -61,9 +64,18 @@ impl Layout {
             match offset(field, &kernel)? {
                 Some(offset) => *slot = offset,
                 None if field.need == Need::Required => required.push(name(field)),
-                None => missing.push(name(field)),
+                None => missing.push(field),
             }
         }
+        let has = |wanted: &str| {
+            FIELDS.iter().zip(&offsets).any(|(field, &offset)| field.name == wanted && offset != ABSENT)
+        };
+        let is_replaced = |field: &Field| {
+            REPLACED
+                .iter()
+                .any(|&(old, new)| (field.name == old && has(new)) || (field.name == new && has(old)))
+        };
+        let missing: Vec<_> = missing.into_iter().filter(|field| !is_replaced(field)).map(name).collect();
         if !required.is_empty() {
             return Err(OffsetError::Missing(required));
         }
