@@ -114,7 +114,8 @@ fn attach(program: &mut Program, hook: &str) -> Result<Link> {
         let root = v2_root().map_err(anyhow::Error::msg)?;
         File::open(&root).with_context(|| root.display().to_string())
     };
-    let mode = CgroupAttachMode::AllowMultiple;
+    // A link is never alone: those of others stay.
+    let mode = CgroupAttachMode::Single;
     Ok(match program {
         Program::BtfTracePoint(program) => Link::Tracepoint(program.attach()?),
         Program::CgroupSkb(program) => {
