@@ -87,6 +87,10 @@ fn check(deployed: &Deployed, agent: &PodSpec, listen: SocketAddr) {
     exempt(&pod, "agent", "capabilities");
     exempt(&again, "prepare", "capabilities");
     exempt(&again, "prepare", "run-as-non-root");
+    // Its sandbox has its name too: what waits for one is told at the agent's end.
+    deployed.wait("the sandbox's name", |finding| {
+        finding["container_id"] == *again.sandbox && finding["enrichment"] == "COMPLETE"
+    });
 
     // Another one adopts what it left in the kernel, and nobody was blind.
     lab.cri().stop_container(&pod.containers[0].id, GRACE).unwrap();
