@@ -225,8 +225,11 @@ pub unsafe fn named(name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
         let place = tail.place(start);
         write_volatile(place, 0);
         let len = bpf_probe_read_user_str(place.cast(), PATH_BYTES as u32, name as *const _);
-        if len <= 0 {
+        // Of an empty string older kernels give 0 bytes, not its NUL (5.10, mm/maccess.c).
+        if len < 0 {
             write_volatile(flags, path_flag::NAME_NOT_READ);
+        } else if len == 0 {
+            write_volatile(flags, 0);
         } else {
             let is_full = len as usize == PATH_BYTES;
             write_volatile(flags, if is_full { path_flag::NAME_TRUNCATED } else { 0 });
