@@ -46,6 +46,9 @@ const TEST_SECONDS: u64 = 900;
 /// Series from the oldest to the newest.
 const ALL: [&str; 4] = ["5.10", "6.1", "6.12", "7"];
 
+/// On the command line of a machine that only the agent is tried on.
+const AGENT_ONLY: &str = "KESTREL_CHECK=agent";
+
 /// On the command line of a kernel that lets no program read its memory.
 const LOCKED: &str = "lockdown=confidentiality KESTREL_CHECK=agent";
 
@@ -62,6 +65,9 @@ pub(crate) struct Args {
     /// Take what the verifier counts over into agent-ebpf/verified.txt, for the kernels that run.
     #[arg(long)]
     write: bool,
+    /// Try the agent alone, without the kernel tests, which take some minutes a kernel.
+    #[arg(long, conflicts_with = "write")]
+    agent_only: bool,
 }
 
 impl Args {
@@ -84,6 +90,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let mut table = Table::default();
     let mut figures = Figures::default();
     let mut newest = None;
+    let arguments = if args.agent_only { AGENT_ONLY } else { "" };
     for series in args.series() {
         let kernel = match kernel::fetch(&mut apt, &dir, series) {
             Ok(kernel) => kernel,
@@ -94,9 +101,13 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         };
         let initramfs = initramfs(&guest, &kernel)?;
         eprintln!("vm-test: booting {series}");
-        let boot = qemu::boot(&kernel.image(), &initramfs, "", &kernel.dir, "tests")?;
+        let boot = qemu::boot(&kernel.image(), &initramfs, arguments, &kernel.dir, "tests")?;
         let console = Console::parse(&boot.report);
-        table.push(tested(&console, &boot, &kernel.series, &mut figures));
+        table.push(if args.agent_only {
+            agent_alone(&console, &boot, &kernel.series)
+        } else {
+            tested(&console, &boot, &kernel.series, &mut figures)
+        });
         newest = Some((kernel, initramfs));
     }
     if let Some((kernel, initramfs)) = newest {
@@ -114,12 +125,18 @@ fn initramfs(guest: &Path, kernel: &Kernel) -> Result<PathBuf> {
     archive::join(&[guest, &modules], &kernel.dir.join("initramfs.gz"))
 }
 
-/// A machine in which everything is to be as it should.
-fn tested(console: &Console<'_>, boot: &Boot, series: &str, figures: &mut Figures) -> Row {
+/// A machine in which the agent is to see everything.
+fn agent_alone(console: &Console<'_>, boot: &Boot, series: &str) -> Row {
     let mut row = Row::new(console, boot, series);
     row.judge(agent::problems(console, CONTAINER));
     row.hooks = agent::supported(console, "Hooks");
     row.controls = agent::supported(console, "Controls");
+    row
+}
+
+/// A machine in which everything is to be as it should.
+fn tested(console: &Console<'_>, boot: &Boot, series: &str, figures: &mut Figures) -> Row {
+    let mut row = agent_alone(console, boot, series);
     let release = console.release().unwrap_or(series).to_owned();
     let mut column = Column { release, ..Column::default() };
     for tier in TIERS {
