@@ -191,7 +191,11 @@ mod tests {
     #[test]
     fn kernels_are_named_by_series_or_all_at_once() {
         let series = |kernel: &[&str]| {
-            let args = Args { kernel: kernel.iter().map(|name| (*name).to_owned()).collect(), write: false };
+            let args = Args {
+                kernel: kernel.iter().map(|name| (*name).to_owned()).collect(),
+                write: false,
+                agent_only: false,
+            };
             args.series().join(" ")
         };
         assert_eq!(series(&["all"]), "5.10 6.1 6.12 7");
