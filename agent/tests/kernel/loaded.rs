@@ -10,6 +10,10 @@ use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
     map::RING_COUNT,
 };
+use aya::programs::{
+    links::{FdLink, PinnedLink},
+    loaded_links,
+};
 use kestrel_agent::{
     decode::{Event, decode},
     filter::Filter,
@@ -69,9 +73,44 @@ impl Loaded {
         self.restart();
     }
 
-    /// Detaches every hook; what the maps hold stays.
+    /// Detaches every hook; what the maps hold stays, and counters do not change any more.
     pub(crate) fn detach(&self) {
+        let links = self.links();
+        assert!(!links.is_empty(), "nothing is attached");
         std::fs::remove_dir_all(&self.pin_dir).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        // A pinned link goes after a grace period, not with its file, and its number goes a little
+        // before its hook does.
+        while loaded_links().flatten().any(|link| links.contains(&link.id())) {
+            assert!(Instant::now() < deadline, "still attached");
+            std::thread::yield_now();
+        }
+        let mut before = self.counters();
+        loop {
+            let now = self.counters();
+            if now == before {
+                return;
+            }
+            assert!(Instant::now() < deadline, "what is detached still counts");
+            before = now;
+        }
+    }
+
+    /// Numbers of the links that are pinned.
+    fn links(&self) -> Vec<u32> {
+        let mut folders = vec![self.pin_dir.clone()];
+        let mut links = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else if entry.file_name().to_string_lossy().starts_with("link_") {
+                    let link = FdLink::from(PinnedLink::from_pin(entry.path()).unwrap());
+                    links.push(link.info().unwrap().id());
+                }
+            }
+        }
+        links
     }
 
     /// Gives the critical ring's events to `each` until it says that it has seen enough.
