@@ -108,8 +108,9 @@ pub struct Settings {
     pub bulk_burst: u32,
     /// Entries of [`MUTED_EXECUTABLES`]: with 0 the executable is not looked at.
     pub muted_executables: u32,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
+    /// All flags ([`cgroup_flag`]) that any entry of [`CGROUPS`] has had: one that is not among them is
+    /// not looked for.
+    pub cgroup_flags: u32,
 }
 
 /// Values of [`CGROUPS`].
@@ -234,7 +235,15 @@ pub struct Boot {
     pub uring_by_user_data: u32,
     /// `REQ_F_ASYNC_DATA`: a request has data of its own beside it. 0 where the kernel has no such flag.
     pub uring_async_flag: u32,
+    /// Number of a type that begins with a plain word, as which any address can be read
+    /// ([`CAST_CALL`]). 0 where the kernel has no such function.
+    pub word_type: u32,
 }
+
+/// What the programs' code has in place of a call of the kernel function `bpf_rdonly_cast`, whose number
+/// differs from kernel to kernel: `BPF_JMP | BPF_CALL`, `BPF_PSEUDO_KFUNC_CALL` as source register
+/// (include/uapi/linux/bpf.h), and a number that no function has.
+pub const CAST_CALL: u64 = 0x7e57_ca57 << 32 | 0x20 << 8 | 0x85;
 
 /// [`Boot::cgroup_subsys`]: containers are v2 cgroups.
 pub const CGROUP_V2: u32 = u32::MAX;
@@ -245,4 +254,4 @@ const _: () = assert!(size_of::<Bucket>() == 24);
 const _: () = assert!(size_of::<Executable>() == 16);
 const _: () = assert!(size_of::<Progress>() == 24);
 const _: () = assert!(size_of::<Untold>() == 16);
-const _: () = assert!(size_of::<Boot>() == 96);
+const _: () = assert!(size_of::<Boot>() == 100);

@@ -35,6 +35,7 @@ pub static BOOT: Boot = Boot {
     regs_in_stack: 0,
     uring_by_user_data: 0,
     uring_async_flag: 0,
+    word_type: 0,
 };
 
 /// Reads one field of a frozen global. Volatile: the compiler must not fold in the placeholder.

@@ -4,6 +4,7 @@
 #![no_std]
 #![no_main]
 
+mod atomic;
 mod global;
 mod hooks;
 mod nesting;

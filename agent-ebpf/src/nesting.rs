@@ -4,11 +4,14 @@
 //! one at the exit of `rename` is interrupted, nor an LSM program within itself. On kernels that
 //! preempt programs the second one gives up, and is counted like a run that the kernel refuses.
 
-use core::{arch::asm, ptr::read_volatile};
+use core::ptr::read_volatile;
 
 use agent_abi::map::{NESTING_FEXIT, NESTING_LSM, Nesting};
 
-use crate::global::NESTING;
+use crate::{atomic::add, global::NESTING};
+
+/// As it wraps around.
+const MINUS_ONE: u64 = u64::MAX;
 
 /// Programs that share.
 #[repr(u32)]
@@ -30,7 +33,7 @@ impl Shared {
             if read_volatile(&raw const (*nesting).running) == 1 {
                 return true;
             }
-            add(&raw mut (*nesting).running, -1);
+            add(&raw mut (*nesting).running, MINUS_ONE);
             add(&raw mut (*nesting).refused, 1);
         }
         false
@@ -41,25 +44,12 @@ impl Shared {
     pub fn leave(self) {
         if let Some(nesting) = self.nesting() {
             // SAFETY: a map value.
-            unsafe { add(&raw mut (*nesting).running, -1) };
+            unsafe { add(&raw mut (*nesting).running, MINUS_ONE) };
         }
     }
 
     #[inline(always)]
     fn nesting(self) -> Option<*mut Nesting> {
         NESTING.get_ptr_mut(self as u32)
-    }
-}
-
-/// Adds to a number that other programs add to as well. The compiler offers no atomics for this
-/// target; the instruction is as old as BPF's maps.
-///
-/// # Safety
-/// `number` is a map value.
-#[inline(always)]
-pub unsafe fn add(number: *mut u64, value: i64) {
-    // SAFETY: as the caller's.
-    unsafe {
-        asm!("lock *(u64 *)({number} + 0) += {value}", number = in(reg) number, value = in(reg) value, options(nostack));
     }
 }

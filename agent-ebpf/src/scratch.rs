@@ -19,13 +19,11 @@ pub const WRITE_BYTES: usize = 8192;
 pub const WALK: usize = START_MASK + 1 + WRITE_BYTES;
 /// How far the front has come, from [`WALK`] on: a `u32`.
 pub const WALK_FRONT: usize = WALK + PATH_BYTES + 512;
-/// Key of a look-up in [`crate::global::PREFIXES`].
-pub const PREFIX_KEY: usize = WALK_FRONT + 8;
 /// Where the tail of a record ends: a `u32`.
-const END: usize = PREFIX_KEY + 256;
+const END: usize = WALK_FRONT + 8;
 /// The buffer's own [`LargeSlot`]: a `u32`.
 const SLOT: usize = END + 4;
-/// Two names of [`NAME_BYTES`] that are compared.
+/// Two names of [`NAME_BYTES`] that are compared, or the arguments of a `socketcall`.
 pub const NAMES: usize = SLOT + 4;
 /// Room of one of them.
 pub const NAME_BYTES: usize = 256;
@@ -96,6 +94,19 @@ impl Tail {
     #[inline(always)]
     pub fn record(self) -> *mut u8 {
         self.record
+    }
+}
+
+/// Makes `T` zeros, word by word: the compiler would call a loop over its bytes.
+///
+/// # Safety
+/// `out` may be written, and begins and ends with a word.
+#[inline(always)]
+pub unsafe fn zero<T>(out: *mut T) {
+    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) };
+    for word in 0..size_of::<T>() / 8 {
+        // SAFETY: as the caller's.
+        unsafe { write_volatile(out.cast::<u64>().add(word), 0) };
     }
 }
 

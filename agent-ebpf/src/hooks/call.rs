@@ -7,11 +7,11 @@ use agent_abi::{
     offset::ABSENT,
     record::{Header, Span, Syscall, TEXT_BYTES},
 };
-use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_probe_read_user, bpf_probe_read_user_str};
+use aya_ebpf::helpers::generated::{bpf_probe_read_user, bpf_probe_read_user_str};
 
 use crate::{
     global::{BOOT, INTEREST, frozen, offset},
-    read::{self, Memory},
+    read::{Current, Memory},
     scratch::Tail,
 };
 
@@ -34,8 +34,8 @@ pub(super) fn number(raw: u64) -> u32 {
 /// The ABI of the current call. Neither its number nor `cs` tells a 32-bit one (`int 0x80` from
 /// 64-bit code); the thread's status does.
 #[inline(always)]
-pub(super) fn abi(raw: u64) -> u8 {
-    if offset!(task_thread_status) != ABSENT && read::current_status() & frozen(&BOOT.compat_flag) != 0 {
+pub(super) fn abi(current: Current, raw: u64) -> u8 {
+    if offset!(task_thread_status) != ABSENT && current.status() & frozen(&BOOT.compat_flag) != 0 {
         return ABI_COMPAT;
     }
     if raw & X32_BIT != 0 { ABI_X32 } else { ABI_NATIVE }
@@ -74,11 +74,17 @@ pub(super) fn argument<M: Memory>(regs: u64, abi: u8, position: usize) -> u64 {
 /// # Safety
 /// `record` is a large scratch buffer, `regs` a `pt_regs` that `M` can read.
 #[inline(always)]
-pub(super) unsafe fn begin<M: Memory>(record: *mut u8, regs: u64, result: i64, via: u8) -> *mut Syscall {
+pub(super) unsafe fn begin<M: Memory>(
+    current: Current,
+    record: *mut u8,
+    regs: u64,
+    result: i64,
+    via: u8,
+) -> *mut Syscall {
     // SAFETY: as the caller's.
     unsafe {
-        let call = arguments::<M>(record, regs, result, via);
-        caller(call);
+        let call = arguments::<M>(current, record, regs, result, via);
+        caller(current, call);
         call
     }
 }
@@ -88,9 +94,15 @@ pub(super) unsafe fn begin<M: Memory>(record: *mut u8, regs: u64, result: i64, v
 /// # Safety
 /// As [`begin`].
 #[inline(always)]
-pub(super) unsafe fn arguments<M: Memory>(record: *mut u8, regs: u64, result: i64, via: u8) -> *mut Syscall {
+pub(super) unsafe fn arguments<M: Memory>(
+    current: Current,
+    record: *mut u8,
+    regs: u64,
+    result: i64,
+    via: u8,
+) -> *mut Syscall {
     let raw = raw_number::<M>(regs);
-    let abi = abi(raw);
+    let abi = abi(current, raw);
     // SAFETY: as the caller's.
     unsafe {
         let call = record.add(size_of::<Header>()).cast::<Syscall>();
@@ -116,14 +128,11 @@ pub(super) unsafe fn arguments<M: Memory>(record: *mut u8, regs: u64, result: i6
 /// # Safety
 /// `call` lies in a large scratch buffer.
 #[inline(always)]
-pub(super) unsafe fn caller(call: *mut Syscall) {
-    // SAFETY: as the caller's; the helpers have no arguments.
+pub(super) unsafe fn caller(current: Current, call: *mut Syscall) {
+    // SAFETY: as the caller's.
     unsafe {
-        let ids = bpf_get_current_pid_tgid();
-        (*call).task.leader_start_ns = read::current_leader_start();
-        (*call).task.tgid = (ids >> 32) as u32;
-        (*call).task.tid = ids as u32;
-        (*call).cgroup_id = read::current_cgroup_id();
+        current.task_ref(&raw mut (*call).task);
+        (*call).cgroup_id = current.cgroup_id();
     }
 }
 

@@ -11,6 +11,7 @@ use aya_ebpf::{macros::fexit, programs::FExitContext};
 
 use super::{
     plain::plain,
+    run,
     sys_exit::{dispatch, not_handed_on},
 };
 use crate::{global::FEXIT_HANDLERS, nesting::Shared};
@@ -38,7 +39,9 @@ fn fexit_call_alone(ctx: FExitContext) -> i32 {
     }
     match dispatch(Hook::Fexit, BY_FEXIT, ctx.arg(0), ctx.arg(1)) {
         Some(HANDLER_PLAIN) => {
-            plain(ctx.arg(0), ctx.arg(1), via::FEXIT);
+            if let Some(counters) = run(Hook::Plain) {
+                plain(counters, ctx.arg(0), ctx.arg(1), via::FEXIT);
+            }
         }
         Some(_) => {
             not_handed_on(Hook::Fexit);

@@ -4,15 +4,15 @@
 use core::ptr::read_volatile;
 
 use agent_abi::{
-    hook::Hook,
+    hook::{Hook, HookCounters},
     interest::{NONE, RESULT, Want, predicate},
     record::{FileCall, Syscall, grade, kind},
 };
 
-use super::{call, counted, filter, handler};
+use super::{call, filter, handler};
 use crate::{
     global::offset,
-    read::{self, Depth, Typed, pointer, probe},
+    read::{self, Current, Depth, Typed, pointer, probe},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
@@ -22,59 +22,57 @@ const KEPT: u32 = 0o3 | 0o2000 | 0o4000;
 /// With it the file keeps little else, and no LSM hook runs.
 pub(super) const O_PATH: u32 = 0o10_000_000;
 
-handler!(sys_exit_file, fexit_file, file_call);
+handler!(sys_exit_file, fexit_file, Hook::File, file_call);
 
 #[inline(always)]
-fn file_call(regs: u64, result: i64, via: u8) -> i32 {
-    counted(Hook::File, |counters| {
-        let Some(record) = scratch::large(LargeSlot::of(via)) else {
+fn file_call(counters: &mut HookCounters, regs: u64, result: i64, via: u8) {
+    let Some(record) = scratch::large(LargeSlot::of(via)) else {
+        counters.errors += 1;
+        return;
+    };
+    // SAFETY: every address is checked by the helper that reads it; a large scratch buffer, of
+    // which `open` is the front.
+    unsafe {
+        let current = Current::get();
+        let open = record.cast::<FileCall>();
+        let call = call::arguments::<Typed>(current, record, regs, result, via);
+        let Some(want) = call::want(call) else {
             counters.errors += 1;
             return;
         };
-        // SAFETY: every address is checked by the helper that reads it; a large scratch buffer, of
-        // which `open` is the front.
-        unsafe {
-            let open = record.cast::<FileCall>();
-            let call = call::arguments::<Typed>(record, regs, result, via);
-            let Some(want) = call::want(call) else {
-                counters.errors += 1;
-                return;
-            };
-            let predicates = read_volatile(&raw const (*want).predicates);
-            let position = read_volatile(&raw const (*want).fd);
-            let fd =
-                if position == NONE || has_none(call, want) { -1 } else { call::at(call, position) as i32 };
-            let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
-            let flags = if file == 0 { 0 } else { probe::<u32>(file + u64::from(offset!(file_flags))) };
-            if predicates & predicate::BY_LSM != 0 && flags & O_PATH == 0 {
-                counters.filtered += 1;
-                return;
-            }
-            if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & filter::WRITES == 0
-            {
-                counters.filtered += 1;
-                return;
-            }
-            let tail = Tail::new(record, size_of::<FileCall>());
-            let depth = Depth::Path(predicates & predicate::PREFIXES);
-            // Before its token is taken: what nobody wants is not what a cgroup sends.
-            if !read::describe(file, read::current_mount_ns(), &raw mut (*open).file, tail, depth) {
-                counters.filtered += 1;
-                return;
-            }
-            call::caller(call);
-            if !filter::admits(counters, predicates, (*call).cgroup_id) {
-                return;
-            }
-            (*open).text = call::text(call, want, tail);
-            (*open).file.grade = if file == 0 { grade::NONE } else { grade_of(file, call, want, tail) };
-            (*open).fd = fd;
-            (*open).open_flags = flags;
-            (*open).reserved = 0;
-            let lane = Lane::of(read_volatile(&raw const (*want).ring));
-            ring::send(counters, record, lane, kind::FILE, 0, tail.end());
+        let predicates = read_volatile(&raw const (*want).predicates);
+        let position = read_volatile(&raw const (*want).fd);
+        let fd = if position == NONE || has_none(call, want) { -1 } else { call::at(call, position) as i32 };
+        let file = if fd < 0 { 0 } else { current.file(fd as u32) };
+        let flags = if file == 0 { 0 } else { probe::<u32>(file + u64::from(offset!(file_flags))) };
+        if predicates & predicate::BY_LSM != 0 && flags & O_PATH == 0 {
+            counters.filtered += 1;
+            return;
         }
-    })
+        if predicates & predicate::WRITES != 0 && (flags | given_flags(call, want)) & filter::WRITES == 0 {
+            counters.filtered += 1;
+            return;
+        }
+        let tail = Tail::new(record, size_of::<FileCall>());
+        let depth = Depth::Path(predicates & predicate::PREFIXES);
+        // Before its token is taken: what nobody wants is not what a cgroup sends.
+        if !read::describe(file, current.mount_ns(), &raw mut (*open).file, tail, depth) {
+            counters.filtered += 1;
+            return;
+        }
+        call::caller(current, call);
+        if !filter::admits(counters, predicates, (*call).cgroup_id) {
+            return;
+        }
+        (*open).text = call::text(call, want, tail);
+        (*open).file.grade =
+            if file == 0 { grade::NONE } else { grade_of(current, file, flags, call, want, tail) };
+        (*open).fd = fd;
+        (*open).open_flags = flags;
+        (*open).reserved = 0;
+        let lane = Lane::of(read_volatile(&raw const (*want).ring));
+        ring::send(counters, record, lane, kind::FILE, 0, tail.end());
+    }
 }
 
 /// Whether the call's flags say that its descriptor means nothing (`MAP_ANONYMOUS`).
@@ -91,8 +89,15 @@ unsafe fn has_none(call: *const Syscall, want: *const Want) -> bool {
 /// How sure it is that `file` is what the call used. Where others share the descriptors, only that of
 /// an open can be vouched for: it is new, so that one descriptor holds it, and it is as was asked for.
 #[inline(always)]
-unsafe fn grade_of(file: u64, call: *const Syscall, want: *const Want, tail: Tail) -> u32 {
-    if read::has_own_descriptors() {
+unsafe fn grade_of(
+    current: Current,
+    file: u64,
+    flags: u32,
+    call: *const Syscall,
+    want: *const Want,
+    tail: Tail,
+) -> u32 {
+    if current.has_own_descriptors() {
         return grade::FD;
     }
     // SAFETY: both are of the caller's, and so is the tail.
@@ -101,7 +106,6 @@ unsafe fn grade_of(file: u64, call: *const Syscall, want: *const Want, tail: Tai
         if name == NONE || !read::is_held_once(file) {
             return grade::FD_RACED;
         }
-        let flags = probe::<u32>(file + u64::from(offset!(file_flags)));
         let position = read_volatile(&raw const (*want).flags);
         if position != NONE && (flags ^ call::at(call, position) as u32) & KEPT != 0 && flags & O_PATH == 0 {
             return grade::FD_RACED;

@@ -1,9 +1,6 @@
 //! What is looked at before a record is made, so that what nobody wants costs little.
 
-use core::{
-    arch::asm,
-    ptr::{read_volatile, write_volatile},
-};
+use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
     hook::HookCounters,
@@ -11,12 +8,13 @@ use agent_abi::{
     map::{Bucket, Executable, cgroup_flag},
     record::Syscall,
 };
-use aya_ebpf::helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_boot_ns};
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 
 use super::call;
 use crate::{
+    atomic::add,
     global::{BUCKETS, CGROUPS, MUTED_EXECUTABLES, offset, settings},
-    read::{current_cgroup_id, pointer, probe},
+    read::{Current, pointer, probe},
 };
 
 /// `O_ACCMODE` and `O_TRUNC` (include/uapi/asm-generic/fcntl.h).
@@ -37,11 +35,10 @@ pub(super) fn is_error(result: i64) -> bool {
 
 /// Whether the agent itself is at work: what it does is no news to it.
 #[inline(always)]
-pub(super) fn by_agent() -> bool {
-    // SAFETY: the helper has no arguments; a map value.
-    settings().is_some_and(|settings| unsafe {
-        (bpf_get_current_pid_tgid() >> 32) as u32 == read_volatile(&raw const (*settings).agent_tgid)
-    })
+pub(super) fn by_agent(current: Current) -> bool {
+    // SAFETY: a map value.
+    settings()
+        .is_some_and(|settings| current.tgid() == unsafe { read_volatile(&raw const (*settings).agent_tgid) })
 }
 
 /// Whether a call with this result, and this value of the argument that is tested, is wanted.
@@ -64,39 +61,51 @@ pub(super) fn passes(want: &Want, result: i64, tested: u64) -> bool {
 /// Whether nobody wants to hear of the current task: its cgroup is known to be the host's where
 /// only containers are wanted, or it is muted, or its executable is.
 #[inline(always)]
-pub(super) fn is_muted(predicates: u8) -> bool {
+pub(super) fn is_muted(current: Current, predicates: u8) -> bool {
     if predicates & (predicate::CONTAINERS | predicate::BULK) == 0 {
         return false;
     }
-    let cgroup = current_cgroup_id();
-    // SAFETY: a map value, of a plain number.
-    if let Some(&flags) = unsafe { CGROUPS.get(cgroup) } {
-        let host = predicates & predicate::CONTAINERS != 0 && flags & cgroup_flag::HOST != 0;
-        if host || predicates & predicate::BULK != 0 && flags & cgroup_flag::MUTED != 0 {
-            return true;
-        }
+    let host = if predicates & predicate::CONTAINERS != 0 { cgroup_flag::HOST } else { 0 };
+    let muted = if predicates & predicate::BULK != 0 { cgroup_flag::MUTED } else { 0 };
+    if has_cgroup_flag(current, host | muted) {
+        return true;
     }
-    predicates & predicate::BULK != 0 && is_executable_muted()
+    predicates & predicate::BULK != 0 && is_executable_muted(current)
+}
+
+/// Whether the current task's cgroup has any of these flags.
+#[inline(always)]
+fn has_cgroup_flag(current: Current, flags: u32) -> bool {
+    // SAFETY: a map value, of a plain number.
+    uses_cgroup_flags(flags)
+        && unsafe { CGROUPS.get(current.cgroup_id()) }.is_some_and(|found| found & flags != 0)
+}
+
+/// Whether any cgroup may have one of these flags.
+#[inline(always)]
+fn uses_cgroup_flags(flags: u32) -> bool {
+    // SAFETY: a map value.
+    settings()
+        .is_some_and(|settings| unsafe { read_volatile(&raw const (*settings).cgroup_flags) } & flags != 0)
 }
 
 /// Whether nobody wants to hear of what a cgroup does: for hooks that do not run in its tasks.
 #[inline(always)]
 pub(super) fn is_cgroup_muted(cgroup: u64) -> bool {
     // SAFETY: a map value, of a plain number.
-    unsafe { CGROUPS.get(cgroup) }.is_some_and(|flags| flags & cgroup_flag::MUTED != 0)
+    uses_cgroup_flags(cgroup_flag::MUTED)
+        && unsafe { CGROUPS.get(cgroup) }.is_some_and(|flags| flags & cgroup_flag::MUTED != 0)
 }
 
 #[inline(always)]
-fn is_executable_muted() -> bool {
+fn is_executable_muted(current: Current) -> bool {
     // SAFETY: a map value.
     let any = settings()
         .is_some_and(|settings| unsafe { read_volatile(&raw const (*settings).muted_executables) } != 0);
     if !any {
         return false;
     }
-    // SAFETY: the helper returns the current task.
-    let task = unsafe { bpf_get_current_task() };
-    let file = pointer(pointer(task, offset!(task_mm)), offset!(mm_exe_file));
+    let file = pointer(pointer(current.address(), offset!(task_mm)), offset!(mm_exe_file));
     let inode = pointer(file, offset!(file_inode));
     let dev = probe::<u32>(pointer(inode, offset!(inode_sb)) + u64::from(offset!(sb_dev)));
     let executable = Executable { inode: pointer(inode, offset!(inode_ino)), dev, reserved: 0 };
@@ -162,24 +171,11 @@ pub(super) fn admits(counters: &mut HookCounters, predicates: u8, cgroup: u64) -
             write_volatile(&raw mut (*bucket).filled_ns, filled);
         }
         if tokens == 0 {
-            count_one(&raw mut (*bucket).throttled);
+            add(&raw mut (*bucket).throttled, 1);
             counters.throttled += 1;
             return false;
         }
         write_volatile(&raw mut (*bucket).tokens, tokens - 1);
     }
     true
-}
-
-/// Adds one to a number that other CPUs add to as well. The compiler offers no atomics for this
-/// target; the instruction is as old as BPF's maps.
-///
-/// # Safety
-/// `number` is a map value.
-#[inline(always)]
-unsafe fn count_one(number: *mut u64) {
-    // SAFETY: as the caller's.
-    unsafe {
-        asm!("lock *(u64 *)({number} + 0) += {one}", number = in(reg) number, one = in(reg) 1u64, options(nostack));
-    }
 }

@@ -13,10 +13,7 @@ use agent_abi::{
     record::{ADDRESS_BYTES, FileCall, PENDING, SocketCall, Span, TEXT_BYTES, grade, kind, via},
 };
 use aya_ebpf::{
-    helpers::generated::{
-        bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
-        bpf_task_pt_regs,
-    },
+    helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_task_pt_regs},
     macros::lsm,
     programs::LsmContext,
 };
@@ -25,7 +22,7 @@ use super::{call, counted, filter};
 use crate::{
     global::{BOOT, INTEREST, frozen, offset},
     nesting::Shared,
-    read::{self, Depth, Probed, pointer, probe},
+    read::{self, Current, Depth, Probed, pointer, probe},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
@@ -42,7 +39,7 @@ fn lsm_file_open(ctx: LsmContext) -> i32 {
     if probe::<u32>(file + u64::from(offset!(file_mode))) & INTERNAL != 0 {
         return 0;
     }
-    told(Hook::LsmOpen, HANDLER_FILE, |counters, regs, want| {
+    told(Hook::LsmOpen, HANDLER_FILE, |counters, current, regs, want| {
         // SAFETY: a map value; a large scratch buffer, of which `open` is the front; every address is
         // checked by the helper that reads it.
         unsafe {
@@ -52,10 +49,10 @@ fn lsm_file_open(ctx: LsmContext) -> i32 {
                 counters.filtered += 1;
                 return;
             }
-            let Some((record, tail)) = begin(counters, regs, size_of::<FileCall>()) else { return };
+            let Some((record, tail)) = begin(counters, current, regs, size_of::<FileCall>()) else { return };
             let open = record.cast::<FileCall>();
             // Before its token is taken, as at the exit of an open.
-            if !describe(open, file, tail, Depth::Path(predicates & predicate::PREFIXES)) {
+            if !describe(current, open, file, tail, Depth::Path(predicates & predicate::PREFIXES)) {
                 counters.filtered += 1;
                 return;
             }
@@ -74,17 +71,17 @@ fn lsm_file_open(ctx: LsmContext) -> i32 {
 #[lsm(hook = "bprm_check_security")]
 fn lsm_bprm_check(ctx: LsmContext) -> i32 {
     let bprm: u64 = ctx.arg(0);
-    told(Hook::LsmExec, HANDLER_PATH, |counters, regs, want| {
+    told(Hook::LsmExec, HANDLER_PATH, |counters, current, regs, want| {
         // SAFETY: as above.
         unsafe {
             let predicates = read_volatile(&raw const (*want).predicates);
-            let Some((record, tail)) = begin(counters, regs, size_of::<FileCall>()) else { return };
+            let Some((record, tail)) = begin(counters, current, regs, size_of::<FileCall>()) else { return };
             let exec = record.cast::<FileCall>();
             if !filter::admits(counters, predicates, (*exec).call.cgroup_id) {
                 return;
             }
             let file = pointer(bprm, offset!(binprm_file));
-            describe(exec, file, tail, Depth::Path(0));
+            describe(current, exec, file, tail, Depth::Path(0));
             (*exec).open_flags = probe::<u32>(file + u64::from(offset!(file_flags)));
             let start = tail.start();
             let name = pointer(bprm, offset!(binprm_filename));
@@ -104,11 +101,13 @@ fn lsm_socket_connect(ctx: LsmContext) -> i32 {
     let socket: u64 = ctx.arg(0);
     let address: u64 = ctx.arg(1);
     let len: i32 = ctx.arg(2);
-    told(Hook::LsmConnect, HANDLER_SOCKET, |counters, regs, want| {
+    told(Hook::LsmConnect, HANDLER_SOCKET, |counters, current, regs, want| {
         // SAFETY: as above.
         unsafe {
             let predicates = read_volatile(&raw const (*want).predicates);
-            let Some((record, tail)) = begin(counters, regs, size_of::<SocketCall>()) else { return };
+            let Some((record, tail)) = begin(counters, current, regs, size_of::<SocketCall>()) else {
+                return;
+            };
             let connect = record.cast::<SocketCall>();
             if !filter::admits(counters, predicates, (*connect).call.cgroup_id) {
                 return;
@@ -132,11 +131,12 @@ fn lsm_socket_connect(ctx: LsmContext) -> i32 {
 /// Runs `body` with the registers of the current call and what is wanted of it, if it is one that
 /// this hook tells of. The others are not counted: their own hooks are.
 #[inline(always)]
-fn told(hook: Hook, handler: u32, body: impl FnOnce(&mut HookCounters, u64, *const Want)) -> i32 {
-    let regs = registers();
+fn told(hook: Hook, handler: u32, body: impl FnOnce(&mut HookCounters, Current, u64, *const Want)) -> i32 {
+    let current = Current::get();
+    let regs = registers(current);
     let raw = call::raw_number::<Probed>(regs);
     let Some(interest) = INTEREST.get_ptr(call::number(raw)) else { return 0 };
-    let abi = call::abi(raw);
+    let abi = call::abi(current, raw);
     // SAFETY: a map value; the index is masked to the array's length.
     let (want, is_told) = unsafe {
         let want = (&raw const (*interest).wants).cast::<Want>().add(usize::from(abi & ABI_MASK));
@@ -149,10 +149,10 @@ fn told(hook: Hook, handler: u32, body: impl FnOnce(&mut HookCounters, u64, *con
     counted(hook, |counters| {
         // SAFETY: a map value.
         let predicates = unsafe { read_volatile(&raw const (*want).predicates) };
-        if filter::by_agent() || filter::is_muted(predicates) {
+        if filter::by_agent(current) || filter::is_muted(current, predicates) {
             counters.filtered += 1;
         } else {
-            body(counters, regs, want);
+            body(counters, current, regs, want);
         }
     });
     Shared::Lsm.leave();
@@ -162,13 +162,13 @@ fn told(hook: Hook, handler: u32, body: impl FnOnce(&mut HookCounters, u64, *con
 /// The `pt_regs` of the call that the current task is in. A task that is in none, such as one of the
 /// kernel's own, has zeros there, which is the number of a call that opens nothing.
 #[inline(always)]
-fn registers() -> u64 {
-    // SAFETY: the helpers return and take the current task.
+fn registers(current: Current) -> u64 {
+    // SAFETY: the helper takes the current task.
     unsafe {
         if frozen(&BOOT.has_task_btf) != 0 && frozen(&BOOT.has_task_regs) != 0 {
-            return bpf_task_pt_regs(bpf_get_current_task_btf()) as u64;
+            return bpf_task_pt_regs(current.address() as *mut _) as u64;
         }
-        pointer(bpf_get_current_task(), offset!(task_stack)) + u64::from(frozen(&BOOT.regs_in_stack))
+        pointer(current.address(), offset!(task_stack)) + u64::from(frozen(&BOOT.regs_in_stack))
     }
 }
 
@@ -177,14 +177,19 @@ fn registers() -> u64 {
 /// # Safety
 /// `regs` are those of the current call.
 #[inline(always)]
-unsafe fn begin(counters: &mut HookCounters, regs: u64, fixed: usize) -> Option<(*mut u8, Tail)> {
+unsafe fn begin(
+    counters: &mut HookCounters,
+    current: Current,
+    regs: u64,
+    fixed: usize,
+) -> Option<(*mut u8, Tail)> {
     let Some(record) = scratch::large(LargeSlot::Lsm) else {
         counters.errors += 1;
         return None;
     };
     // SAFETY: a large scratch buffer.
     unsafe {
-        call::begin::<Probed>(record, regs, PENDING, via::LSM);
+        call::begin::<Probed>(current, record, regs, PENDING, via::LSM);
         Some((record, Tail::new(record, fixed)))
     }
 }
@@ -194,11 +199,11 @@ unsafe fn begin(counters: &mut HookCounters, regs: u64, fixed: usize) -> Option<
 /// # Safety
 /// `out` is the front of a large scratch buffer, whose tail is `tail`.
 #[inline(always)]
-unsafe fn describe(out: *mut FileCall, file: u64, tail: Tail, depth: Depth) -> bool {
+unsafe fn describe(current: Current, out: *mut FileCall, file: u64, tail: Tail, depth: Depth) -> bool {
     // SAFETY: as the caller's.
     unsafe {
         (*out).fd = -1;
         (*out).reserved = 0;
-        read::describe(file, read::current_mount_ns(), &raw mut (*out).file, tail, depth)
+        read::describe(file, current.mount_ns(), &raw mut (*out).file, tail, depth)
     }
 }

@@ -23,24 +23,29 @@ mod sysctl;
 mod task_scan;
 mod uring;
 
-use core::arch::asm;
+use core::mem::MaybeUninit;
 
 use agent_abi::hook::{Hook, HookCounters};
 
-use crate::global::counters;
+use crate::{atomic, global::counters, scratch::zero};
 
 /// A handler of system calls, once for each hook that tail-calls it: the kernel refuses programs of
-/// another hook. The body is given registers, result and where it comes from.
+/// another hook. The body is given its counters, registers, result and where it comes from.
 macro_rules! handler {
-    ($sys_exit:ident, $fexit:ident, $body:ident) => {
+    ($sys_exit:ident, $fexit:ident, $hook:expr, $body:ident) => {
         #[aya_ebpf::macros::btf_tracepoint(function = "sys_exit")]
         fn $sys_exit(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
-            $body(ctx.arg(0), ctx.arg(1), agent_abi::record::via::SYS_EXIT)
+            if let Some(counters) = $crate::hooks::run($hook) {
+                $body(counters, ctx.arg(0), ctx.arg(1), agent_abi::record::via::SYS_EXIT);
+            }
+            0
         }
 
         #[aya_ebpf::macros::fexit(function = "handler")]
         fn $fexit(ctx: aya_ebpf::programs::FExitContext) -> i32 {
-            $body(ctx.arg(0), ctx.arg(1), agent_abi::record::via::FEXIT);
+            if let Some(counters) = $crate::hooks::run($hook) {
+                $body(counters, ctx.arg(0), ctx.arg(1), agent_abi::record::via::FEXIT);
+            }
             // The program that called this one has entered.
             $crate::nesting::Shared::Fexit.leave();
             0
@@ -49,11 +54,18 @@ macro_rules! handler {
 }
 pub(crate) use handler;
 
+/// The hook's counters, having counted the run.
+#[inline(always)]
+fn run(hook: Hook) -> Option<&'static mut HookCounters> {
+    let counters = counters(hook)?;
+    counters.seen += 1;
+    Some(counters)
+}
+
 /// Runs `body` with the hook's counters, having counted the run.
 #[inline(always)]
 fn counted(hook: Hook, body: impl FnOnce(&mut HookCounters)) -> i32 {
-    if let Some(counters) = counters(hook) {
-        counters.seen += 1;
+    if let Some(counters) = run(hook) {
         body(counters);
     }
     0
@@ -64,8 +76,14 @@ fn counted(hook: Hook, body: impl FnOnce(&mut HookCounters)) -> i32 {
 #[inline(always)]
 fn counted_nested(hook: Hook, body: impl FnOnce(&mut HookCounters)) {
     let Some(counters) = counters(hook) else { return };
-    let mut run = HookCounters { seen: 1, ..HookCounters::default() };
-    body(&mut run);
+    let mut run = MaybeUninit::<HookCounters>::uninit();
+    // SAFETY: plain numbers, all of them written.
+    let run = unsafe {
+        zero(run.as_mut_ptr());
+        run.assume_init_mut()
+    };
+    run.seen = 1;
+    body(run);
     let HookCounters {
         seen,
         submitted,
@@ -78,7 +96,7 @@ fn counted_nested(hook: Hook, body: impl FnOnce(&mut HookCounters)) {
         shrunk: _,
         submitted_bulk,
         lost_bulk,
-    } = run;
+    } = *run;
     add(&raw mut counters.seen, seen);
     add(&raw mut counters.submitted, submitted);
     add(&raw mut counters.lost, lost);
@@ -89,14 +107,19 @@ fn counted_nested(hook: Hook, body: impl FnOnce(&mut HookCounters)) {
     add(&raw mut counters.lost_bulk, lost_bulk);
 }
 
-/// Adds to a number of a map in one instruction. The compiler offers no atomics for this target; the
-/// instruction is as old as BPF's maps.
+/// Counts a run of such a hook that has nothing to report.
+#[inline(always)]
+fn filtered_nested(hook: Hook) {
+    if let Some(counters) = counters(hook) {
+        add(&raw mut counters.seen, 1);
+        add(&raw mut counters.filtered, 1);
+    }
+}
+
 #[inline(always)]
 fn add(number: *mut u64, amount: u64) {
     if amount != 0 {
-        // SAFETY: `number` is a map value.
-        unsafe {
-            asm!("lock *(u64 *)({number} + 0) += {amount}", number = in(reg) number, amount = in(reg) amount, options(nostack));
-        }
+        // SAFETY: in a map value.
+        unsafe { atomic::add(number, amount) };
     }
 }

@@ -20,7 +20,7 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 
-use super::{counted_nested, filter};
+use super::{counted_nested, filter, filtered_nested};
 use crate::{
     global::{BOOT, frozen},
     ring::{self, Lane},
@@ -40,6 +40,11 @@ const UDP: u8 = 17;
 const DNS_PORT: u16 = 53;
 /// `IP_OFFSET` (include/net/ip.h): where in its datagram a fragment is.
 const FRAGMENT_OFFSET: u16 = 0x1fff;
+
+/// Version 4, and a header without options.
+const IPV4_PLAIN: u8 = 4 << 4 | 5;
+/// Least bytes of an IPv4 packet of TCP, both headers without options.
+const FRONT: usize = 20 + 20;
 
 /// Most bytes of a short payload, and of a long one: what is not used of them is room in the ring.
 const SHORT: usize = 128;
@@ -63,7 +68,13 @@ pub fn packet_egress(ctx: SkBuffContext) -> i32 {
 #[inline(always)]
 fn run(skb: *mut __sk_buff, egress: bool) -> i32 {
     // SAFETY: the program's context.
-    counted_nested(Hook::Packet, |counters| unsafe { packet(counters, skb, egress) });
+    unsafe {
+        if is_bare(skb) {
+            filtered_nested(Hook::Packet);
+        } else {
+            counted_nested(Hook::Packet, |counters| packet(counters, skb, egress));
+        }
+    }
     ALLOW
 }
 
@@ -107,6 +118,29 @@ unsafe fn packet(counters: &mut HookCounters, skb: *mut __sk_buff, egress: bool)
         } else {
             send::<LONG, { size_of::<Packet>() + LONG }>(counters, skb, &flow, cookie, cgroup_id, egress);
         }
+    }
+}
+
+/// Whether a packet is of TCP and carries nothing, as most do that make and end a connection. Without a
+/// helper's call: where its front does not lie in one piece, that is not known here.
+#[inline(always)]
+unsafe fn is_bare(skb: *mut __sk_buff) -> bool {
+    // SAFETY: as the caller's; what is read of the packet is checked to be there.
+    unsafe {
+        let data = (*skb).data as usize as *const u8;
+        let end = (*skb).data_end as usize as *const u8;
+        if data.add(FRONT) > end {
+            return false;
+        }
+        if data.read() == IPV4_PLAIN {
+            let header = u32::from(data.add(20 + 12).read() >> 4) * 4;
+            return data.add(9).read() == TCP && (*skb).len == 20 + header;
+        }
+        if data.read() >> 4 != 6 || data.add(40 + 20) > end {
+            return false;
+        }
+        let header = u32::from(data.add(40 + 12).read() >> 4) * 4;
+        data.add(6).read() == TCP && (*skb).len == 40 + header
     }
 }
 

@@ -7,16 +7,12 @@ use agent_abi::{
     hook::Hook,
     record::{Signal, kind},
 };
-use aya_ebpf::{
-    helpers::generated::{bpf_get_current_pid_tgid, bpf_get_current_task},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use super::counted;
 use crate::{
     global::{offset, settings},
-    read::{self, Memory, Probed, Typed, probe},
+    read::{Current, Memory, Typed, probe},
     ring::{self, Lane},
     scratch::{self, SmallSlot},
 };
@@ -36,12 +32,13 @@ const CODE_OFFSET: u64 = 8;
 fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     let (signal, info, target): (i32, u64, u64) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     let Some(settings) = settings() else { return 0 };
-    // SAFETY: a map value; a `task_struct` pointer that the verifier knows; no arguments.
+    let current = Current::get();
+    // SAFETY: a map value; a `task_struct` pointer that the verifier knows.
     let (agent, tgid, sender) = unsafe {
         (
             read_volatile(&raw const (*settings).agent_tgid),
             Typed::read::<u32>(target, offset!(task_tgid)),
-            (bpf_get_current_pid_tgid() >> 32) as u32,
+            current.tgid(),
         )
     };
     // Signals of others are not counted: every exit of a process sends one. Nor does the end of its
@@ -57,8 +54,8 @@ fn signal_generate(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: the current task; a scratch buffer.
         unsafe {
             let fixed = record.cast::<Signal>();
-            read::task_ref::<Probed>(bpf_get_current_task(), &raw mut (*fixed).task);
-            (*fixed).cgroup_id = read::current_cgroup_id();
+            current.task_ref(&raw mut (*fixed).task);
+            (*fixed).cgroup_id = current.cgroup_id();
             (*fixed).signal = signal as u32;
             (*fixed).code = match info {
                 NO_INFO => BY_USER,

@@ -4,19 +4,19 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
-    hook::Hook,
+    hook::{Hook, HookCounters},
     interest::{ABI_NATIVE, NONE, RESULT, Want, test},
     map::HANDLER_SOCKET,
-    record::{ADDRESS_BYTES, SocketCall, SocketRef, Span, Syscall, grade, kind, socket_flag},
+    record::{ADDRESS_BYTES, SocketCall, Span, Syscall, grade, kind, socket_flag},
 };
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 
-use super::{call, counted, filter, handler};
+use super::{call, filter, handler};
 use crate::{
     global::offset,
-    read::{self, Typed, pointer},
+    read::{self, Current, Typed, pointer},
     ring::{self, Lane},
-    scratch::{self, LargeSlot, PREFIX_KEY, Tail},
+    scratch::{self, LargeSlot, NAMES, Tail},
 };
 
 /// `F_DUPFD`, `F_DUPFD_CLOEXEC` (include/uapi/linux/fcntl.h).
@@ -53,67 +53,66 @@ static SUBCALLS: [u32; 32] = {
     calls
 };
 
-handler!(sys_exit_socket, fexit_socket, socket_call);
+handler!(sys_exit_socket, fexit_socket, Hook::Socket, socket_call);
 
 #[inline(always)]
-fn socket_call(regs: u64, result: i64, via: u8) -> i32 {
-    counted(Hook::Socket, |counters| {
-        let Some(record) = scratch::large(LargeSlot::of(via)) else {
+fn socket_call(counters: &mut HookCounters, regs: u64, result: i64, via: u8) {
+    let Some(record) = scratch::large(LargeSlot::of(via)) else {
+        counters.errors += 1;
+        return;
+    };
+    // SAFETY: the current task, every address checked by the helper that reads it; a large
+    // scratch buffer, of which `socket` is the front.
+    unsafe {
+        let current = Current::get();
+        let socket = record.cast::<SocketCall>();
+        let call = call::begin::<Typed>(current, record, regs, result, via);
+        (*socket).grade = grade::NONE;
+        let Some(wanted) = call::want(call) else {
             counters.errors += 1;
             return;
         };
-        // SAFETY: the current task, every address checked by the helper that reads it; a large
-        // scratch buffer, of which `socket` is the front.
-        unsafe {
-            let socket = record.cast::<SocketCall>();
-            let call = call::begin::<Typed>(record, regs, result, via);
-            (*socket).grade = grade::NONE;
-            let Some(wanted) = call::want(call) else {
-                counters.errors += 1;
-                return;
-            };
-            if read_volatile(&raw const (*wanted).fd) == NONE && !translate(socket, record) {
-                counters.filtered += 1;
-                return;
-            }
-            let Some(want) = call::want(call) else {
-                counters.errors += 1;
-                return;
-            };
-            if u32::from(read_volatile(&raw const (*want).handler)) != HANDLER_SOCKET
-                || !filter::passes(&*want, result, result as u64)
-            {
-                counters.filtered += 1;
-                return;
-            }
-            let fd = call::at(call, read_volatile(&raw const (*want).fd)) as i32;
-            let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
-            let sock = read::sock_behind(file);
-            let given = given(call, want);
-            if !matters(call, want, sock, given) {
-                counters.filtered += 1;
-                return;
-            }
-            let predicates = read_volatile(&raw const (*want).predicates);
-            if !filter::admits(counters, predicates, (*call).cgroup_id) {
-                return;
-            }
-            // A descriptor that the kernel gave is not one that was read from the caller's memory.
-            let is_new = read_volatile(&raw const (*want).fd) == RESULT;
-            if is_new {
-                write_volatile(&raw mut (*socket).grade, grade::NONE);
-            }
-            describe(file, sock, socket);
-            let tail = Tail::new(record, size_of::<SocketCall>());
-            capture(given, socket, tail);
-            if !read::append_unix_path(sock, is_new, &raw mut (*socket).path, tail) {
-                let flags = &raw mut (*socket).socket.flags;
-                write_volatile(flags, read_volatile(flags) | socket_flag::PATH_TRUNCATED);
-            }
-            let lane = Lane::of(read_volatile(&raw const (*want).ring));
-            ring::send(counters, record, lane, kind::SOCKET, 0, tail.end());
+        if read_volatile(&raw const (*wanted).fd) == NONE && !translate(socket, record) {
+            counters.filtered += 1;
+            return;
         }
-    })
+        let Some(want) = call::want(call) else {
+            counters.errors += 1;
+            return;
+        };
+        if u32::from(read_volatile(&raw const (*want).handler)) != HANDLER_SOCKET
+            || !filter::passes(&*want, result, result as u64)
+        {
+            counters.filtered += 1;
+            return;
+        }
+        let fd = call::at(call, read_volatile(&raw const (*want).fd)) as i32;
+        let file = if fd < 0 { 0 } else { current.file(fd as u32) };
+        let sock = read::sock_behind(file);
+        let given = given(call, want);
+        if !matters(call, want, sock, given) {
+            counters.filtered += 1;
+            return;
+        }
+        let predicates = read_volatile(&raw const (*want).predicates);
+        if !filter::admits(counters, predicates, (*call).cgroup_id) {
+            return;
+        }
+        // A descriptor that the kernel gave is not one that was read from the caller's memory.
+        let is_new = read_volatile(&raw const (*want).fd) == RESULT;
+        if is_new {
+            write_volatile(&raw mut (*socket).grade, grade::NONE);
+        }
+        describe(current, file, sock, socket);
+        let tail = Tail::new(record, size_of::<SocketCall>());
+        capture(given, socket, tail);
+        if !read::append_unix_path(sock, is_new, &raw mut (*socket).path, tail) {
+            let flags = &raw mut (*socket).socket.flags;
+            write_volatile(flags, read_volatile(flags) | socket_flag::PATH_TRUNCATED);
+        }
+        let lane = Lane::of(read_volatile(&raw const (*want).ring));
+        ring::send(counters, record, lane, kind::SOCKET, 0, tail.end());
+    }
 }
 
 /// Makes a `socketcall` the call that it stands for, as if that had been made by its own number. Its
@@ -135,7 +134,7 @@ unsafe fn translate(socket: *mut SocketCall, record: *mut u8) -> bool {
         if subcall == 0 {
             return false;
         }
-        let arguments = record.add(PREFIX_KEY).cast::<[u32; 8]>();
+        let arguments = record.add(NAMES).cast::<[u32; 8]>();
         write_volatile(arguments, [0; 8]);
         let bytes = (subcall >> 16 & 7) * 4;
         if bpf_probe_read_user(arguments.cast(), bytes, address as *const _) != 0 {
@@ -241,40 +240,26 @@ unsafe fn matters(call: *const Syscall, want: *const Want, sock: u64, given: Giv
 
 /// Fills in the socket, and how sure it is that the call used this one.
 #[inline(always)]
-unsafe fn describe(file: u64, sock: u64, socket: *mut SocketCall) {
+unsafe fn describe(current: Current, file: u64, sock: u64, socket: *mut SocketCall) {
     // SAFETY: as the caller's.
     unsafe {
         let out = &raw mut (*socket).socket;
         if sock == 0 {
-            *out = SocketRef { flags: socket_flag::NOT_READ, ..NO_SOCKET };
+            scratch::zero(out);
+            (*out).flags = socket_flag::NOT_READ;
             write_volatile(&raw mut (*socket).grade, grade::NONE);
             return;
         }
         read::describe_socket(sock, out);
         (*out).inode = pointer(pointer(file, offset!(file_inode)), offset!(inode_ino));
         if read_volatile(&raw const (*socket).grade) == grade::NONE {
-            write_volatile(&raw mut (*socket).grade, read::descriptor_grade(file));
+            write_volatile(&raw mut (*socket).grade, read::descriptor_grade(current, file));
         }
         if read_volatile(&raw const (*socket).grade) != grade::FD {
             write_volatile(&raw mut (*out).flags, socket_flag::RACED);
         }
     }
 }
-
-const NO_SOCKET: SocketRef = SocketRef {
-    cookie: 0,
-    inode: 0,
-    local: [0; 16],
-    peer: [0; 16],
-    local_port: 0,
-    peer_port: 0,
-    family: 0,
-    kind: 0,
-    protocol: 0,
-    state: 0,
-    flags: 0,
-    net_ns: 0,
-};
 
 /// Appends the address that was given, as it is in the caller's memory now.
 #[inline(always)]

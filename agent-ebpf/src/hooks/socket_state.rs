@@ -3,13 +3,15 @@
 //! It runs in whoever's softirq, and may come in while it runs: so the record is built on the stack,
 //! and the owner is the socket's.
 
+use core::mem::MaybeUninit;
+
 use agent_abi::{
     hook::Hook,
-    record::{Header, SocketRef, SocketState, kind},
+    record::{SocketState, kind},
 };
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
-use super::{counted_nested, filter};
+use super::{counted_nested, filter, filtered_nested};
 use crate::{
     read,
     ring::{self, Lane},
@@ -27,33 +29,35 @@ const TCP: u16 = 6;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn inet_sock_set_state(ctx: BtfTracePointContext) -> i32 {
+    let sock: u64 = ctx.arg(0);
+    let from = ctx.arg::<i32>(1) as u32;
+    let to = ctx.arg::<i32>(2) as u32;
+    if !matters(from, to) {
+        filtered_nested(Hook::SocketState);
+        return 0;
+    }
     counted_nested(Hook::SocketState, |counters| {
-        let sock: u64 = ctx.arg(0);
-        let from = ctx.arg::<i32>(1) as u32;
-        let to = ctx.arg::<i32>(2) as u32;
-        if !matters(from, to) {
-            counters.filtered += 1;
-            return;
-        }
         let cgroup_id = read::sock_cgroup_id(sock);
         if filter::is_cgroup_muted(cgroup_id) {
             counters.filtered += 1;
             return;
         }
-        let mut state =
-            SocketState { header: Header::default(), socket: SocketRef::default(), cgroup_id, from, to };
-        // SAFETY: the tracepoint's socket; a record of the stack.
+        let mut record = MaybeUninit::<SocketState>::uninit();
+        let state = record.as_mut_ptr();
+        // SAFETY: the tracepoint's socket; a record of the stack, written before it is read.
         unsafe {
-            read::describe_socket(sock, &raw mut state.socket);
-            if state.socket.protocol != TCP {
+            read::describe_socket(sock, &raw mut (*state).socket);
+            if (*state).socket.protocol != TCP {
                 counters.filtered += 1;
                 return;
             }
+            (*state).cgroup_id = cgroup_id;
+            (*state).from = from;
+            (*state).to = to;
             if !filter::admits(counters, agent_abi::interest::predicate::BULK, cgroup_id) {
                 return;
             }
-            let record = (&raw mut state).cast();
-            ring::send(counters, record, Lane::Bulk, kind::SOCKET_STATE, 0, size_of::<SocketState>());
+            ring::send(counters, state.cast(), Lane::Bulk, kind::SOCKET_STATE, 0, size_of::<SocketState>());
         }
     });
     0

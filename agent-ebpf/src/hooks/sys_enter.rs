@@ -11,8 +11,7 @@ use agent_abi::{
 use aya_ebpf::{
     btf_maps::LruHashMap,
     helpers::generated::{
-        bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_ktime_get_boot_ns,
-        bpf_task_pt_regs,
+        bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_ktime_get_boot_ns, bpf_task_pt_regs,
     },
     macros::{btf_map, btf_tracepoint},
     programs::BtfTracePointContext,
@@ -21,7 +20,7 @@ use aya_ebpf::{
 use super::{call, counted, filter};
 use crate::{
     global::INTEREST,
-    read::{self, Typed},
+    read::{self, Current, Typed},
     ring::{self, Lane},
     scratch::{self, LargeSlot, Tail},
 };
@@ -90,14 +89,15 @@ fn is_wanted(raw: u64) -> bool {
 fn entered(regs: u64, repeats: bool) -> i32 {
     let raw = call::raw_number::<Typed>(regs);
     let Some(interest) = INTEREST.get_ptr(call::number(raw)) else { return 0 };
-    let abi = call::abi(raw);
+    let current = Current::get();
+    let abi = call::abi(current, raw);
     // SAFETY: a map value.
     let wanted = unsafe { read_volatile(&raw const (*interest).wanted) };
     if wanted >> ENTRY_SHIFT >> (abi & ABI_MASK) & 1 == 0 {
         return 0;
     }
     counted(Hook::SysEnter, |counters| {
-        if filter::by_agent()
+        if filter::by_agent(current)
             || repeats
                 && is_same_call(
                     raw,
@@ -115,12 +115,12 @@ fn entered(regs: u64, repeats: bool) -> i32 {
         // SAFETY: the current task; a large scratch buffer, of which `plain` is the front.
         unsafe {
             let plain = record.cast::<PlainCall>();
-            let call = call::begin::<Typed>(record, regs, PENDING, via::SYS_ENTER);
+            let call = call::begin::<Typed>(current, record, regs, PENDING, via::SYS_ENTER);
             let Some(want) = call::want(call) else {
                 counters.errors += 1;
                 return;
             };
-            if filter::is_muted(read_volatile(&raw const (*want).predicates)) {
+            if filter::is_muted(current, read_volatile(&raw const (*want).predicates)) {
                 counters.filtered += 1;
                 return;
             }
@@ -128,7 +128,7 @@ fn entered(regs: u64, repeats: bool) -> i32 {
             (*plain).text = call::text(call, want, tail);
             (*plain).target = TaskRef { leader_start_ns: 0, tgid: 0, tid: 0 };
             (*plain).target_pid = 0;
-            (*plain).pid_ns = read::pid_namespace(bpf_get_current_task());
+            (*plain).pid_ns = read::pid_namespace(current.address());
             (*plain).reserved = 0;
             let lane = Lane::of(read_volatile(&raw const (*want).ring));
             ring::send(counters, record, lane, kind::PLAIN, 0, tail.end());

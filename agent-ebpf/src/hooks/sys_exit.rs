@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     global::{INTEREST, SYS_EXIT_HANDLERS, counters},
-    read::Typed,
+    read::{Current, Typed},
 };
 
 #[btf_tracepoint(function = "sys_exit")]
@@ -38,7 +38,8 @@ pub(super) fn dispatch(hook: Hook, by: u32, regs: u64, result: i64) -> Option<u3
     if wanted == 0 {
         return None;
     }
-    let abi = call::abi(raw);
+    let current = Current::get();
+    let abi = call::abi(current, raw);
     if wanted >> (by + u32::from(abi & ABI_MASK)) & 1 == 0 {
         return None;
     }
@@ -54,8 +55,8 @@ pub(super) fn dispatch(hook: Hook, by: u32, regs: u64, result: i64) -> Option<u3
     let is_told = want.predicates & predicate::BY_LSM != 0 && is_told_by_lsm(want, regs, abi, result);
     if is_told
         || !filter::passes(want, result, tested)
-        || filter::by_agent()
-        || filter::is_muted(want.predicates)
+        || filter::by_agent(current)
+        || filter::is_muted(current, want.predicates)
     {
         counters.filtered += 1;
         return None;

@@ -16,14 +16,12 @@ use agent_abi::{
     },
     uring::{self, InFlight, InFlightKey, Operation, position},
 };
-use aya_ebpf::{
-    helpers::generated::bpf_get_current_task, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use super::{call, counted, filter};
 use crate::{
     global::{BOOT, URING, URING_IN_FLIGHT, frozen},
-    read::{self, Request, probe},
+    read::{self, Current, Request, probe},
     ring::{self, Lane},
     scratch::{self, LargeSlot, SmallSlot, Tail},
 };
@@ -77,9 +75,10 @@ fn submitted(request: Request) -> i32 {
         return 0;
     }
     counted(Hook::UringSubmit, |counters| {
+        let current = Current::get();
         // SAFETY: a map value.
         let predicates = unsafe { read_volatile(&raw const (*operation).predicates) };
-        if filter::by_agent() || filter::is_muted(predicates) {
+        if filter::by_agent(current) || filter::is_muted(current, predicates) {
             counters.filtered += 1;
             return;
         }
@@ -90,7 +89,7 @@ fn submitted(request: Request) -> i32 {
         // SAFETY: the current task, every address checked by the helper that reads it; a large
         // scratch buffer.
         unsafe {
-            let call = begin(record, request, operation);
+            let call = begin(current, record, request, operation);
             let writes = predicates & predicate::WRITES == 0
                 || wanted != uring::kind::PATH
                 || call::at(call, position::FLAGS) & WRITES != 0;
@@ -103,8 +102,8 @@ fn submitted(request: Request) -> i32 {
             }
             let before = counters.submitted;
             match wanted {
-                uring::kind::PATH => path(counters, record, request, operation),
-                uring::kind::SOCKET => socket(counters, record, request, operation),
+                uring::kind::PATH => path(counters, current, record, request, operation),
+                uring::kind::SOCKET => socket(counters, current, record, request, operation),
                 _ => plain(counters, record, request, operation),
             }
             if counters.submitted != before {
@@ -116,7 +115,12 @@ fn submitted(request: Request) -> i32 {
 
 /// Fills in what all records of operations begin with.
 #[inline(always)]
-unsafe fn begin(record: *mut u8, request: Request, operation: *const Operation) -> *mut Syscall {
+unsafe fn begin(
+    current: Current,
+    record: *mut u8,
+    request: Request,
+    operation: *const Operation,
+) -> *mut Syscall {
     // SAFETY: as the caller's.
     unsafe {
         let call = record.add(size_of::<Header>()).cast::<Syscall>();
@@ -139,19 +143,25 @@ unsafe fn begin(record: *mut u8, request: Request, operation: *const Operation) 
         (*call).abi = ABI_URING;
         (*call).via = via::URING;
         (*call).reserved = 0;
-        call::caller(call);
+        call::caller(current, call);
         call
     }
 }
 
 #[inline(always)]
-unsafe fn path(counters: &mut HookCounters, record: *mut u8, request: Request, operation: *const Operation) {
+unsafe fn path(
+    counters: &mut HookCounters,
+    current: Current,
+    record: *mut u8,
+    request: Request,
+    operation: *const Operation,
+) {
     // SAFETY: as the caller's.
     unsafe {
-        let task = bpf_get_current_task();
+        let task = current.address();
         let paths = record.cast::<PathCall>();
         let tail = Tail::new(record, size_of::<PathCall>());
-        let has_root = read::root_of(&raw mut (*paths).root, tail);
+        let has_root = read::root_of(current, &raw mut (*paths).root, tail);
         (*paths).text = text(request, operation, tail);
         let from = (&raw const (*operation).name, &raw const (*operation).dir);
         named(task, record, request, from, &raw mut (*paths).from, tail);
@@ -193,6 +203,7 @@ unsafe fn named(
 #[inline(always)]
 unsafe fn socket(
     counters: &mut HookCounters,
+    current: Current,
     record: *mut u8,
     request: Request,
     operation: *const Operation,
@@ -203,13 +214,13 @@ unsafe fn socket(
         let tail = Tail::new(record, size_of::<SocketCall>());
         let call = record.add(size_of::<Header>()).cast::<Syscall>();
         let fd = call::at(call, position::FD) as i32;
-        let file = if fd < 0 { 0 } else { read::current_file(fd as u32) };
+        let file = if fd < 0 { 0 } else { current.file(fd as u32) };
         // As it is before the operation.
         read::describe_socket(read::sock_behind(file), &raw mut (*socket).socket);
         if file == 0 {
             (*socket).socket.flags = socket_flag::NOT_READ;
         }
-        (*socket).grade = if file == 0 { grade::NONE } else { read::descriptor_grade(file) };
+        (*socket).grade = if file == 0 { grade::NONE } else { read::descriptor_grade(current, file) };
         (*socket).path = Span { offset: 0, len: 0 };
         (*socket).given = request.address(
             read_volatile(&raw const (*operation).address),

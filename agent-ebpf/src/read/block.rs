@@ -1,10 +1,11 @@
-//! The front of a kernel structure, copied at once: a helper's call costs more than what it copies.
+//! The front of a kernel structure, copied at once where words cannot be loaded one by one: a helper's
+//! call costs more than what it copies.
 
 use core::ptr::read_volatile;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 
-use super::probe;
+use super::{loads_words, probe};
 use crate::scratch::{BLOCK_BYTES, BLOCKS, Tail};
 
 /// Which of the copies. Each has its place in a large scratch buffer.
@@ -31,7 +32,9 @@ impl Block {
         // SAFETY: each has its place in the buffer; the helper checks the address.
         unsafe {
             let copy = tail.record().add(BLOCKS + of as usize * BLOCK_BYTES);
-            bpf_probe_read_kernel(copy.cast(), BLOCK_BYTES as u32, base as *const _);
+            if !loads_words() {
+                bpf_probe_read_kernel(copy.cast(), BLOCK_BYTES as u32, base as *const _);
+            }
             Self { copy, base }
         }
     }
@@ -39,7 +42,7 @@ impl Block {
     /// A field.
     #[inline(always)]
     pub fn read<T: Copy>(self, offset: u32) -> T {
-        if offset as usize + size_of::<T>() <= BLOCK_BYTES {
+        if !loads_words() && offset as usize + size_of::<T>() <= BLOCK_BYTES {
             // SAFETY: within the copy. The offset is frozen, so the verifier knows it.
             return unsafe { read_volatile(self.copy.add(offset as usize).cast::<T>()) };
         }

@@ -1,9 +1,8 @@
 //! Which cgroup a task is in.
 
 use agent_abi::map::CGROUP_V2;
-use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_task};
 
-use super::{Memory, Probed, Typed};
+use super::{Memory, Typed};
 use crate::global::{BOOT, frozen, offset};
 
 /// Inode number of the task's cgroup in the hierarchy that containers live in.
@@ -24,17 +23,6 @@ pub unsafe fn task_cgroup_id<M: Memory>(task: u64) -> u64 {
         };
         cgroup_id::<M>(cgroup)
     }
-}
-
-/// Inode number of the current task's cgroup in that hierarchy.
-#[inline(always)]
-pub fn current_cgroup_id() -> u64 {
-    if frozen(&BOOT.cgroup_subsys) == CGROUP_V2 {
-        // SAFETY: the helper has no arguments.
-        return unsafe { bpf_get_current_cgroup_id() };
-    }
-    // SAFETY: the helper returns the current task.
-    unsafe { task_cgroup_id::<Probed>(bpf_get_current_task()) }
 }
 
 /// Inode number of a cgroup.

@@ -4,16 +4,19 @@ use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
     offset::ABSENT,
-    record::{FileRef, Span, file_flag, grade},
+    record::{FileRef, PATH_BYTES, Span, file_flag, grade},
 };
 
 use super::{
     block::{Block, Of},
-    current::current_files_users,
-    path::{append_path, is_wanted},
+    current::Current,
+    path::{append_found, find_path, is_wanted},
     pointer, probe,
 };
-use crate::{global::offset, scratch::Tail};
+use crate::{
+    global::offset,
+    scratch::{Tail, zero},
+};
 
 /// `OVERLAYFS_SUPER_MAGIC` (include/uapi/linux/magic.h).
 const OVERLAY_MAGIC: u64 = 0x794c_7630;
@@ -53,12 +56,8 @@ pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, tail: T
         (*out).path = Span { offset: 0, len: 0 };
         (*out).grade = grade::OBJECT;
         if file == 0 {
-            (*out).inode = 0;
-            (*out).dev = 0;
-            (*out).mode = 0;
-            (*out).uid = 0;
+            zero(out);
             (*out).flags = file_flag::NOT_READ;
-            (*out).grade = grade::NONE;
             return true;
         }
         let flags = &raw mut (*out).flags;
@@ -67,10 +66,13 @@ pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, tail: T
         let vfsmount = file.read::<u64>(offset!(file_path) + offset!(path_mnt));
         if let Depth::Path(only_wanted) = depth {
             let dentry = file.read::<u64>(offset!(file_path) + offset!(path_dentry));
-            if !append_path(vfsmount, dentry, &raw mut (*out).path, tail) {
+            if !find_path(vfsmount, dentry, tail) {
                 add(flags, file_flag::PATH_TRUNCATED);
             } else if only_wanted != 0 && !is_wanted(tail.record()) {
                 return false;
+            }
+            if !append_found(PATH_BYTES, &raw mut (*out).path, tail) {
+                add(flags, file_flag::PATH_TRUNCATED);
             }
         }
         let address = file.read::<u64>(offset!(file_inode));
@@ -138,14 +140,8 @@ pub fn behind(task: u64, fd: u32) -> u64 {
 /// How sure it is that `file` is what the call used: nobody shares the descriptors, or nobody else
 /// holds the file.
 #[inline(always)]
-pub fn descriptor_grade(file: u64) -> u32 {
-    if has_own_descriptors() || is_held_once(file) { grade::FD } else { grade::FD_RACED }
-}
-
-/// Whether no other task shares the descriptors of the current one.
-#[inline(always)]
-pub fn has_own_descriptors() -> bool {
-    current_files_users() == 1
+pub fn descriptor_grade(current: Current, file: u64) -> u32 {
+    if current.has_own_descriptors() || is_held_once(file) { grade::FD } else { grade::FD_RACED }
 }
 
 /// Whether one descriptor is all that holds `file`.

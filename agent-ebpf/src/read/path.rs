@@ -1,6 +1,9 @@
 //! Paths, from the kernel's directory entries and from the caller's memory.
 
-use core::ptr::{read_volatile, write_volatile};
+use core::{
+    arch::asm,
+    ptr::{read_volatile, write_volatile},
+};
 
 use agent_abi::{
     map::{PREFIX_BYTES, PREFIX_WANTED},
@@ -12,13 +15,13 @@ use aya_ebpf::{
 };
 
 use super::{
-    current::{current_file, current_fs, current_mount_ns},
+    current::Current,
     file::{ERROR_POINTERS, behind},
-    pointer, probe,
+    loads_words, pointer, probe,
 };
 use crate::{
     global::{PREFIXES, offset},
-    scratch::{NAME_BYTES, NAMES, PREFIX_KEY, Tail, WALK, WALK_FRONT, large_again, slot_of},
+    scratch::{NAME_BYTES, NAMES, Tail, WALK, WALK_FRONT, large_again, slot_of},
 };
 
 /// `AT_FDCWD` (include/uapi/linux/fcntl.h).
@@ -26,6 +29,11 @@ pub const AT_FDCWD: i32 = -100;
 
 /// Most bytes of the root of a task that has one of its own: both paths of a call must fit behind it.
 const ROOT_BYTES: usize = 2048;
+
+/// Longest name that is loaded word by word: a helper's call costs more than these.
+const SHORT_NAME: usize = 24;
+/// Longest path that is copied word by word.
+const SHORT_PATH: usize = 64;
 
 /// What the walk needs of a directory entry. In all kernels the three lie together
 /// (include/linux/dcache.h): the parent, and `struct qstr` with hash, length and text.
@@ -40,7 +48,8 @@ struct Entry {
 
 #[inline(always)]
 fn entry(dentry: u64) -> Entry {
-    if offset!(dentry_len) == offset!(dentry_parent) + 12
+    if !loads_words()
+        && offset!(dentry_len) == offset!(dentry_parent) + 12
         && offset!(dentry_name) == offset!(dentry_parent) + 16
     {
         return probe(dentry + u64::from(offset!(dentry_parent)));
@@ -60,20 +69,37 @@ fn entry(dentry: u64) -> Entry {
 #[inline(always)]
 pub unsafe fn append_path(vfsmount: u64, dentry: u64, span: *mut Span, tail: Tail) -> bool {
     // SAFETY: as the caller's.
-    unsafe { append_path_of(PATH_BYTES, vfsmount, dentry, span, tail) }
+    unsafe {
+        let whole = find_path(vfsmount, dentry, tail);
+        append_found(PATH_BYTES, span, tail) && whole
+    }
 }
 
-/// The same of a path that has at most `most` bytes; false, and nothing, where it has more.
+/// Finds a path, for [`append_found`] and [`is_wanted`]; false where the walk stopped early, and its
+/// front is missing.
+///
+/// # Safety
+/// As [`append_path`].
 #[inline(always)]
-unsafe fn append_path_of(most: usize, vfsmount: u64, dentry: u64, span: *mut Span, tail: Tail) -> bool {
+pub unsafe fn find_path(vfsmount: u64, dentry: u64, tail: Tail) -> bool {
+    // SAFETY: as the caller's.
+    unsafe { walk(vfsmount, dentry, slot_of(tail.record())) != 0 }
+}
+
+/// Appends the path that was found last if it has at most `most` bytes; false, and nothing, where it
+/// has more.
+///
+/// # Safety
+/// As [`append_path`].
+#[inline(always)]
+pub unsafe fn append_found(most: usize, span: *mut Span, tail: Tail) -> bool {
     // SAFETY: as the caller's; both ends of the copy lie in the buffer.
     unsafe {
         let record = tail.record();
-        let whole = walk(vfsmount, dentry, slot_of(record)) != 0;
         let front = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize;
         *span = Span { offset: 0, len: 0 };
         if front >= PATH_BYTES {
-            return whole;
+            return true;
         }
         let len = PATH_BYTES - front;
         if len > most {
@@ -81,11 +107,18 @@ unsafe fn append_path_of(most: usize, vfsmount: u64, dentry: u64, span: *mut Spa
         }
         let start = tail.start();
         let from = record.add(WALK + (front & (PATH_BYTES - 1)));
-        if bpf_probe_read_kernel(tail.place(start).cast(), len as u32, from.cast()) != 0 {
+        let to = tail.place(start);
+        if len <= SHORT_PATH {
+            for word in (0..SHORT_PATH).step_by(8) {
+                if len > word {
+                    store_anywhere(to.add(word), load_anywhere(from.add(word)));
+                }
+            }
+        } else if bpf_probe_read_kernel(to.cast(), len as u32, from.cast()) != 0 {
             return false;
         }
         *span = tail.take(start, len);
-        whole
+        true
     }
 }
 
@@ -170,42 +203,87 @@ unsafe fn put_in_front(record: *mut u8, text: u64, len: u32) -> bool {
         }
         let start = (before - len - 1) & (PATH_BYTES - 1);
         let to = record.add(WALK + start);
-        write_volatile(to, b'/');
-        if bpf_probe_read_kernel(to.add(1).cast(), len as u32, text as *const _) != 0 {
+        if loads_words() && len <= SHORT_NAME {
+            if !put_short(record.add(WALK + (before & (2 * PATH_BYTES - 1))), text, len) {
+                return false;
+            }
+        } else if bpf_probe_read_kernel(to.add(1).cast(), len as u32, text as *const _) != 0 {
             return false;
         }
+        write_volatile(to, b'/');
         write_volatile(front, start as u32);
         true
     }
 }
 
-/// Whether the path that was walked last is below a wanted prefix. A prefix that ends in a slash is
+/// Puts a name of up to [`SHORT_NAME`] bytes before `end`, by words, and so from its end: what the first
+/// word has in front of the name is overwritten by what follows, or lies before the path. False where it
+/// could not be read: that is zeros, which no name has.
+#[inline(always)]
+unsafe fn put_short(end: *mut u8, text: u64, len: usize) -> bool {
+    let mut is_read = true;
+    // SAFETY: as the caller's, of whose buffer the walk is not the front.
+    unsafe {
+        for back in [8, 16, 24] {
+            if len > back - 8 {
+                let word = probe::<u64>(text + len as u64 - back as u64);
+                is_read &= word.to_le() >> 56 != 0;
+                store_anywhere(end.sub(back), word);
+            }
+        }
+    }
+    is_read
+}
+
+/// Whether the path that was found last is below a wanted prefix. A prefix that ends in a slash is
 /// the directory itself and all below it: the path is looked up with one at its end.
 ///
 /// # Safety
 /// `record` is a large scratch buffer into which a path was walked.
 #[inline(always)]
 pub unsafe fn is_wanted(record: *mut u8) -> bool {
-    // SAFETY: all in the buffer.
+    // SAFETY: all in the buffer: the key's length stands in front of the path, the slash behind it.
     unsafe {
         let front = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize;
         if front >= PATH_BYTES {
             // What has no path is not known to be unwanted.
             return true;
         }
-        let len = (PATH_BYTES - front).min(PREFIX_BYTES);
-        let key = record.add(PREFIX_KEY);
-        write_volatile(key.cast::<u32>(), len as u32 * 8);
-        let from = record.add(WALK + (front & (PATH_BYTES - 1)));
-        if bpf_probe_read_kernel(key.add(4).cast(), PREFIX_BYTES as u32, from.cast()) != 0 {
-            return true;
-        }
-        if len < PREFIX_BYTES {
-            write_volatile(key.add(4 + (len & 0xff)), b'/');
-            write_volatile(key.cast::<u32>(), (len as u32 + 1) * 8);
+        write_volatile(record.add(WALK + PATH_BYTES), b'/');
+        let key = record.add(WALK - size_of::<u32>() + (front & (PATH_BYTES - 1)));
+        let bits = (PATH_BYTES + 1 - front).min(PREFIX_BYTES) as u32 * 8;
+        for (byte, value) in bits.to_ne_bytes().into_iter().enumerate() {
+            write_volatile(key.add(byte), value);
         }
         let key = &*key.cast::<Key<[u8; PREFIX_BYTES]>>();
         PREFIXES.get(key).is_some_and(|&value| value == PREFIX_WANTED)
+    }
+}
+
+/// Loads a word that need not be aligned.
+///
+/// # Safety
+/// It is there.
+#[inline(always)]
+unsafe fn load_anywhere(place: *const u8) -> u64 {
+    let word: u64;
+    // SAFETY: as the caller's.
+    unsafe {
+        asm!("{word} = *(u64 *)({place} + 0)", place = in(reg) place, word = out(reg) word, options(nostack));
+    }
+    word
+}
+
+/// Stores a word that need not be aligned, as both architectures do; the compiler would store it byte by
+/// byte.
+///
+/// # Safety
+/// There is room.
+#[inline(always)]
+unsafe fn store_anywhere(place: *mut u8, word: u64) {
+    // SAFETY: as the caller's.
+    unsafe {
+        asm!("*(u64 *)({place} + 0) = {word}", place = in(reg) place, word = in(reg) word, options(nostack));
     }
 }
 
@@ -214,7 +292,7 @@ pub unsafe fn is_wanted(record: *mut u8) -> bool {
 /// # Safety
 /// `out` lies in the record that `tail` is of.
 #[inline(always)]
-pub unsafe fn named(name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
+pub unsafe fn named(current: Current, name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
     // SAFETY: as the caller's; every address is checked by the helper that reads it.
     unsafe {
         (*out).base = Span { offset: 0, len: 0 };
@@ -236,9 +314,9 @@ pub unsafe fn named(name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
             // Without its NUL.
             (*out).name = tail.take(start, (len - 1) as usize & (2 * PATH_BYTES - 1));
         }
-        let (vfsmount, dentry) = start_of(read_volatile(place) == b'/', dir);
+        let (vfsmount, dentry) = start_of(current, read_volatile(place) == b'/', dir);
         let mount_ns = pointer(vfsmount - u64::from(offset!(mount_mnt)), offset!(mount_ns));
-        if mount_ns != current_mount_ns() {
+        if mount_ns != current.mount_ns() {
             write_volatile(flags, read_volatile(flags) | path_flag::OTHER_MOUNT_NS);
         }
         if dentry == 0 {
@@ -255,9 +333,9 @@ pub unsafe fn named(name: u64, dir: i32, out: *mut PathRef, tail: Tail) {
 /// # Safety
 /// `span` lies in the record that `tail` is of.
 #[inline(always)]
-pub unsafe fn root_of(span: *mut Span, tail: Tail) -> bool {
+pub unsafe fn root_of(current: Current, span: *mut Span, tail: Tail) -> bool {
     // SAFETY: as the caller's.
-    unsafe { append_root(current_fs(), span, tail) }
+    unsafe { append_root(current.fs(), span, tail) }
 }
 
 #[inline(always)]
@@ -272,7 +350,7 @@ unsafe fn append_root(fs: u64, span: *mut Span, tail: Tail) -> bool {
         if is_mount_root && pointer(mount, offset!(mount_parent)) == mount {
             return true;
         }
-        let whole = append_path_of(ROOT_BYTES, vfsmount, dentry, span, tail);
+        let whole = find_path(vfsmount, dentry, tail) & append_found(ROOT_BYTES, span, tail);
         // What lies over the first file system of a machine is its root.
         if (*span).len == 1 {
             *span = Span { offset: 0, len: 0 };
@@ -324,9 +402,9 @@ pub unsafe fn is_leaf(dentry: u64, name: u64, tail: Tail) -> bool {
 /// # Safety
 /// `out` lies in the record that `tail` is of.
 #[inline(always)]
-pub unsafe fn arrived(at_root: bool, out: *mut PathRef, tail: Tail) {
+pub unsafe fn arrived(current: Current, at_root: bool, out: *mut PathRef, tail: Tail) {
     let of = if at_root { offset!(fs_root) } else { offset!(fs_pwd) };
-    let path = current_fs() + u64::from(of);
+    let path = current.fs() + u64::from(of);
     let (vfsmount, dentry) = (pointer(path, offset!(path_mnt)), pointer(path, offset!(path_dentry)));
     // SAFETY: as the caller's.
     unsafe {
@@ -339,9 +417,9 @@ pub unsafe fn arrived(at_root: bool, out: *mut PathRef, tail: Tail) {
 
 /// Mount and directory entry that a name of the current task starts at.
 #[inline(always)]
-fn start_of(is_absolute: bool, dir: i32) -> (u64, u64) {
-    let file = if is_absolute || dir == AT_FDCWD { 0 } else { current_file(dir as u32) };
-    start(current_fs(), file, is_absolute, dir)
+fn start_of(current: Current, is_absolute: bool, dir: i32) -> (u64, u64) {
+    let file = if is_absolute || dir == AT_FDCWD { 0 } else { current.file(dir as u32) };
+    start(current.fs(), file, is_absolute, dir)
 }
 
 /// The same of any task.

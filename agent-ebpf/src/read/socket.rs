@@ -12,7 +12,7 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_
 use super::{Probed, cgroup_id, path::append_path, pointer, probe};
 use crate::{
     global::{BOOT, frozen, offset},
-    scratch::Tail,
+    scratch::{Tail, zero},
 };
 
 /// `SOCKFS_MAGIC` (include/uapi/linux/magic.h).
@@ -61,20 +61,13 @@ pub unsafe fn describe_socket(sock: u64, out: *mut SocketRef) {
     unsafe {
         let family = probe::<u16>(sock + u64::from(offset!(sk_family)));
         let kind = sock_type(sock);
-        *out = SocketRef {
-            cookie: probe(sock + u64::from(offset!(sk_cookie))),
-            inode: 0,
-            local: [0; 16],
-            peer: [0; 16],
-            local_port: 0,
-            peer_port: 0,
-            family,
-            kind,
-            protocol: probe(sock + u64::from(offset!(sk_protocol))),
-            state: sock_state(sock),
-            flags: 0,
-            net_ns: probe(pointer(sock, offset!(sk_net)) + u64::from(offset!(net_ns_inum))),
-        };
+        zero(out);
+        (*out).cookie = probe(sock + u64::from(offset!(sk_cookie)));
+        (*out).family = family;
+        (*out).kind = kind;
+        (*out).protocol = probe(sock + u64::from(offset!(sk_protocol)));
+        (*out).state = sock_state(sock);
+        (*out).net_ns = probe(pointer(sock, offset!(sk_net)) + u64::from(offset!(net_ns_inum)));
         if family != AF_INET && family != AF_INET6 {
             return;
         }

@@ -263,6 +263,12 @@ impl<'a> Types<'a> {
         })
     }
 
+    /// Number of a structure of the kernel's own.
+    #[must_use]
+    pub fn structure_id(&self, name: &str) -> Option<u32> {
+        Self::kernel(self.kernel).named(name, KIND_STRUCT).next()
+    }
+
     /// Size of a structure.
     #[must_use]
     pub fn structure_bytes(&self, name: &str) -> Option<u32> {

@@ -102,25 +102,28 @@ fn errno(error: &MapError) -> Option<i32> {
 
 /// The marks on cgroups.
 pub struct CgroupMap {
+    switches: Switches,
     marks: HashMap<MapData, u64, u32>,
 }
 
 impl CgroupMap {
     /// Without the marks of the agent before: whether they hold is not known, and a cgroup without one
     /// passes.
-    pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapsError> {
+    pub(super) fn take(object: &mut Ebpf, switches: Switches) -> Result<Self, MapsError> {
         let failed = failed(map::CGROUPS);
         let mut marks: HashMap<_, u64, u32> = take(object, map::CGROUPS)?.try_into().map_err(&failed)?;
         let known = marks.keys().collect::<Result<Vec<_>, _>>().map_err(&failed)?;
         for cgroup in known {
             gone(marks.remove(&cgroup)).map_err(&failed)?;
         }
-        Ok(Self { marks })
+        switches.forget_cgroup_flags();
+        Ok(Self { switches, marks })
     }
 }
 
 impl MarkStore for CgroupMap {
     fn set(&mut self, cgroup: u64, flags: u32) -> Result<(), MarkError> {
+        self.switches.add_cgroup_flags(flags);
         self.marks.insert(cgroup, flags, 0).map_err(|error| match errno(&error) {
             Some(nix::libc::E2BIG) => MarkError::Full,
             _ => MarkError::Refused,

@@ -25,6 +25,7 @@ use zerocopy::IntoBytes;
 use super::{
     btf::{Btf, BtfError, Types},
     calls::Calls,
+    cast::Cast,
     fexit::{self, Exits},
     filters::{Buckets, CgroupMap, Filters},
     lsm,
@@ -313,6 +314,7 @@ impl Plan {
         if !adopted {
             generation.complete()?;
         }
+        let cgroups = CgroupMap::take(&mut object, switches.clone())?;
         Ok(Programs {
             critical: Ring::new(map::CRITICAL, critical_map)?,
             bulk: Ring::new(map::BULK, bulk_map)?,
@@ -321,7 +323,7 @@ impl Plan {
             switches,
             interest,
             filters,
-            cgroups: CgroupMap::take(&mut object)?,
+            cgroups,
             buckets: Buckets::take(&mut object)?,
             progress: ProgressMap::take(&mut object)?,
             untold: UntoldMap::take(&mut object)?,
@@ -351,9 +353,11 @@ impl Plan {
         for name in PINNED {
             loader.map_pin_path(name, generation.map(name));
         }
-        loader.load(OBJECT).map_err(|error| match is_denied(&error) {
-            true => LoadError::NotPermitted(error),
-            false => LoadError::Object(error),
+        loader.load(Cast::apply(self.layout.cast, OBJECT).as_bytes()).map_err(|error| {
+            match is_denied(&error) {
+                true => LoadError::NotPermitted(error),
+                false => LoadError::Object(error),
+            }
         })
     }
 }

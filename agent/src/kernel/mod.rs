@@ -2,6 +2,7 @@
 
 pub mod btf;
 mod calls;
+mod cast;
 mod cgroup;
 mod fexit;
 mod filters;

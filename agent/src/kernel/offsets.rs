@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::{
     btf::{Btf, BtfError, Types},
+    cast::Cast,
     cgroup::Hierarchy,
     form::Forms,
     registers::Registers,
@@ -42,6 +43,8 @@ pub struct Layout {
     pub offsets: Offsets,
     /// Constants of this boot.
     pub boot: Boot,
+    /// How programs load words from anywhere, where they may.
+    pub cast: Option<Cast>,
     /// Where the operations of an io_uring keep what is captured of them.
     pub uring: UringLayout,
     /// Which programs fit this kernel's tracepoints.
@@ -87,6 +90,7 @@ impl Layout {
                 types.enumerator("cgroup_subsys_id", "pids_cgrp_id").ok_or(OffsetError::NoPidsController)?
             }
         };
+        let cast = Cast::read(types);
         let boot = Boot {
             ring_bytes,
             cgroup_subsys,
@@ -103,9 +107,10 @@ impl Layout {
             regs_in_stack: registers.in_stack,
             uring_by_user_data: u32::from(uring::completions_name_no_request(types)),
             uring_async_flag: uring::async_flag(types),
+            word_type: cast.map_or(0, |cast| cast.word_type),
         };
         let (uring, forms) = (UringLayout::read(types), Forms::read(types));
-        Ok(Self { offsets: Offsets::from_array(offsets), boot, uring, forms, missing })
+        Ok(Self { offsets: Offsets::from_array(offsets), boot, cast, uring, forms, missing })
     }
 }
 

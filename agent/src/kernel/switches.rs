@@ -24,7 +24,7 @@ pub(super) struct SettingsWords {
     bulk_rate: AtomicU32,
     bulk_burst: AtomicU32,
     muted_executables: AtomicU32,
-    reserved: AtomicU32,
+    cgroup_flags: AtomicU32,
 }
 
 const _: () = assert!(size_of::<SettingsWords>() == size_of::<Settings>());
@@ -74,5 +74,15 @@ impl Switches {
 
     pub(super) fn set_muted_executables(&self, number: u32) {
         self.words().muted_executables.store(number, Ordering::Release);
+    }
+
+    /// That no cgroup is marked.
+    pub(super) fn forget_cgroup_flags(&self) {
+        self.words().cgroup_flags.store(0, Ordering::Release);
+    }
+
+    /// That some cgroup has these flags.
+    pub(super) fn add_cgroup_flags(&self, flags: u32) {
+        self.words().cgroup_flags.fetch_or(flags, Ordering::Release);
     }
 }
