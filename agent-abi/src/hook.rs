@@ -165,4 +165,29 @@ pub struct HookCounters {
     pub lost_bulk: u64,
 }
 
-const _: () = assert!(size_of::<HookCounters>() == 88);
+const _: () = assert!(HookCounters::COUNT == 11);
+
+impl HookCounters {
+    /// How many counters there are.
+    pub const COUNT: usize = size_of::<Self>() / size_of::<u64>();
+
+    /// Runs of which it is known what became of them: at quiescence, `seen`.
+    #[must_use]
+    pub const fn accounted(&self) -> u64 {
+        // Without `..`: a new counter is a part of the sum, or of one of its parts.
+        let Self {
+            seen: _,
+            submitted,
+            lost,
+            filtered,
+            throttled,
+            errors,
+            handed_on,
+            tail_failed,
+            shrunk: _,
+            submitted_bulk: _,
+            lost_bulk: _,
+        } = *self;
+        submitted + lost + filtered + throttled + errors + handed_on + tail_failed
+    }
+}
