@@ -77,7 +77,7 @@ impl Loaded {
     pub(crate) fn detach(&self) {
         let links = self.links();
         assert!(!links.is_empty(), "nothing is attached");
-        std::fs::remove_dir_all(&self.pin_dir).unwrap();
+        self.unpin();
         let deadline = Instant::now() + DEADLINE;
         // A pinned link goes after a grace period, not with its file, and its number goes a little
         // before its hook does.
@@ -94,6 +94,11 @@ impl Loaded {
             assert!(Instant::now() < deadline, "what is detached still counts");
             before = now;
         }
+    }
+
+    /// Removes the pins: hooks whose links nobody has open go, after a while.
+    pub(crate) fn unpin(&self) {
+        std::fs::remove_dir_all(&self.pin_dir).unwrap();
     }
 
     /// Numbers of the links that are pinned.

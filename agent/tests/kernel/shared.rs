@@ -17,7 +17,7 @@ static POSTURE: LazyLock<Mutex<(Loaded, Vec<PinnedLink>)>> = LazyLock::new(|| {
     let loaded = Loaded::new([1 << 22, 1 << 16], Wants::posture());
     let mut links = Vec::new();
     open_links(&loaded.pin_dir, &mut links);
-    loaded.detach();
+    loaded.unpin();
     Mutex::new((loaded, links))
 });
 
