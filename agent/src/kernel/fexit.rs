@@ -20,8 +20,10 @@ use aya::{
 
 use super::{
     btf::Function,
-    load::{HANDLERS, describe, retried},
-    pins::{Generation, create_dir, open_pin},
+    link::open_pin,
+    pins::{Generation, create_dir},
+    portable::HANDLERS,
+    program::{describe, retried},
 };
 use crate::syscall::{Entry, Wants};
 

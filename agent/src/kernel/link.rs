@@ -1,4 +1,4 @@
-//! Links that aya makes but does not let go of: attached and pinned by the system call itself.
+//! What aya does with more than is needed, or keeps for itself: links and pins by the system call.
 
 use std::{
     ffi::CString,
@@ -14,6 +14,7 @@ use nix::libc;
 
 /// Commands of `bpf` (include/uapi/linux/bpf.h, `enum bpf_cmd`).
 const OBJ_PIN: libc::c_int = 6;
+const OBJ_GET: libc::c_int = 7;
 const LINK_CREATE: libc::c_int = 28;
 
 /// Where in a cgroup (`enum bpf_attach_type`).
@@ -50,18 +51,29 @@ pub(super) fn link_to_cgroup(
     Ok(unsafe { OwnedFd::from_raw_fd(link) })
 }
 
+/// Head of `union bpf_attr` for pins.
+#[repr(C)]
+struct Pin {
+    path: u64,
+    object: u32,
+    flags: u32,
+}
+
 /// Keeps a link when this process is gone.
 pub(super) fn pin_link(link: &OwnedFd, path: &Path) -> io::Result<()> {
-    /// Head of `union bpf_attr` for objects.
-    #[repr(C)]
-    struct Attributes {
-        path: u64,
-        object: u32,
-        flags: u32,
-    }
     let path = CString::new(path.as_os_str().as_bytes())?;
     let object = link.as_raw_fd().unsigned_abs();
-    bpf(OBJ_PIN, &Attributes { path: path.as_ptr() as u64, object, flags: 0 }).map(|_| ())
+    bpf(OBJ_PIN, &Pin { path: path.as_ptr() as u64, object, flags: 0 }).map(|_| ())
+}
+
+/// A program by its pin, as a plain file descriptor: aya asks for its types by their id on top,
+/// which takes `CAP_SYS_ADMIN`.
+pub(super) fn open_pin(path: &Path) -> Option<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let program = bpf(OBJ_GET, &Pin { path: path.as_ptr() as u64, object: 0, flags: 0 }).ok()?;
+    // SAFETY: a new file descriptor that nobody else has.
+    #[expect(unsafe_code, reason = "the call gives a plain number")]
+    Some(unsafe { OwnedFd::from_raw_fd(program) })
 }
 
 fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<i32> {

@@ -19,8 +19,8 @@ use super::{
     cgroup::v2_root,
     form::{Form, Forms},
     link::{Attach, link_to_cgroup, pin_link},
-    load::{describe, load, retried},
     pins::{Generation, remove_pin},
+    program::{describe, load, retried},
 };
 use crate::syscall::HookSet;
 
