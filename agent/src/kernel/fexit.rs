@@ -19,8 +19,8 @@ use aya::{
 };
 
 use super::{
+    bpf::open_pin,
     btf::Function,
-    link::open_pin,
     pins::{Generation, create_dir},
     portable::HANDLERS,
     program::{describe, retried},

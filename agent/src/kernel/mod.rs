@@ -1,12 +1,12 @@
 //! What this kernel offers, and Kestrel's programs in it.
 
+mod bpf;
 pub mod btf;
 mod calls;
 mod cgroup;
 mod fexit;
 mod filters;
 mod form;
-mod link;
 mod load;
 pub mod lockdown;
 mod lsm;

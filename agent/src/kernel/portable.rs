@@ -7,12 +7,12 @@ use agent_abi::{
 use aya::{
     Ebpf,
     maps::ProgramArray,
-    programs::{BtfTracePoint, ProgramError, links::FdLink, links::PinnedLink},
+    programs::{BtfTracePoint, ProgramError, links::PinnedLink},
 };
 
 use super::{
     pins::Generation,
-    program::{describe, load},
+    program::{attach_to_tracepoint, describe, load},
 };
 
 /// A program that is attached by itself.
@@ -65,10 +65,13 @@ impl Attached {
         if adopted && pin.exists() {
             return PinnedLink::from_pin(&pin).map(|_| ()).map_err(describe);
         }
-        let program = load(object, self.program, self.tracepoint, types)?;
-        let id = program.attach().map_err(describe)?;
-        let link: FdLink = program.take_link(id).map_err(describe)?.into();
-        program.pin(generation.program(self.hook)).map_err(describe)?;
+        let link = attach_to_tracepoint(
+            object,
+            self.program,
+            self.tracepoint,
+            types,
+            generation.program(self.hook),
+        )?;
         // The pin keeps the hook attached when this process is gone.
         link.pin(pin).map(|_| ()).map_err(describe)
     }

@@ -1,10 +1,10 @@
-//! Loads a program, and says in a line why one was refused.
+//! Loads and attaches a program, and says in a line why one was refused.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use aya::{
     Ebpf,
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, ProgramError, links::FdLink},
 };
 
 /// Loads a program of a tracepoint.
@@ -18,6 +18,21 @@ pub(super) fn load<'a>(
     let program: &mut BtfTracePoint = program.try_into().map_err(describe)?;
     retried(|| program.load(tracepoint, types)).map_err(describe)?;
     Ok(program)
+}
+
+/// Loads a program, attaches it to its tracepoint and pins it: not the link, which ends with its value.
+pub(super) fn attach_to_tracepoint(
+    object: &mut Ebpf,
+    name: &str,
+    tracepoint: &str,
+    types: &aya::Btf,
+    pin: PathBuf,
+) -> Result<FdLink, String> {
+    let program = load(object, name, tracepoint, types)?;
+    let id = program.attach().map_err(describe)?;
+    let link = program.take_link(id).map_err(describe)?.into();
+    program.pin(pin).map_err(describe)?;
+    Ok(link)
 }
 
 /// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).

@@ -8,7 +8,7 @@ use std::{
 
 use agent_abi::hook::{HOOKS, Hook};
 
-use super::{fexit, link::open_pin, lsm, maps::NestingMap, optional, pins::Generation, portable::ATTACHED};
+use super::{bpf::open_pin, fexit, lsm, maps::NestingMap, optional, pins::Generation, portable::ATTACHED};
 
 /// Per hook: attached, or why not.
 pub(super) type Results = [(Hook, Result<(), String>)];
