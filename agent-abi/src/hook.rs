@@ -1,5 +1,7 @@
 //! The hooks, and what each one counts.
 
+use crate::wire::wire;
+
 /// Attach points, and the handlers that [`Hook::SysExit`] tail-calls. The discriminant is the
 /// index into [`crate::map::COUNTERS`].
 #[repr(u8)]
@@ -131,38 +133,57 @@ impl Hook {
     }
 }
 
-/// One hook's counters on one CPU. At quiescence
-/// `seen = submitted + lost + filtered + throttled + errors + handed_on + tail_failed`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct HookCounters {
-    /// Times the program ran.
-    pub seen: u64,
-    /// Records that reached a ring (or, for the scan, the iterator's reader).
-    pub submitted: u64,
-    /// Records that the ring had no room for.
-    pub lost: u64,
-    /// Runs with nothing to report: a thread, a failed call, a path that nobody wants, the agent
-    /// itself.
-    pub filtered: u64,
-    /// Records held back because their cgroup sends too many.
-    pub throttled: u64,
-    /// Runs that could not make their record.
-    pub errors: u64,
-    /// Runs given to a tail-called handler. The dispatcher counts the call before it makes it.
-    pub handed_on: u64,
-    /// Tail calls that did not happen.
-    pub tail_failed: u64,
-    /// Of `submitted`: records cut to their posture part because the ring was nearly full.
-    pub shrunk: u64,
-    /// Of `submitted`: those in the bulk ring.
-    pub submitted_bulk: u64,
-    /// Of `lost`: those of the bulk ring.
-    pub lost_bulk: u64,
+wire! {
+    /// One hook's counters on one CPU. At quiescence
+    /// `seen = submitted + lost + filtered + throttled + errors + handed_on + tail_failed`.
+    pub struct HookCounters [88] {
+        /// Times the program ran.
+        pub seen: u64,
+        /// Records that reached a ring (or, for the scan, the iterator's reader).
+        pub submitted: u64,
+        /// Records that the ring had no room for.
+        pub lost: u64,
+        /// Runs with nothing to report: a thread, a failed call, a path that nobody wants, the agent
+        /// itself.
+        pub filtered: u64,
+        /// Records held back because their cgroup sends too many.
+        pub throttled: u64,
+        /// Runs that could not make their record.
+        pub errors: u64,
+        /// Runs given to a tail-called handler. The dispatcher counts the call before it makes it.
+        pub handed_on: u64,
+        /// Tail calls that did not happen.
+        pub tail_failed: u64,
+        /// Of `submitted`: records cut to their posture part because the ring was nearly full.
+        pub shrunk: u64,
+        /// Of `submitted`: those in the bulk ring.
+        pub submitted_bulk: u64,
+        /// Of `lost`: those of the bulk ring.
+        pub lost_bulk: u64,
+    }
 }
 
-const _: () = assert!(size_of::<HookCounters>() == 88);
+impl HookCounters {
+    /// How many counters there are.
+    pub const COUNT: usize = size_of::<Self>() / size_of::<u64>();
+
+    /// Runs of which it is known what became of them: at quiescence, `seen`.
+    #[must_use]
+    pub const fn accounted(&self) -> u64 {
+        // Without `..`: a new counter is a part of the sum, or of one of its parts.
+        let Self {
+            seen: _,
+            submitted,
+            lost,
+            filtered,
+            throttled,
+            errors,
+            handed_on,
+            tail_failed,
+            shrunk: _,
+            submitted_bulk: _,
+            lost_bulk: _,
+        } = *self;
+        submitted + lost + filtered + throttled + errors + handed_on + tail_failed
+    }
+}

@@ -3,6 +3,8 @@
 //! The programs know no numbers of system calls: the table tells them what to capture, so that
 //! every ABI and every architecture is served by the same code.
 
+use crate::wire::wire;
+
 /// A native call.
 pub const ABI_NATIVE: u8 = 0;
 /// A 32-bit call (`int 0x80` is open to any process).
@@ -80,63 +82,61 @@ pub mod moves {
     pub const ROOT: u8 = 2;
 }
 
-/// Which calls of one number and ABI are wanted, and what is captured. Positions are those of
-/// arguments from 0, [`RESULT`], or [`NONE`].
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Want {
-    /// Slot in [`crate::map::SYS_EXIT_HANDLERS`]; 0: nobody wants the call.
-    pub handler: u8,
-    /// Of [`predicate`].
-    pub predicates: u8,
-    /// Of [`test`].
-    pub test: u8,
-    /// Position of the argument that is tested.
-    pub tested: u8,
-    /// Path that the call names.
-    pub name: u8,
-    /// Descriptor of the directory that `name` starts at; [`NONE`]: the working directory.
-    pub dir: u8,
-    /// Second path.
-    pub to_name: u8,
-    /// Descriptor of the directory that `to_name` starts at.
-    pub to_dir: u8,
-    /// Bytes to capture as they are, up to [`crate::record::TEXT_BYTES`].
-    pub text: u8,
-    /// How many there are; [`NONE`]: up to a NUL.
-    pub text_len: u8,
-    /// Descriptor of the file or socket.
-    pub fd: u8,
-    /// Flags of an open.
-    pub flags: u8,
-    /// Process that the call is about, as the caller numbers it.
-    pub pid: u8,
-    /// The same by a pidfd.
-    pub pidfd: u8,
-    /// Socket address.
-    pub address: u8,
-    /// Its length; with `message` how many of these there are.
-    pub address_len: u8,
-    /// `struct msghdr`, or the first of several `struct mmsghdr`.
-    pub message: u8,
-    /// Ring: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
-    pub ring: u8,
-    /// Bytes of `text`, where no argument says it; 0: as `text_len` has it.
-    pub text_bytes: u8,
-    /// Argument of which one bit says that `fd` means nothing.
-    pub unless: u8,
-    /// That bit's position.
-    pub unless_bit: u8,
-    /// Of [`moves`].
-    pub moves: u8,
-    /// Keeps the size a multiple of 8.
-    pub reserved: [u8; 2],
-    /// Operand of `test`.
-    pub operand: u64,
+wire! {
+    no Default:
+
+    /// Which calls of one number and ABI are wanted, and what is captured. Positions are those of
+    /// arguments from 0, [`RESULT`], or [`NONE`].
+    pub struct Want [32] {
+        /// Slot in [`crate::map::SYS_EXIT_HANDLERS`]; 0: nobody wants the call.
+        pub handler: u8,
+        /// Of [`predicate`].
+        pub predicates: u8,
+        /// Of [`mod@test`].
+        pub test: u8,
+        /// Position of the argument that is tested.
+        pub tested: u8,
+        /// Path that the call names.
+        pub name: u8,
+        /// Descriptor of the directory that `name` starts at; [`NONE`]: the working directory.
+        pub dir: u8,
+        /// Second path.
+        pub to_name: u8,
+        /// Descriptor of the directory that `to_name` starts at.
+        pub to_dir: u8,
+        /// Bytes to capture as they are, up to [`crate::record::TEXT_BYTES`].
+        pub text: u8,
+        /// How many there are; [`NONE`]: up to a NUL.
+        pub text_len: u8,
+        /// Descriptor of the file or socket.
+        pub fd: u8,
+        /// Flags of an open.
+        pub flags: u8,
+        /// Process that the call is about, as the caller numbers it.
+        pub pid: u8,
+        /// The same by a pidfd.
+        pub pidfd: u8,
+        /// Socket address.
+        pub address: u8,
+        /// Its length; with `message` how many of these there are.
+        pub address_len: u8,
+        /// `struct msghdr`, or the first of several `struct mmsghdr`.
+        pub message: u8,
+        /// Ring: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
+        pub ring: u8,
+        /// Bytes of `text`, where no argument says it; 0: as `text_len` has it.
+        pub text_bytes: u8,
+        /// Argument of which one bit says that `fd` means nothing.
+        pub unless: u8,
+        /// That bit's position.
+        pub unless_bit: u8,
+        /// Of [`moves`].
+        pub moves: u8,
+        /// Keeps the size a multiple of 8.
+        pub reserved: [u8; 2],
+        /// Operand of `test`.
+        pub operand: u64,
+    }
 }
 
 impl Want {
@@ -169,26 +169,21 @@ impl Want {
     };
 }
 
-/// One number, in every ABI.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Interest {
-    /// Bit [`BY_SYS_EXIT`] + n: a call of ABI n is wanted; bit [`BY_FEXIT`] + n: it is, and has a
-    /// program at its own exit. All that is read of a call that nobody wants. Bit [`ENTRY_SHIFT`] + n:
-    /// it is wanted on its entry, too.
-    pub wanted: u64,
-    /// Per ABI. The fourth is never used: it lets an index be masked.
-    pub wants: [Want; 4],
+wire! {
+    no Default:
+
+    /// One number, in every ABI.
+    pub struct Interest [8 + 4 * 32] {
+        /// Bit [`BY_SYS_EXIT`] + n: a call of ABI n is wanted; bit [`BY_FEXIT`] + n: it is, and has a
+        /// program at its own exit. All that is read of a call that nobody wants. Bit [`ENTRY_SHIFT`] + n:
+        /// it is wanted on its entry, too.
+        pub wanted: u64,
+        /// Per ABI. The fourth is never used: it lets an index be masked.
+        pub wants: [Want; 4],
+    }
 }
 
 impl Interest {
     /// Nobody wants the number.
     pub const NOTHING: Self = Self { wanted: 0, wants: [Want::NOTHING; 4] };
 }
-
-const _: () = assert!(size_of::<Want>() == 32);
-const _: () = assert!(size_of::<Interest>() == 8 + 4 * 32);

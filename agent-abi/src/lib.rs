@@ -10,6 +10,7 @@ pub mod map;
 pub mod offset;
 pub mod record;
 pub mod uring;
+mod wire;
 
 /// Version of everything in this crate. It names the pin directory and stands in every record, so
 /// that an agent never reads the records, rings or counters of another layout.

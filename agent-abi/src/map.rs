@@ -1,5 +1,7 @@
 //! Names and shapes of the maps that both sides open.
 
+use crate::wire::wire;
+
 /// Array of the rings, indexed by [`RING_CRITICAL`] and [`RING_BULK`].
 pub const RINGS: &str = "RINGS";
 /// Per-CPU [`crate::hook::HookCounters`], indexed by [`crate::hook::Hook`].
@@ -75,42 +77,32 @@ pub const NESTING_LSM: u32 = 1;
 /// Slots of [`NESTING`].
 pub const NESTING_SLOTS: u32 = 2;
 
-/// Programs that share a buffer and a set of counters run one at a time on a CPU.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Nesting {
-    /// Programs that run, or are about to find out that another does.
-    pub running: u64,
-    /// Runs that were given up because another program was interrupted on that CPU, ever.
-    pub refused: u64,
-}
+wire! {
+    /// Programs that share a buffer and a set of counters run one at a time on a CPU.
+    pub struct Nesting [16] {
+        /// Programs that run, or are about to find out that another does.
+        pub running: u64,
+        /// Runs that were given up because another program was interrupted on that CPU, ever.
+        pub refused: u64,
+    }
 
-/// What may change while the programs run. Mapped into the agent's memory, which stores one word at a
-/// time.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Settings {
-    /// The agent's own thread group; its system calls are not reported.
-    pub agent_tgid: u32,
-    /// 1 while the reader sleeps: the next record wakes it and clears this.
-    pub reader_sleeps: u32,
-    /// Bulk records that a cgroup may send per second on the long run; 0: as many as it likes.
-    pub bulk_rate: u32,
-    /// Bulk records that it may send at once.
-    pub bulk_burst: u32,
-    /// Entries of [`MUTED_EXECUTABLES`]: with 0 the executable is not looked at.
-    pub muted_executables: u32,
-    /// All flags ([`cgroup_flag`]) that any entry of [`CGROUPS`] has had: one that is not among them is
-    /// not looked for.
-    pub cgroup_flags: u32,
+    /// What may change while the programs run. Mapped into the agent's memory, which stores one word at a
+    /// time.
+    pub struct Settings [24] {
+        /// The agent's own thread group; its system calls are not reported.
+        pub agent_tgid: u32,
+        /// 1 while the reader sleeps: the next record wakes it and clears this.
+        pub reader_sleeps: u32,
+        /// Bulk records that a cgroup may send per second on the long run; 0: as many as it likes.
+        pub bulk_rate: u32,
+        /// Bulk records that it may send at once.
+        pub bulk_burst: u32,
+        /// Entries of [`MUTED_EXECUTABLES`]: with 0 the executable is not looked at.
+        pub muted_executables: u32,
+        /// All flags ([`cgroup_flag`]) that any entry of [`CGROUPS`] has had: one that is not among them is
+        /// not looked for.
+        pub cgroup_flags: u32,
+    }
 }
 
 /// Values of [`CGROUPS`].
@@ -121,37 +113,28 @@ pub mod cgroup_flag {
     pub const MUTED: u32 = 1 << 1;
 }
 
-/// What a cgroup may still send. Programs on several CPUs write it without a lock: the tokens are
-/// approximate, `throttled` is exact.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Bucket {
-    /// Records left.
-    pub tokens: u64,
-    /// When it was last filled up, `CLOCK_BOOTTIME` nanoseconds.
-    pub filled_ns: u64,
-    /// Records held back, ever.
-    pub throttled: u64,
-}
+wire! {
+    /// What a cgroup may still send. Programs on several CPUs write it without a lock: the tokens are
+    /// approximate, `throttled` is exact.
+    pub struct Bucket [24] {
+        /// Records left.
+        pub tokens: u64,
+        /// When it was last filled up, `CLOCK_BOOTTIME` nanoseconds.
+        pub filled_ns: u64,
+        /// Records held back, ever.
+        pub throttled: u64,
+    }
 
-/// An executable, by what a workload cannot choose.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Executable {
-    /// Inode number.
-    pub inode: u64,
-    /// As [`crate::record::FileRef::dev`].
-    pub dev: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// An executable, by what a workload cannot choose.
+    #[derive(Hash)]
+    pub struct Executable [16] {
+        /// Inode number.
+        pub inode: u64,
+        /// As [`crate::record::FileRef::dev`].
+        pub dev: u32,
+        /// Always 0.
+        pub reserved: u32,
+    }
 }
 
 /// Entries of [`CGROUPS`] and of [`BUCKETS`].
@@ -168,76 +151,60 @@ pub const PREFIX_WANTED: u32 = 1;
 /// Value of [`PREFIXES`]: they are not, though a shorter prefix wants them.
 pub const PREFIX_UNWANTED: u32 = 2;
 
-/// How far the reader came. It outlives the reader, like the rings and the counters.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Progress {
-    /// When the reader last drained the rings, `CLOCK_BOOTTIME` nanoseconds; 0: never.
-    pub alive_ns: u64,
-    /// Records lost in each ring, by the hooks' counters, that have been reported.
-    pub reported_lost: [u64; RING_COUNT],
-}
+wire! {
+    /// How far the reader came. It outlives the reader, like the rings and the counters.
+    pub struct Progress [24] {
+        /// When the reader last drained the rings, `CLOCK_BOOTTIME` nanoseconds; 0: never.
+        pub alive_ns: u64,
+        /// Records lost in each ring, by the hooks' counters, that have been reported.
+        pub reported_lost: [u64; RING_COUNT],
+    }
 
-/// What was read and not told, if `told_ns` is less than `read_ns`: the time between the two. No
-/// program reads it; it is in a map because that outlives a reader that was killed. Written by
-/// plain stores, one word at a time.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Untold {
-    /// What was read of before this is told, `CLOCK_BOOTTIME` nanoseconds.
-    pub told_ns: u64,
-    /// Records of before this may have been read; later ones are in the rings.
-    pub read_ns: u64,
-}
+    /// What was read and not told, if `told_ns` is less than `read_ns`: the time between the two. No
+    /// program reads it; it is in a map because that outlives a reader that was killed. Written by
+    /// plain stores, one word at a time.
+    pub struct Untold [16] {
+        /// What was read of before this is told, `CLOCK_BOOTTIME` nanoseconds.
+        pub told_ns: u64,
+        /// Records of before this may have been read; later ones are in the rings.
+        pub read_ns: u64,
+    }
 
-/// What is fixed for this boot, written before the programs are loaded.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Boot {
-    /// Bytes of each ring.
-    pub ring_bytes: [u32; RING_COUNT],
-    /// Index of the pids controller in `css_set.subsys` where containers are v1 cgroups;
-    /// [`CGROUP_V2`] where they are v2 cgroups.
-    pub cgroup_subsys: u32,
-    /// `cgroup_root.hierarchy_id` of the hierarchy that containers live in; 0 for v2.
-    pub cgroup_hierarchy: u32,
-    /// Bytes of the seccomp allow bitmap; 0 where the kernel has none.
-    pub seccomp_bitmap_bytes: u32,
-    /// Flag of the thread's status that marks a 32-bit call: `TS_COMPAT` in `thread_info.status` on
-    /// x86-64, `_TIF_32BIT` in `thread_info.flags` on arm64.
-    pub compat_flag: u32,
-    /// Offset in `pt_regs` of the number of the call.
-    pub regs_number: u32,
-    /// Offsets in `pt_regs` of the six arguments of a native call.
-    pub regs_native: [u32; 6],
-    /// The same of a 32-bit call.
-    pub regs_compat: [u32; 6],
-    /// 1 where `bpf_get_current_task_btf` is there (5.11).
-    pub has_task_btf: u32,
-    /// 1 where `bpf_task_pt_regs` is there (5.15).
-    pub has_task_regs: u32,
-    /// Where it is not: offset of a task's `pt_regs` in its stack.
-    pub regs_in_stack: u32,
-    /// 1 where a completion of an io_uring names no request, but what the submitter gave to know it
-    /// by (before 5.18).
-    pub uring_by_user_data: u32,
-    /// `REQ_F_ASYNC_DATA`: a request has data of its own beside it. 0 where the kernel has no such flag.
-    pub uring_async_flag: u32,
-    /// Number of a type that begins with a plain word, as which any address can be read
-    /// ([`CAST_CALL`]). 0 where the kernel has no such function.
-    pub word_type: u32,
+    /// What is fixed for this boot, written before the programs are loaded.
+    pub struct Boot [100] {
+        /// Bytes of each ring.
+        pub ring_bytes: [u32; RING_COUNT],
+        /// Index of the pids controller in `css_set.subsys` where containers are v1 cgroups;
+        /// [`CGROUP_V2`] where they are v2 cgroups.
+        pub cgroup_subsys: u32,
+        /// `cgroup_root.hierarchy_id` of the hierarchy that containers live in; 0 for v2.
+        pub cgroup_hierarchy: u32,
+        /// Bytes of the seccomp allow bitmap; 0 where the kernel has none.
+        pub seccomp_bitmap_bytes: u32,
+        /// Flag of the thread's status that marks a 32-bit call: `TS_COMPAT` in `thread_info.status` on
+        /// x86-64, `_TIF_32BIT` in `thread_info.flags` on arm64.
+        pub compat_flag: u32,
+        /// Offset in `pt_regs` of the number of the call.
+        pub regs_number: u32,
+        /// Offsets in `pt_regs` of the six arguments of a native call.
+        pub regs_native: [u32; 6],
+        /// The same of a 32-bit call.
+        pub regs_compat: [u32; 6],
+        /// 1 where `bpf_get_current_task_btf` is there (5.11).
+        pub has_task_btf: u32,
+        /// 1 where `bpf_task_pt_regs` is there (5.15).
+        pub has_task_regs: u32,
+        /// Where it is not: offset of a task's `pt_regs` in its stack.
+        pub regs_in_stack: u32,
+        /// 1 where a completion of an io_uring names no request, but what the submitter gave to know it
+        /// by (before 5.18).
+        pub uring_by_user_data: u32,
+        /// `REQ_F_ASYNC_DATA`: a request has data of its own beside it. 0 where the kernel has no such flag.
+        pub uring_async_flag: u32,
+        /// Number of a type that begins with a plain word, as which any address can be read
+        /// ([`CAST_CALL`]). 0 where the kernel has no such function.
+        pub word_type: u32,
+    }
 }
 
 /// What the programs' code has in place of a call of the kernel function `bpf_rdonly_cast`, whose number
@@ -247,11 +214,3 @@ pub const CAST_CALL: u64 = 0x7e57_ca57 << 32 | 0x20 << 8 | 0x85;
 
 /// [`Boot::cgroup_subsys`]: containers are v2 cgroups.
 pub const CGROUP_V2: u32 = u32::MAX;
-
-const _: () = assert!(size_of::<Settings>() == 24);
-const _: () = assert!(size_of::<Nesting>() == 16);
-const _: () = assert!(size_of::<Bucket>() == 24);
-const _: () = assert!(size_of::<Executable>() == 16);
-const _: () = assert!(size_of::<Progress>() == 24);
-const _: () = assert!(size_of::<Untold>() == 16);
-const _: () = assert!(size_of::<Boot>() == 100);

@@ -1,5 +1,7 @@
 //! The one table of kernel fields that the programs read.
 
+use crate::wire::wire;
+
 /// Offset of a field that this kernel does not have. Programs branch on it; the offsets are
 /// frozen before load, so the verifier drops the branch.
 pub const ABSENT: u32 = u32::MAX;
@@ -30,12 +32,13 @@ pub struct Field {
 
 macro_rules! offsets {
     ($($(#[$doc:meta])* $name:ident = $structure:literal . $path:literal $need:ident $(in $module:literal)?;)*) => {
-        /// Byte offset of each field in its structure, from this kernel's BTF.
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
-        pub struct Offsets {
-            $($(#[$doc])* pub $name: u32,)*
+        wire! {
+            no Default:
+
+            /// Byte offset of each field in its structure, from this kernel's BTF.
+            pub struct Offsets [4 * FIELDS.len()] {
+                $($(#[$doc])* pub $name: u32,)*
+            }
         }
 
         /// The fields in the order of [`Offsets`].
@@ -60,8 +63,6 @@ macro_rules! offsets {
                 Self { $($name,)* }
             }
         }
-
-        const _: () = assert!(size_of::<Offsets>() == 4 * FIELDS.len());
     };
 }
 

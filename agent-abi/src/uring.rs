@@ -3,6 +3,8 @@
 //! As with system calls, the programs know no operation: the table tells them what to capture. Its
 //! offsets come from this kernel's types.
 
+use crate::wire::wire;
+
 /// Slots of [`crate::map::URING`], one per opcode (`IORING_OP_…`).
 pub const OPERATIONS: u32 = 128;
 
@@ -38,18 +40,16 @@ pub mod position {
     pub const LEN: u8 = 5;
 }
 
-/// A number in the request.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Number {
-    /// From the start of `struct io_kiocb`, or [`ABSENT`].
-    pub offset: u16,
-    /// 2, 4 or 8.
-    pub bytes: u16,
+wire! {
+    no Default:
+
+    /// A number in the request.
+    pub struct Number [4] {
+        /// From the start of `struct io_kiocb`, or [`ABSENT`].
+        pub offset: u16,
+        /// 2, 4 or 8.
+        pub bytes: u16,
+    }
 }
 
 impl Number {
@@ -57,47 +57,45 @@ impl Number {
     pub const ABSENT: Self = Self { offset: ABSENT, bytes: 0 };
 }
 
-/// What is captured of one opcode. Offsets are those from the start of `struct io_kiocb`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-pub struct Operation {
-    /// Of [`kind`].
-    pub kind: u8,
-    /// Of [`crate::interest::predicate`]. What cannot be known at submission, such as the result,
-    /// is wanted.
-    pub predicates: u8,
-    /// Ring: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
-    pub ring: u8,
-    /// 1: [`position::FD`] is a file that the operation works on, and so may be one of the ring's.
-    pub works_on_file: u8,
-    /// Position of the directory that `name` starts at, or [`crate::interest::NONE`].
-    pub dir: u8,
-    /// The same of `to_name`.
-    pub to_dir: u8,
-    /// 1: `text` is a `struct filename`; 0: the bytes themselves.
-    pub text_is_name: u8,
-    /// Keeps what follows aligned.
-    pub reserved: u8,
-    /// The last four arguments.
-    pub numbers: [Number; 4],
-    /// Pointer to a `struct filename`.
-    pub name: u16,
-    /// Pointer to the second one.
-    pub to_name: u16,
-    /// Pointer to bytes in the kernel.
-    pub text: u16,
-    /// Pointer to a socket address in the submitter's memory, where the kernel has no copy.
-    pub address: u16,
-    /// Its length, 2 bytes of it.
-    pub address_len: u16,
-    /// Pointer to a `struct msghdr` in the submitter's memory.
-    pub message: u16,
-    /// Keeps the size a multiple of 8.
-    pub end: [u16; 2],
+wire! {
+    no Default:
+
+    /// What is captured of one opcode. Offsets are those from the start of `struct io_kiocb`.
+    pub struct Operation [40] {
+        /// Of [`kind`].
+        pub kind: u8,
+        /// Of [`crate::interest::predicate`]. What cannot be known at submission, such as the result,
+        /// is wanted.
+        pub predicates: u8,
+        /// Ring: [`crate::map::RING_CRITICAL`] or [`crate::map::RING_BULK`].
+        pub ring: u8,
+        /// 1: [`position::FD`] is a file that the operation works on, and so may be one of the ring's.
+        pub works_on_file: u8,
+        /// Position of the directory that `name` starts at, or [`crate::interest::NONE`].
+        pub dir: u8,
+        /// The same of `to_name`.
+        pub to_dir: u8,
+        /// 1: `text` is a `struct filename`; 0: the bytes themselves.
+        pub text_is_name: u8,
+        /// Keeps what follows aligned.
+        pub reserved: u8,
+        /// The last four arguments.
+        pub numbers: [Number; 4],
+        /// Pointer to a `struct filename`.
+        pub name: u16,
+        /// Pointer to the second one.
+        pub to_name: u16,
+        /// Pointer to bytes in the kernel.
+        pub text: u16,
+        /// Pointer to a socket address in the submitter's memory, where the kernel has no copy.
+        pub address: u16,
+        /// Its length, 2 bytes of it.
+        pub address_len: u16,
+        /// Pointer to a `struct msghdr` in the submitter's memory.
+        pub message: u16,
+        /// Keeps the size a multiple of 8.
+        pub end: [u16; 2],
+    }
 }
 
 impl Operation {
@@ -122,30 +120,24 @@ impl Operation {
     };
 }
 
-/// Key of [`crate::map::URING_IN_FLIGHT`].
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InFlightKey {
-    /// Address of the ring where completions name no request ([`crate::map::Boot::uring_by_user_data`]),
-    /// else 0.
-    pub ring: u64,
-    /// Address of the request; else what the submitter gave to know it by.
-    pub id: u64,
-}
+wire! {
+    /// Key of [`crate::map::URING_IN_FLIGHT`].
+    pub struct InFlightKey [16] {
+        /// Address of the ring where completions name no request ([`crate::map::Boot::uring_by_user_data`]),
+        /// else 0.
+        pub ring: u64,
+        /// Address of the request; else what the submitter gave to know it by.
+        pub id: u64,
+    }
 
-/// A reported operation that is not done.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InFlight {
-    /// `boottime_ns` of its record; 0: the ring has two of the same key, of which the kernel does
-    /// not say which is done.
-    pub submitted_ns: u64,
-    /// Address of the request.
-    pub request: u64,
-    /// Ring of its record.
-    pub ring: u64,
+    /// A reported operation that is not done.
+    pub struct InFlight [24] {
+        /// `boottime_ns` of its record; 0: the ring has two of the same key, of which the kernel does
+        /// not say which is done.
+        pub submitted_ns: u64,
+        /// Address of the request.
+        pub request: u64,
+        /// Ring of its record.
+        pub ring: u64,
+    }
 }
-
-const _: () = assert!(size_of::<Operation>() == 40);
-const _: () = assert!(size_of::<InFlightKey>() == 16);
-const _: () = assert!(size_of::<InFlight>() == 24);

@@ -12,7 +12,6 @@ pub mod http;
 pub mod ingest;
 pub mod live;
 pub mod log;
-pub mod raw;
 pub mod run;
 pub mod state;
 pub mod telemetry;

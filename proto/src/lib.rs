@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod raw;
+
 /// Messages and services.
 #[allow(missing_docs, unused_qualifications, clippy::all, reason = "generated")]
 pub mod v1 {

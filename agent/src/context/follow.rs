@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 
-use agent_abi::{
-    interest::{ABI_COMPAT, ABI_NATIVE},
-    record::{self, TaskRef, TaskState, file_flag, header_flag, task_flag},
-};
+use agent_abi::record::{self, TaskRef, TaskState, file_flag, header_flag, task_flag};
 
 use super::{
     Container, ContainerKey, Effect, Process, ProcessId, SeccompAllow, Stage, Why,
     containers::{CgroupCounts, Cgroups, ContainerCounts, Containers},
     processes::{ARGV_BYTES, EXE_PATH_BYTES, Life, ProcessCounts, Processes},
 };
-use crate::decode::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource};
+use crate::{
+    decode::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource},
+    syscall,
+};
 
 /// How long an exited process is kept for events that come late.
 const EXITED_GRACE_NS: u64 = 10_000_000_000;
@@ -487,11 +487,7 @@ pub(super) fn set_argv(argv: &mut Vec<u8>, bytes: &[u8]) {
 fn synchronises_threads(record: &record::Credentials) -> bool {
     const SET_MODE_FILTER: u64 = 1;
     const TSYNC: u64 = 1;
-    const NATIVE: u32 = if cfg!(target_arch = "x86_64") { 317 } else { 277 };
-    const COMPAT: u32 = if cfg!(target_arch = "x86_64") { 354 } else { 383 };
-    const NATIVE_ABI: u32 = ABI_NATIVE as u32;
-    const COMPAT_ABI: u32 = ABI_COMPAT as u32;
     let [operation, flags, _] = record.args;
-    let seccomp = matches!((record.syscall_abi, record.syscall), (NATIVE_ABI, NATIVE) | (COMPAT_ABI, COMPAT));
-    seccomp && operation == SET_MODE_FILTER && flags & TSYNC != 0
+    let call = u8::try_from(record.syscall_abi).ok().and_then(|abi| syscall::find(abi, record.syscall));
+    call.is_some_and(|call| call.name == "seccomp") && operation == SET_MODE_FILTER && flags & TSYNC != 0
 }

@@ -116,3 +116,25 @@ pub struct Process {
     /// Boottime of the newest event that told something of it, nanoseconds.
     pub updated_ns: u64,
 }
+
+impl Process {
+    /// What a place for processes holds before the first one.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self {
+            id: ProcessId { start_ticks: 0, tgid: 0 },
+            parent: None,
+            state: TaskState::default(),
+            seccomp_allow: SeccompAllow::NONE,
+            exe: FileRef::default(),
+            exe_path: Vec::new(),
+            argv: Vec::new(),
+            container: None,
+            origin: Origin::Born,
+            stage: Stage::Runtime,
+            left_container: false,
+            exec_ns: 0,
+            updated_ns: 0,
+        }
+    }
+}

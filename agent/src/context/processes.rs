@@ -1,10 +1,9 @@
 //! The table of processes: a slab whose slots and buffers are used again.
 
-use agent_abi::record::{FileRef, TaskState};
 use hashbrown::HashMap;
 
 use super::{
-    Origin, Process, ProcessId, SeccompAllow, Stage,
+    Process, ProcessId,
     chain::{Chain, Links, index},
 };
 
@@ -56,21 +55,7 @@ pub(super) struct Slot {
 impl Slot {
     fn new() -> Self {
         Self {
-            process: Process {
-                id: ProcessId { start_ticks: 0, tgid: 0 },
-                parent: None,
-                state: TaskState::default(),
-                seccomp_allow: SeccompAllow::NONE,
-                exe: FileRef::default(),
-                exe_path: Vec::new(),
-                argv: Vec::new(),
-                container: None,
-                origin: Origin::Born,
-                stage: Stage::Runtime,
-                left_container: false,
-                exec_ns: 0,
-                updated_ns: 0,
-            },
+            process: Process::nobody(),
             life: Life::Free,
             cgroup: 0,
             image_mnt: 0,

@@ -9,9 +9,9 @@ use aya::Ebpf;
 
 use super::{
     fexit::{self, Exits, Functions},
-    load::HANDLERS,
     lsm::{self, LsmHook},
     pins::Generation,
+    portable::HANDLERS,
     tier::Tier,
 };
 use crate::syscall::Wants;

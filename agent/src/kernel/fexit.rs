@@ -19,9 +19,11 @@ use aya::{
 };
 
 use super::{
+    bpf::open_pin,
     btf::Function,
-    load::{HANDLERS, describe, retried},
-    pins::{Generation, create_dir, open_pin},
+    pins::{Generation, create_dir},
+    portable::HANDLERS,
+    program::{describe, retried},
 };
 use crate::syscall::{Entry, Wants};
 

@@ -13,8 +13,8 @@ use aya::{
 };
 
 use super::{
-    load::{describe, retried},
     pins::Generation,
+    program::{describe, retried},
     tier,
 };
 use crate::syscall::{Wants, by_name};

@@ -10,7 +10,7 @@ use agent_abi::{
 };
 use aya::{
     Ebpf,
-    maps::{Array, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues},
 };
 use thiserror::Error;
 
@@ -52,8 +52,6 @@ pub(super) fn take(object: &mut Ebpf, name: &'static str) -> Result<Map, MapsErr
     object.take_map(name).ok_or(MapsError::Absent { name })
 }
 
-/// Words of a hook's counters.
-const COUNTS: usize = size_of::<HookCounters>() / 8;
 /// Words of what is wanted of a number.
 const INTEREST_WORDS: usize = size_of::<Interest>() / 8;
 
@@ -62,7 +60,7 @@ const OPERATION_WORDS: usize = size_of::<Operation>() / 8;
 
 /// What each hook counted. Sums over all CPUs.
 pub struct Counters {
-    hooks: PerCpuArray<MapData, [u64; COUNTS]>,
+    hooks: PerCpuArray<MapData, [u64; HookCounters::COUNT]>,
 }
 
 impl Counters {
@@ -84,13 +82,13 @@ impl Counters {
     /// # Errors
     /// When the kernel refuses.
     pub fn read(&self) -> Result<[HookCounters; HOOKS], MapsError> {
-        let mut sums = [HookCounters::default(); HOOKS];
+        let mut sums = [[0; HookCounters::COUNT]; HOOKS];
         for (hook, sum) in Hook::ALL.into_iter().zip(&mut sums) {
-            for value in self.of(hook)? {
-                add(sum, value);
+            for words in self.words(hook)?.iter() {
+                sum.iter_mut().zip(words).for_each(|(sum, word)| *sum += word);
             }
         }
-        Ok(sums)
+        Ok(sums.map(|words| zerocopy::transmute!(words)))
     }
 
     /// Those of one hook, by possible CPU.
@@ -98,8 +96,11 @@ impl Counters {
     /// # Errors
     /// When the kernel refuses.
     pub fn of(&self, hook: Hook) -> Result<Vec<HookCounters>, MapsError> {
-        let values = self.hooks.get(&(hook as u32), 0).map_err(failed(map::COUNTERS))?;
-        Ok(values.iter().map(|value| zerocopy::transmute!(*value)).collect())
+        Ok(self.words(hook)?.iter().map(|words| zerocopy::transmute!(*words)).collect())
+    }
+
+    fn words(&self, hook: Hook) -> Result<PerCpuValues<[u64; HookCounters::COUNT]>, MapsError> {
+        self.hooks.get(&(hook as u32), 0).map_err(failed(map::COUNTERS))
     }
 
     /// Records that each ring had no room for, ever.
@@ -114,33 +115,6 @@ impl Counters {
         }
         Ok(lost)
     }
-}
-
-fn add(sum: &mut HookCounters, value: HookCounters) {
-    let HookCounters {
-        seen,
-        submitted,
-        lost,
-        filtered,
-        throttled,
-        errors,
-        handed_on,
-        tail_failed,
-        shrunk,
-        submitted_bulk,
-        lost_bulk,
-    } = value;
-    sum.seen += seen;
-    sum.submitted += submitted;
-    sum.lost += lost;
-    sum.filtered += filtered;
-    sum.throttled += throttled;
-    sum.errors += errors;
-    sum.handed_on += handed_on;
-    sum.tail_failed += tail_failed;
-    sum.shrunk += shrunk;
-    sum.submitted_bulk += submitted_bulk;
-    sum.lost_bulk += lost_bulk;
 }
 
 /// Next sequence number per (ring, CPU).

@@ -1,5 +1,6 @@
 //! What this kernel offers, and Kestrel's programs in it.
 
+mod bpf;
 pub mod btf;
 mod calls;
 mod cast;
@@ -7,7 +8,6 @@ mod cgroup;
 mod fexit;
 mod filters;
 mod form;
-mod link;
 mod load;
 pub mod lockdown;
 mod lsm;
@@ -16,22 +16,30 @@ mod maps;
 mod offsets;
 mod optional;
 mod pins;
+mod portable;
+mod predecessor;
+mod program;
 pub mod prove;
 mod registers;
 mod switches;
+mod task_scan;
 mod tier;
 mod untold;
 mod uring;
+mod watched;
 
 pub use cgroup::{CgroupError, Hierarchy, Mounted, v2_root};
 pub use fexit::Exits;
 pub use filters::{Buckets, CgroupMap, Filters};
 pub use form::Forms;
-pub use load::{LinkPins, LoadError, Plan, Predecessor, Programs, RecursionCounters, TaskScan, detach};
+pub use load::{LoadError, Plan, Programs, detach};
 pub use maps::{Counters, InterestTable, MapsError, ProgressMap, Sequences};
 pub use offsets::{Layout, OffsetError};
 pub use pins::PinError;
+pub use predecessor::Predecessor;
 pub use switches::Switches;
+pub use task_scan::TaskScan;
 pub use tier::{Choice, Hooks, Tier, TierError};
 pub use untold::{UntoldMap, UntoldWords};
 pub use uring::UringLayout;
+pub use watched::{LinkPins, RecursionCounters};

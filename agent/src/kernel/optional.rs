@@ -16,11 +16,11 @@ use aya::{
 };
 
 use super::{
+    bpf::{Attach, link_to_cgroup, pin_link},
     cgroup::v2_root,
     form::{Form, Forms},
-    link::{Attach, link_to_cgroup, pin_link},
-    load::{describe, load, retried},
     pins::{Generation, remove_pin},
+    program::{attach_to_tracepoint, describe, retried},
 };
 use crate::syscall::HookSet;
 
@@ -135,11 +135,8 @@ impl Optional {
         program: &str,
         tracepoint: &str,
     ) -> Result<FdLink, String> {
-        let program = load(scope.object, program, tracepoint, scope.types)?;
-        let id = program.attach().map_err(describe)?;
-        let link = program.take_link(id).map_err(describe)?.into();
-        program.pin(scope.generation.program(self.hook)).map_err(describe)?;
-        Ok(link)
+        let pin = scope.generation.program(self.hook);
+        attach_to_tracepoint(scope.object, program, tracepoint, scope.types, pin)
     }
 
     fn at_sysctl(&self, scope: &mut Scope<'_>, pin: &Path) -> Result<(), String> {

@@ -5,17 +5,11 @@
 //! [`COMPLETE`] is what a start that was cut off left behind.
 
 use std::{
-    ffi::CString,
     fs, io,
-    os::{
-        fd::{FromRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
     path::{Path, PathBuf},
 };
 
 use agent_abi::{ABI_VERSION, hook::Hook};
-use nix::libc;
 use thiserror::Error;
 
 /// `BPF_FS_MAGIC` (include/uapi/linux/magic.h).
@@ -196,28 +190,6 @@ fn version_dir(root: &Path) -> PathBuf {
 fn children(dir: &Path) -> Result<Vec<PathBuf>, PinError> {
     let fail = |source| PinError::File { what: "list", path: dir.to_path_buf(), source };
     fs::read_dir(dir).map_err(fail)?.map(|entry| entry.map(|entry| entry.path()).map_err(fail)).collect()
-}
-
-/// A program by its pin, as a plain file descriptor: aya asks for its types by their id on top,
-/// which takes `CAP_SYS_ADMIN`.
-pub(super) fn open_pin(path: &Path) -> Option<OwnedFd> {
-    /// `BPF_OBJ_GET` and the head of its `union bpf_attr` (include/uapi/linux/bpf.h).
-    const OBJ_GET: libc::c_int = 7;
-    #[repr(C)]
-    struct Attributes {
-        pathname: u64,
-        bpf_fd: u32,
-        file_flags: u32,
-    }
-    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
-    let attributes = Attributes { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
-    // SAFETY: both pointers are good for the call, which writes to neither.
-    #[expect(unsafe_code, reason = "a system call that no dependency offers alone")]
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, OBJ_GET, &raw const attributes, size_of::<Attributes>()) };
-    let fd = i32::try_from(fd).ok().filter(|&fd| fd >= 0)?;
-    // SAFETY: a new file descriptor that nobody else has.
-    #[expect(unsafe_code, reason = "as above")]
-    Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Removes one pin: what nothing else holds goes with it.

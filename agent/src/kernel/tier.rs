@@ -1,14 +1,14 @@
 //! Which hooks system calls are seen by: chosen by trying, or as the configuration says.
 
-use std::{
-    fmt, fs, io,
-    os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-};
+use std::{fmt, fs, io};
 
 use nix::libc;
 use thiserror::Error;
 
-use super::btf::Function;
+use super::{
+    bpf::{attach_exit, load_empty_exit},
+    btf::Function,
+};
 
 /// Where the kernel lists its security modules.
 const LSM_LIST: &str = "/sys/kernel/security/lsm";
@@ -106,7 +106,7 @@ pub(super) fn probe_exit(function: Option<Function<'_>>) -> Probe {
     let Some(function) = function else {
         return Probe::Refused("this kernel's types have no functions of system calls".to_owned());
     };
-    let result = load_empty(function.id).and_then(|program| attach(&program));
+    let result = load_empty_exit(function.id).and_then(|program| attach_exit(&program));
     match result {
         Ok(_) => Probe::Works,
         Err(error) => judge(WHAT, &error),
@@ -145,81 +145,6 @@ pub(super) fn lsm_runs() -> Result<(), String> {
 
 fn has_bpf(list: &str) -> bool {
     list.trim().split(',').any(|name| name == "bpf")
-}
-
-/// Loads `r0 = 0; exit` for the exit of a function.
-#[expect(unsafe_code, reason = "a system call; aya loads programs of an object alone")]
-fn load_empty(function: u32) -> io::Result<OwnedFd> {
-    /// `BPF_PROG_LOAD` and its part of `union bpf_attr` (include/uapi/linux/bpf.h).
-    const PROG_LOAD: libc::c_int = 5;
-    const TRACING: u32 = 26;
-    const FEXIT: u32 = 25;
-    #[repr(C)]
-    #[derive(Default)]
-    struct Attributes {
-        prog_type: u32,
-        insn_cnt: u32,
-        insns: u64,
-        license: u64,
-        log: [u32; 4],
-        kern_version: u32,
-        prog_flags: u32,
-        prog_name: [u8; 16],
-        prog_ifindex: u32,
-        expected_attach_type: u32,
-        prog_btf_fd: u32,
-        func_info_rec_size: u32,
-        func_info: u64,
-        func_info_cnt: u32,
-        line_info_rec_size: u32,
-        line_info: u64,
-        line_info_cnt: u32,
-        attach_btf_id: u32,
-        attach_prog_fd: u32,
-        reserved: u32,
-    }
-    /// `BPF_ALU64 | BPF_MOV | BPF_K` and `BPF_JMP | BPF_EXIT`.
-    const INSTRUCTIONS: [u64; 2] = [0xb7, 0x95];
-    let attributes = Attributes {
-        prog_type: TRACING,
-        insn_cnt: INSTRUCTIONS.len() as u32,
-        insns: INSTRUCTIONS.as_ptr() as u64,
-        license: c"GPL".as_ptr() as u64,
-        expected_attach_type: FEXIT,
-        attach_btf_id: function,
-        ..Attributes::default()
-    };
-    // SAFETY: every pointer in the structure is good for the call, which writes to none.
-    let fd =
-        unsafe { libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const attributes, size_of::<Attributes>()) };
-    owned(fd)
-}
-
-#[expect(unsafe_code, reason = "as above")]
-fn attach(program: &OwnedFd) -> io::Result<OwnedFd> {
-    /// `BPF_RAW_TRACEPOINT_OPEN` and its part of `union bpf_attr`.
-    const RAW_TRACEPOINT_OPEN: libc::c_int = 17;
-    #[repr(C)]
-    struct Attributes {
-        name: u64,
-        prog_fd: u32,
-        reserved: u32,
-    }
-    let attributes = Attributes { name: 0, prog_fd: program.as_raw_fd() as u32, reserved: 0 };
-    // SAFETY: the structure is good for the call.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_bpf, RAW_TRACEPOINT_OPEN, &raw const attributes, size_of::<Attributes>())
-    };
-    owned(fd)
-}
-
-#[expect(unsafe_code, reason = "as above")]
-fn owned(fd: libc::c_long) -> io::Result<OwnedFd> {
-    match i32::try_from(fd) {
-        // SAFETY: a new file descriptor that nobody else has.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 #[cfg(test)]

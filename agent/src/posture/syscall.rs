@@ -1,6 +1,6 @@
 //! Which system calls a seccomp filter leaves open, and which of them are dangerous.
 
-use crate::context::SeccompAllow;
+use crate::{context::SeccompAllow, syscall::native};
 
 /// A system call that a container seldom needs and an attacker likes.
 pub(super) struct Dangerous {
@@ -11,68 +11,55 @@ pub(super) struct Dangerous {
     pub(super) never_by_default: bool,
 }
 
-#[cfg(target_arch = "x86_64")]
-macro_rules! number {
-    ($x86_64:literal $generic:literal) => {
-        $x86_64
-    };
-}
-#[cfg(not(target_arch = "x86_64"))]
-macro_rules! number {
-    ($x86_64:literal $generic:literal) => {
-        $generic
-    };
-}
-
 macro_rules! dangerous {
-    ($($name:ident $x86_64:literal $generic:literal $never:literal,)*) => {
+    ($($name:ident $never:literal,)*) => {
         &[$(Dangerous {
             name: stringify!($name),
-            number: number!($x86_64 $generic),
+            number: native(stringify!($name)),
             never_by_default: $never,
         },)*]
     };
 }
 
-/// Name, number on x86-64, number on the generic table (arm64), and whether default profiles deny
-/// it to everyone. Order is that of the bits of [`Reach::open`]: append only.
+/// Name, and whether default profiles deny it to everyone. Order is that of the bits of
+/// [`Reach::open`]: append only.
 pub(super) const DANGEROUS: &[Dangerous] = dangerous![
     // New kernel code.
-    bpf 321 280 false,
-    init_module 175 105 false,
-    finit_module 313 273 false,
-    delete_module 176 106 false,
-    kexec_load 246 104 false,
-    kexec_file_load 320 294 false,
+    bpf false,
+    init_module false,
+    finit_module false,
+    delete_module false,
+    kexec_load false,
+    kexec_file_load false,
     // Another view of the file system.
-    mount 165 40 false,
-    umount2 166 39 false,
-    pivot_root 155 41 true,
-    move_mount 429 429 false,
-    open_tree 428 428 false,
-    fsopen 430 430 false,
-    mount_setattr 442 442 false,
-    open_by_handle_at 304 265 false,
+    mount false,
+    umount2 false,
+    pivot_root true,
+    move_mount false,
+    open_tree false,
+    fsopen false,
+    mount_setattr false,
+    open_by_handle_at false,
     // Another container, or the host.
-    setns 308 268 false,
-    unshare 272 97 false,
+    setns false,
+    unshare false,
     // Other processes.
-    ptrace 101 117 false,
-    process_vm_readv 310 270 false,
-    process_vm_writev 311 271 false,
+    ptrace false,
+    process_vm_readv false,
+    process_vm_writev false,
     // Wide kernel attack surface.
-    perf_event_open 298 241 false,
-    userfaultfd 323 282 true,
-    io_uring_setup 425 425 false,
-    keyctl 250 219 true,
-    add_key 248 217 true,
-    request_key 249 218 true,
+    perf_event_open false,
+    userfaultfd true,
+    io_uring_setup false,
+    keyctl true,
+    add_key true,
+    request_key true,
     // The whole node.
-    reboot 169 142 false,
-    swapon 167 224 true,
-    swapoff 168 225 true,
-    settimeofday 170 170 false,
-    acct 163 89 false,
+    reboot false,
+    swapon true,
+    swapoff true,
+    settimeofday false,
+    acct false,
 ];
 
 const _: () = assert!(DANGEROUS.len() <= 64);

@@ -42,6 +42,39 @@ pub fn by_name(name: &str) -> Option<&'static Call> {
     all().find(|call| call.name == name)
 }
 
+/// Number of a native call that this architecture has, for tables that are made when the agent is
+/// built.
+///
+/// # Panics
+/// Where there is no such call: the build ends there.
+#[must_use]
+pub const fn native(name: &str) -> u32 {
+    let mut family = 0;
+    while family < CALLS.len() {
+        let mut row = 0;
+        while row < CALLS[family].len() {
+            let call = &CALLS[family][row];
+            if let Some(number) = call.native
+                && same(call.name.as_bytes(), name.as_bytes())
+            {
+                return number;
+            }
+            row += 1;
+        }
+        family += 1;
+    }
+    panic!("no call of that name has a native number")
+}
+
+/// `==`, which no constant may use yet.
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 /// By ABI and number.
 static BY_NUMBER: LazyLock<Vec<[Option<&'static Call>; 3]>> = LazyLock::new(|| {
     let mut index = vec![[None; 3]; SYSCALLS as usize];

@@ -6,7 +6,7 @@ use agent_abi::{
 };
 use nix::libc;
 
-use super::{Family, Only, Wants, all, by_name, find};
+use super::{Family, Only, Wants, all, by_name, find, native};
 use crate::kernel::{Hierarchy, Layout};
 
 fn of(wants: &Wants, abi: u8, number: usize) -> agent_abi::interest::Want {
@@ -112,10 +112,12 @@ fn native_numbers_are_those_of_the_c_library() {
         ("bpf", libc::SYS_bpf),
         ("finit_module", libc::SYS_finit_module),
         ("setresuid", libc::SYS_setresuid),
+        ("settimeofday", libc::SYS_settimeofday),
         ("memfd_create", libc::SYS_memfd_create),
         ("clone3", libc::SYS_clone3),
     ] {
         assert_eq!(by_name(name).unwrap().native.map(i64::from), Some(number), "{name}");
+        assert_eq!(i64::from(native(name)), number, "{name}");
     }
 }
 

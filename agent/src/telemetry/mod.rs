@@ -6,17 +6,19 @@
 mod blind;
 mod cell;
 mod delivery;
+mod hooks;
 pub mod label;
 mod render;
 mod throttle;
 
 use std::time::Duration;
 
-use agent_abi::hook::{HOOKS, Hook, HookCounters};
+use agent_abi::hook::Hook;
 
 pub use blind::{Blind, BlindInterval};
 pub use cell::{Cell, Cells, Grid, Latency, Named};
 pub use delivery::{Canary, Outbox, Uplink};
+pub use hooks::Hooks;
 use label::{
     CriResult, DecodeReason, EventKind, Label, OutputDrop, Queue, QueueDrop, Ring, ScanKind, SupportState,
     Table, VerdictLabel,
@@ -57,74 +59,6 @@ pub struct Telemetry {
     pub blind: Blind,
     /// What works on this node.
     pub support: SupportGauges,
-}
-
-/// The kernel's counters per hook, summed over CPUs.
-#[derive(Debug, Default)]
-pub struct Hooks {
-    seen: Cells<Hook>,
-    submitted: Cells<Hook>,
-    lost: Cells<Hook>,
-    filtered: Cells<Hook>,
-    throttled: Cells<Hook>,
-    errors: Cells<Hook>,
-    handed_on: Cells<Hook>,
-    tail_failed: Cells<Hook>,
-    shrunk: Cells<Hook>,
-    submitted_bulk: Cells<Hook>,
-    lost_bulk: Cells<Hook>,
-    /// Times the kernel skipped the program because it ran already on that CPU.
-    pub recursion_misses: Cells<Hook>,
-}
-
-impl Hooks {
-    /// Takes over the sums. They are pinned with the programs, so they are absolute.
-    pub fn sample(&self, sums: &[HookCounters; HOOKS]) {
-        for (hook, sum) in Hook::ALL.into_iter().zip(sums) {
-            let HookCounters {
-                seen,
-                submitted,
-                lost,
-                filtered,
-                throttled,
-                errors,
-                handed_on,
-                tail_failed,
-                shrunk,
-                submitted_bulk,
-                lost_bulk,
-            } = *sum;
-            self.seen.of(hook).set(seen);
-            self.submitted.of(hook).set(submitted);
-            self.lost.of(hook).set(lost);
-            self.filtered.of(hook).set(filtered);
-            self.throttled.of(hook).set(throttled);
-            self.errors.of(hook).set(errors);
-            self.handed_on.of(hook).set(handed_on);
-            self.tail_failed.of(hook).set(tail_failed);
-            self.shrunk.of(hook).set(shrunk);
-            self.submitted_bulk.of(hook).set(submitted_bulk);
-            self.lost_bulk.of(hook).set(lost_bulk);
-        }
-    }
-
-    /// The last sample of one hook.
-    #[must_use]
-    pub fn of(&self, hook: Hook) -> HookCounters {
-        HookCounters {
-            seen: self.seen.of(hook).get(),
-            submitted: self.submitted.of(hook).get(),
-            lost: self.lost.of(hook).get(),
-            filtered: self.filtered.of(hook).get(),
-            throttled: self.throttled.of(hook).get(),
-            errors: self.errors.of(hook).get(),
-            handed_on: self.handed_on.of(hook).get(),
-            tail_failed: self.tail_failed.of(hook).get(),
-            shrunk: self.shrunk.of(hook).get(),
-            submitted_bulk: self.submitted_bulk.of(hook).get(),
-            lost_bulk: self.lost_bulk.of(hook).get(),
-        }
-    }
 }
 
 /// What came out of the rings.

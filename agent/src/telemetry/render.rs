@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use agent_abi::ABI_VERSION;
+use agent_abi::{
+    ABI_VERSION,
+    hook::{Hook, HookCounters},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text},
@@ -17,6 +20,7 @@ use super::{
     Canary, Context, Cri, Decode, Hooks, Outbox, Output, Posture, Queues, Rings, SupportGauges, Telemetry,
     Throttle, Uplink,
     cell::{Cell, Cells, Grid, Latency, Named},
+    hooks,
     label::Label,
 };
 
@@ -149,38 +153,14 @@ impl Page<'_> {
     }
 
     fn hooks(&mut self, hooks: &Hooks) -> fmt::Result {
-        let Hooks {
-            seen,
-            submitted,
-            lost,
-            filtered,
-            throttled,
-            errors,
-            handed_on,
-            tail_failed,
-            shrunk,
-            // Parts of the two above, for the account of each ring.
-            submitted_bulk: _,
-            lost_bulk: _,
-            recursion_misses,
-        } = hooks;
-        self.counter("kestrel_hook_seen_runs", "Times the kernel program ran", seen)?;
-        self.counter("kestrel_hook_submitted_records", "Records that reached a ring", submitted)?;
-        self.counter("kestrel_hook_lost_records", "Records that the ring had no room for", lost)?;
-        self.counter("kestrel_hook_filtered_runs", "Runs with nothing to report", filtered)?;
-        self.counter(
-            "kestrel_hook_throttled_records",
-            "Records held back because their cgroup sends too many",
-            throttled,
-        )?;
-        self.counter("kestrel_hook_failed_runs", "Runs that could not make their record", errors)?;
-        self.counter("kestrel_hook_handed_on_runs", "Runs given to a tail-called handler", handed_on)?;
-        self.counter("kestrel_hook_tail_failed_calls", "Tail calls that did not happen", tail_failed)?;
-        self.counter("kestrel_hook_shrunk_records", "Records cut to their posture part", shrunk)?;
+        let rows = Hook::ALL.map(|hook| (hook, hooks::metrics(hooks.of(hook))));
+        for (column, (name, help, _)) in hooks::metrics(HookCounters::default()).into_iter().enumerate() {
+            self.counters(name, help, rows.iter().map(|(hook, row)| (*hook, row[column].2)))?;
+        }
         self.counter(
             "kestrel_hook_recursion_missed_runs",
             "Runs that the kernel skipped because the program ran already on that CPU",
-            recursion_misses,
+            &hooks.recursion_misses,
         )
     }
 
@@ -286,9 +266,18 @@ impl Page<'_> {
     }
 
     fn counter<A: Label>(&mut self, name: &str, help: &str, cells: &Cells<A>) -> fmt::Result {
+        self.counters(name, help, cells.iter().map(|(label, cell)| (label, cell.get())))
+    }
+
+    fn counters<A: Label>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (A, u64)>,
+    ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (label, cell) in cells.iter() {
-            counter_value(&mut family.encode_family(&[(A::KEY, label.value())])?, cell.get())?;
+        for (label, value) in values {
+            counter_value(&mut family.encode_family(&[(A::KEY, label.value())])?, value)?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
+use agent_abi::hook::{HOOKS, HookCounters};
+
 use super::*;
 
 const CONTROLS: [&str; 2] = ["run-as-non-root", "no-new-privs"];
@@ -167,10 +169,13 @@ fn numbers_reach_the_page() {
     telemetry.posture.latency.observe(Duration::from_secs(9));
     telemetry.blind.note(Duration::from_secs(1), Duration::from_millis(2500), label::BlindReason::Detached);
     telemetry.context.scan(ScanKind::Start, Duration::from_millis(2));
+    assert_eq!(telemetry.hooks.of(Hook::Exec), sums[Hook::Exec as usize]);
     let text = telemetry.render();
     for line in [
         r#"kestrel_hook_seen_runs_total{hook="sched_process_exec"} 7"#,
         r#"kestrel_hook_submitted_records_total{hook="sched_process_exec"} 5"#,
+        r#"kestrel_hook_filtered_runs_total{hook="sched_process_exec"} 2"#,
+        r#"kestrel_hook_seen_runs_total{hook="sched_process_fork"} 0"#,
         r#"kestrel_ring_received_records_total{ring="critical"} 2"#,
         r#"kestrel_ring_received_bytes_total{ring="critical"} 128"#,
         r#"kestrel_posture_findings{control="no-new-privs",verdict="fail"} 3"#,

@@ -1,7 +1,5 @@
 //! The other two doors into the kernel that any 64-bit program has: `int 0x80`, and x32's numbers.
 
-use std::arch::asm;
-
 use agent_abi::{
     interest::{ABI_COMPAT, ABI_NATIVE, ABI_X32},
     record::{file_flag, grade},
@@ -10,6 +8,7 @@ use nix::libc;
 
 use crate::{
     calls::{Made, RINGS, What, all_calls, assert_quiet_sums, at, c, enter_own_folder, made_by, raw},
+    compat::{Low, int_0x80},
     loaded::Loaded,
     processes::Waiting,
 };
@@ -17,68 +16,10 @@ use crate::{
 /// `__X32_SYSCALL_BIT` (arch/x86/include/uapi/asm/unistd.h).
 const X32: i64 = 0x4000_0000;
 
-/// A 32-bit call out of 64-bit code.
-fn int_0x80(number: u64, arguments: &[u32]) -> i64 {
-    let mut all = [0u64; 6];
-    for (value, argument) in all.iter_mut().zip(arguments) {
-        *value = u64::from(*argument);
-    }
-    let result: u64;
-    // SAFETY: the addresses among the arguments are of memory that outlives the call. The compiler keeps
-    // rbx and rbp for itself, so they are saved.
-    #[expect(unsafe_code, reason = "no library makes 32-bit calls from 64-bit code")]
-    unsafe {
-        asm!(
-            "push rbx",
-            "push rbp",
-            "mov rbx, [r8]",
-            "mov rcx, [r8 + 8]",
-            "mov rdx, [r8 + 16]",
-            "mov rsi, [r8 + 24]",
-            "mov rdi, [r8 + 32]",
-            "mov rbp, [r8 + 40]",
-            "int 0x80",
-            "pop rbp",
-            "pop rbx",
-            inout("r8") all.as_ptr() => _,
-            inlateout("rax") number => result,
-            out("rcx") _, out("rdx") _, out("rsi") _, out("rdi") _,
-            out("r9") _, out("r10") _, out("r11") _,
-        );
-    }
-    i64::from((result as u32).cast_signed())
-}
-
-/// Memory that a 32-bit call can reach.
-struct Low {
-    next: u64,
-}
-
-impl Low {
-    fn new() -> Self {
-        let (readable, low) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT);
-        let page = raw(libc::SYS_mmap, &[0, 4096, readable as u64, low as u64, u64::MAX, 0]);
-        assert!(page > 0 && page < 1 << 32);
-        Self { next: page.cast_unsigned() }
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> u32 {
-        let at = self.next;
-        // SAFETY: the page is this value's own and has room for what the tests put there.
-        #[expect(unsafe_code, reason = "memory below 4 GiB")]
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len());
-        }
-        self.next += (bytes.len() as u64 + 1).next_multiple_of(8);
-        u32::try_from(at).unwrap()
-    }
-}
-
 /// A 32-bit call that was made: its name, its number, and what the record has to say.
 struct Compat {
     name: &'static str,
-    number: u64,
+    number: u32,
     arguments: Vec<u32>,
     from: &'static str,
     to: &'static str,
@@ -96,7 +37,7 @@ fn calls_by_the_32_bit_door() {
         let pid = u32::try_from(child.0).unwrap();
         let (cwd, none) = ((-100i32).cast_unsigned(), u32::MAX);
         let (creates, mode) = (libc::O_CREAT.cast_unsigned() | 2, 0o600);
-        let calls: [(&str, u64, Vec<u32>, &str, &str); 14] = [
+        let calls: [(&str, u32, Vec<u32>, &str, &str); 14] = [
             ("open", 5, vec![name("a"), creates, mode], "/a", ""),
             ("open", 5, vec![name("missing"), 0], "/missing", ""),
             ("openat", 295, vec![cwd, name("b"), creates, mode], "/b", ""),
@@ -114,7 +55,7 @@ fn calls_by_the_32_bit_door() {
             ("process_vm_readv", 347, vec![pid, 0, 0, 0, 0, 0], "", ""),
         ];
         let calls = calls.map(|(name, number, arguments, from, to)| {
-            let result = int_0x80(number, &arguments);
+            let result = i64::from(int_0x80(number, &arguments));
             Compat { name, number, arguments, from, to, result }
         });
         (path, pid, calls)
@@ -125,7 +66,7 @@ fn calls_by_the_32_bit_door() {
     for call in calls {
         let Compat { name, number, arguments, from, to, result } = call;
         let seen = told.next().unwrap();
-        assert_eq!((seen.name, u64::from(seen.call.number)), (*name, *number));
+        assert_eq!((seen.name, seen.call.number), (*name, *number));
         let mut whole = [0; 6];
         for (value, argument) in whole.iter_mut().zip(arguments) {
             *value = u64::from(*argument);
@@ -155,7 +96,7 @@ fn memory_mapped_with_the_arguments_in_memory() {
         let anonymous = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS).cast_unsigned();
         let mut arguments = |protection: u32| {
             let words = [0, 4096, protection, anonymous, u32::MAX, 0];
-            low.put(&words.map(u32::to_ne_bytes).concat())
+            low.put_words(&words)
         };
         let (writable, executable) = (arguments(3), arguments(7));
         // Addresses above 2 GiB look negative.

@@ -1,36 +1,13 @@
 //! Credential changes after exec, by both ABIs, seen as the state after the call.
 
-use std::{arch::asm, thread};
+use std::thread;
 
 use agent_abi::interest::{ABI_COMPAT, ABI_NATIVE};
 use kestrel_agent::decode::Event;
 
-use crate::shared::Posture;
+use crate::{compat::int_0x80, shared::Posture};
 
 const PR_SET_NO_NEW_PRIVS: u64 = 38;
-
-/// A 32-bit call out of 64-bit code.
-fn int_0x80(number: u32, arguments: [u32; 3]) -> i32 {
-    let [first, second, third] = arguments;
-    let returned: u32;
-    // SAFETY: calls that take no pointers. The compiler keeps rbx for itself, so it is swapped in.
-    #[expect(unsafe_code, reason = "no library makes 32-bit calls from 64-bit code")]
-    unsafe {
-        asm!(
-            "xchg {first:r}, rbx",
-            "int 0x80",
-            "xchg {first:r}, rbx",
-            first = inout(reg) u64::from(first) => _,
-            inlateout("eax") number => returned,
-            in("ecx") second,
-            in("edx") third,
-            in("esi") 0,
-            in("edi") 0,
-            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
-        );
-    }
-    returned.cast_signed()
-}
 
 /// Runs in a thread of its own, because raw calls change the calling thread alone.
 fn in_a_thread(body: impl FnOnce() + Send + 'static) -> u32 {
@@ -47,7 +24,7 @@ fn in_a_thread(body: impl FnOnce() + Send + 'static) -> u32 {
 fn prctl_no_new_privs_by_either_abi() {
     let mut loaded = Posture::new();
     let native = in_a_thread(|| nix::sys::prctl::set_no_new_privs().unwrap());
-    let compat = in_a_thread(|| assert_eq!(int_0x80(172, [PR_SET_NO_NEW_PRIVS as u32, 1, 0]), 0));
+    let compat = in_a_thread(|| assert_eq!(int_0x80(172, &[PR_SET_NO_NEW_PRIVS as u32, 1, 0]), 0));
     let mut seen = Vec::new();
     loaded.until(|event| {
         let Event::Credentials(credentials) = event else { return false };
@@ -67,7 +44,7 @@ fn prctl_no_new_privs_by_either_abi() {
 fn a_thread_that_drops_its_uid_by_a_32_bit_call() {
     let mut loaded = Posture::new();
     // setresuid32
-    let tid = in_a_thread(|| assert_eq!(int_0x80(208, [2001, 2002, 2003]), 0));
+    let tid = in_a_thread(|| assert_eq!(int_0x80(208, &[2001, 2002, 2003]), 0));
     loaded.until(|event| {
         let Event::Credentials(credentials) = event else { return false };
         let state = &credentials.record.state;
@@ -83,10 +60,10 @@ fn a_thread_that_drops_its_uid_by_a_32_bit_call() {
 fn a_call_that_failed_is_not_reported() {
     let mut loaded = Posture::new();
     let tid = in_a_thread(|| {
-        assert_eq!(int_0x80(208, [2001, 2001, 2001]), 0);
-        assert_eq!(int_0x80(208, [0, 0, 0]), -1, "root cannot be had back");
+        assert_eq!(int_0x80(208, &[2001, 2001, 2001]), 0);
+        assert_eq!(int_0x80(208, &[0, 0, 0]), -1, "root cannot be had back");
         // setgid32 to the own group is allowed and marks the end.
-        assert_eq!(int_0x80(214, [0, 0, 0]), 0);
+        assert_eq!(int_0x80(214, &[0, 0, 0]), 0);
     });
     let mut calls = Vec::new();
     loaded.until(|event| {

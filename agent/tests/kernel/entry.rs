@@ -1,6 +1,6 @@
 //! Calls that may not return are seen before they do anything, and again when they do return.
 
-use std::{arch::asm, io, time::Instant};
+use std::{io, time::Instant};
 
 use agent_abi::{
     hook::Hook,
@@ -13,7 +13,10 @@ use kestrel_agent::{
 };
 use nix::libc;
 
-use crate::loaded::{DEADLINE, Loaded, assert_balanced};
+use crate::{
+    compat::int_0x80,
+    loaded::{DEADLINE, Loaded, assert_balanced},
+};
 
 const RINGS: [u32; 2] = [1 << 22, 1 << 16];
 /// `BPF_MAP_CREATE` and `BPF_PROG_LOAD` (include/uapi/linux/bpf.h).
@@ -83,7 +86,7 @@ fn make_calls() -> Vec<Seen> {
     }
     if has_32_bit_calls() {
         // reboot, as a 32-bit call has it.
-        assert_eq!(int_0x80(88, [1, 2, 3]), -libc::EINVAL);
+        assert_eq!(int_0x80(88, &[1, 2, 3]), -libc::EINVAL);
         expected.extend(both("reboot", ABI_COMPAT, 1, i64::from(-libc::EINVAL)));
     } else {
         println!("SKIPPED: 32-bit calls: this kernel has none");
@@ -134,28 +137,5 @@ fn what_nobody_wants_is_not_looked_at() {
 
 /// getpid by the 32-bit table.
 fn has_32_bit_calls() -> bool {
-    int_0x80(20, [0; 3]) == std::process::id().cast_signed()
-}
-
-/// A 32-bit call out of 64-bit code.
-fn int_0x80(number: u32, arguments: [u32; 3]) -> i32 {
-    let [first, second, third] = arguments;
-    let returned: u32;
-    // SAFETY: calls that take no pointers. The compiler keeps rbx for itself, so it is swapped in.
-    #[expect(unsafe_code, reason = "no library makes 32-bit calls from 64-bit code")]
-    unsafe {
-        asm!(
-            "xchg {first:r}, rbx",
-            "int 0x80",
-            "xchg {first:r}, rbx",
-            first = inout(reg) u64::from(first) => _,
-            inlateout("eax") number => returned,
-            in("ecx") second,
-            in("edx") third,
-            in("esi") 0,
-            in("edi") 0,
-            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
-        );
-    }
-    returned.cast_signed()
+    int_0x80(20, &[]) == std::process::id().cast_signed()
 }

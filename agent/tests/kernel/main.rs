@@ -6,6 +6,7 @@
 mod abi;
 mod calls;
 mod cgroup;
+mod compat;
 mod credentials;
 mod elf;
 mod entry;

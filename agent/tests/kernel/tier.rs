@@ -43,23 +43,10 @@ fn call_native(number: u32) -> i64 {
     }
 }
 
-/// The same out of 64-bit code by the 32-bit way.
+/// The same by the 32-bit way.
 #[cfg(target_arch = "x86_64")]
 fn call_compat(number: u32) -> i64 {
-    let returned: u32;
-    let bad = BAD as u32;
-    // SAFETY: as above. The compiler keeps rbx and rbp for itself.
-    #[expect(unsafe_code, reason = "no library makes 32-bit calls from 64-bit code")]
-    unsafe {
-        std::arch::asm!(
-            "push rbp", "xchg {bad:r}, rbx", "mov ebp, ebx", "int 0x80", "xchg {bad:r}, rbx", "pop rbp",
-            bad = inout(reg) u64::from(bad) => _,
-            inlateout("eax") number => returned,
-            in("ecx") bad, in("edx") bad, in("esi") bad, in("edi") bad,
-            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
-        );
-    }
-    i64::from(returned.cast_signed())
+    i64::from(crate::compat::int_0x80(number, &[BAD as u32; 6]))
 }
 
 fn everything() -> Wants {

@@ -1,13 +1,16 @@
 //! One line an event.
 
 use inert::{inert, push_inert};
-use kestrel_proto::v1::{self, record::Event};
+use kestrel_proto::{
+    raw,
+    v1::{self, record::Event},
+};
 
 use crate::{
     look::{Cell, GAP, Look, Paint, cell, last_cell, place},
     text::{
         count, finding, lane, node, paint_of,
-        raw::{self, Said},
+        raw::{Said, cgroup, say},
         severity_paint, short_id, verdict,
     },
     time,
@@ -304,7 +307,7 @@ fn line_of(event: &Event, envelope: &v1::Envelope) -> Line {
 fn raw_line(event: &Event, envelope: &v1::Envelope) -> Line {
     let process = envelope.process.as_ref();
     let id = raw::container_id(event).or_else(|| process.and_then(|process| process.container_id.as_deref()));
-    let Said { word, subject, mut text } = raw::say(event).unwrap_or_default();
+    let Said { word, subject, mut text } = say(event).unwrap_or_default();
     let actor = raw::actor(event);
     let by = command(process, &[], actor.and_then(|actor| actor.process.as_ref()));
     if !by.is_empty() {
@@ -315,7 +318,7 @@ fn raw_line(event: &Event, envelope: &v1::Envelope) -> Line {
     let place = if process.is_some() || id.is_some() {
         Place::of(envelope, id)
     } else {
-        Place::Text(raw::cgroup(event).map_or_else(|| "-".to_owned(), |cgroup| format!("cgroup {cgroup}")))
+        Place::Text(cgroup(event).map_or_else(|| "-".to_owned(), |cgroup| format!("cgroup {cgroup}")))
     };
     Line { word: Cell::painted(word, Paint::Dim), subject, place, text }
 }

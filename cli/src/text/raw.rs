@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use inert::{inert, push_inert};
-use kestrel_proto::v1::{self, CallVia, Grade, record::Event};
+use kestrel_proto::{
+    raw,
+    v1::{self, CallVia, Grade, record::Event},
+};
 
 use super::network;
 
@@ -47,36 +50,12 @@ pub(super) fn say(event: &Event) -> Option<Said> {
     }
 }
 
-/// Who did it.
-pub(super) fn actor(event: &Event) -> Option<&v1::Actor> {
-    match event {
-        Event::File(it) => it.actor.as_ref(),
-        Event::Path(it) => it.actor.as_ref(),
-        Event::Call(it) => it.actor.as_ref(),
-        Event::Socket(it) => it.actor.as_ref(),
-        Event::UringDone(it) => it.actor.as_ref(),
-        Event::OomKill(it) => it.victim.as_ref(),
-        Event::AgentSignal(it) => it.actor.as_ref(),
-        Event::Sysctl(it) => it.actor.as_ref(),
-        _ => None,
-    }
-}
-
-/// Container of an event that says so itself.
-pub(super) fn container_id(event: &Event) -> Option<&str> {
-    match event {
-        Event::SocketState(it) => it.container_id.as_deref(),
-        Event::Packet(it) => it.container_id.as_deref(),
-        event => actor(event).and_then(|actor| actor.container_id.as_deref()),
-    }
-}
-
 /// The cgroup in which it happened.
 pub(super) fn cgroup(event: &Event) -> Option<u64> {
     let cgroup = match event {
         Event::SocketState(it) => it.cgroup,
         Event::Packet(it) => it.cgroup,
-        event => actor(event)?.cgroup,
+        event => raw::actor(event)?.cgroup,
     };
     (cgroup != 0).then_some(cgroup)
 }

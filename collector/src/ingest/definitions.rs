@@ -13,11 +13,13 @@ use std::{
 };
 
 use hashbrown::{HashMap, HashSet};
-use kestrel_proto::v1::{self, record::Event};
+use kestrel_proto::{
+    raw,
+    v1::{self, record::Event},
+};
 use prost::Message;
 
 use super::Refusal;
-use crate::raw;
 
 /// Most processes of one connection, as agents know.
 const PROCESSES: usize = 65_536;

@@ -6,15 +6,12 @@ use std::{
 };
 
 use kestrel_proto::{
-    SCHEMA,
+    SCHEMA, raw,
     v1::{self, Container, Cursor, Envelope, Process, ProcessId, Record, record::Event},
 };
 
 use super::records;
-use crate::{
-    log::{Content, Frame},
-    raw,
-};
+use crate::log::{Content, Frame};
 
 type ProcessKey = (u64, u32, Option<u64>);
 

@@ -1,4 +1,7 @@
+use agent_abi::interest::{ABI_COMPAT, ABI_NATIVE, ABI_X32};
+
 use super::*;
+use crate::syscall;
 
 #[test]
 fn a_child_has_its_creators_image_and_its_own_state() {
@@ -112,17 +115,28 @@ fn threads_are_judged_by_their_own_state() {
     assert_eq!(node.take(), [Seen::Judge { tgid: 100, tid: 101, cgroup: 50, origin: Origin::Born, why }]);
     assert_eq!(node.get(100).state.ids.uid, 0, "the leader keeps its own");
 
-    // seccomp(SET_MODE_FILTER, TSYNC) changes the leader too.
-    let header = node.header();
+    // seccomp(SET_MODE_FILTER, TSYNC) changes the leader too, by whichever ABI.
     state.seccomp_mode = 2;
     state.no_new_privs = 1;
-    let syscall = if cfg!(target_arch = "x86_64") { 317 } else { 277 };
-    let record =
-        record::Credentials { header, state, args: [1, 1, 0], syscall, ..record::Credentials::default() };
-    node.apply(&Event::Credentials(Credentials { record: &record, seccomp_allow: None }));
-    assert_eq!(node.judged().len(), 2);
-    let leader = node.get(100).state;
-    assert_eq!((leader.seccomp_mode, leader.no_new_privs, leader.ids.uid), (2, 1, 0));
+    let call = syscall::by_name("seccomp").unwrap();
+    let native = call.native.unwrap();
+    for (abi, syscall) in [(ABI_NATIVE, native), (ABI_COMPAT, call.compat[0]), (ABI_X32, native)] {
+        state.seccomp_filters += 1;
+        let (header, syscall_abi) = (node.header(), u32::from(abi));
+        let record = record::Credentials {
+            header,
+            state,
+            args: [1, 1, 0],
+            syscall,
+            syscall_abi,
+            ..record::Credentials::default()
+        };
+        node.apply(&Event::Credentials(Credentials { record: &record, seccomp_allow: None }));
+        assert_eq!(node.judged().len(), 2);
+        let leader = node.get(100).state;
+        assert_eq!((leader.seccomp_mode, leader.no_new_privs, leader.ids.uid), (2, 1, 0));
+        assert_eq!(leader.seccomp_filters, state.seccomp_filters);
+    }
 }
 
 #[test]

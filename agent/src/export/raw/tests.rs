@@ -15,10 +15,7 @@ use zerocopy::{Immutable, IntoBytes};
 
 use super::*;
 use crate::{
-    context::{
-        Container, ContainerId, ContainerKey, Enrichment, Origin, PendingReason, Process, Runtime,
-        SeccompAllow, Stage,
-    },
+    context::{Container, ContainerId, ContainerKey, Enrichment, PendingReason, Process, Runtime, Stage},
     time::Clock,
 };
 
@@ -61,18 +58,13 @@ fn call(abi: u8, number: u32) -> Syscall {
 fn process() -> Process {
     Process {
         id: ProcessId { start_ticks: 11, tgid: 100 },
-        parent: None,
         state: TaskState { exec_id: 3, ..TaskState::default() },
-        seccomp_allow: SeccompAllow::NONE,
-        exe: FileRef::default(),
         exe_path: HOSTILE.to_vec(),
         argv: b"app\0--password=hunter2\0".to_vec(),
-        container: None,
-        origin: Origin::Born,
         stage: Stage::Workload,
-        left_container: false,
         exec_ns: 1,
         updated_ns: 1,
+        ..Process::nobody()
     }
 }
 

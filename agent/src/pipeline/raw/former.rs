@@ -1,9 +1,7 @@
 //! Images that were replaced a moment ago. The ring of execs is read before the ring of opens, so an
 //! open is often met when whoever made it runs another program already.
 
-use agent_abi::record::{FileRef, TaskState};
-
-use crate::context::{ARGV_BYTES, EXE_PATH_BYTES, Origin, Process, ProcessId, SeccompAllow, Stage};
+use crate::context::{ARGV_BYTES, EXE_PATH_BYTES, Process, ProcessId};
 
 /// Images that are remembered: more than are replaced while a record waits in its ring.
 const REMEMBERED: usize = 256;
@@ -67,19 +65,6 @@ impl Former {
 }
 
 fn nobody() -> Process {
-    Process {
-        id: ProcessId { start_ticks: 0, tgid: 0 },
-        parent: None,
-        state: TaskState::default(),
-        seccomp_allow: SeccompAllow::NONE,
-        exe: FileRef::default(),
-        exe_path: Vec::with_capacity(EXE_PATH_BYTES),
-        argv: Vec::with_capacity(ARGV_BYTES),
-        container: None,
-        origin: Origin::Born,
-        stage: Stage::Runtime,
-        left_container: false,
-        exec_ns: 0,
-        updated_ns: 0,
-    }
+    let (exe_path, argv) = (Vec::with_capacity(EXE_PATH_BYTES), Vec::with_capacity(ARGV_BYTES));
+    Process { exe_path, argv, ..Process::nobody() }
 }

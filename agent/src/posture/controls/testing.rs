@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent_abi::record::{FileRef, TaskState};
+use agent_abi::record::TaskState;
 
 use crate::{
     capability::ALL,
@@ -51,18 +51,12 @@ pub(in crate::posture) fn task(change: impl FnOnce(&mut TaskState)) -> TaskState
 pub(in crate::posture) fn process(state: TaskState) -> Process {
     Process {
         id: ProcessId::of(&state.task),
-        parent: None,
         state,
         seccomp_allow: allow_default(),
-        exe: FileRef::default(),
         exe_path: b"/usr/bin/server".to_vec(),
-        argv: Vec::new(),
         container: Some(ContainerKey { hierarchy: 0, cgroup: 42 }),
-        origin: Origin::Born,
         stage: Stage::Workload,
-        left_container: false,
-        exec_ns: 0,
-        updated_ns: 0,
+        ..Process::nobody()
     }
 }
 

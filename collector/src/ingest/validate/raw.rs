@@ -1,6 +1,9 @@
 //! Raw events. Numbers that are the kernel's own (families, states, flags) may be any.
 
-use kestrel_proto::v1::{self, CallAbi, CallVia, Grade, record::Event};
+use kestrel_proto::{
+    raw,
+    v1::{self, CallAbi, CallVia, Grade, record::Event},
+};
 
 use super::{Checked, NAME, PATH, TEXT, at_most, bytes, ensure, known, optional_id, process_id, text};
 
@@ -12,7 +15,7 @@ const FILE_TYPE: u32 = 0xffff;
 
 /// Whether a raw event is one; of others nothing is said.
 pub(super) fn event(event: &Event) -> Checked {
-    if let Some(it) = crate::raw::actor(event) {
+    if let Some(it) = raw::actor(event) {
         actor(it)?;
     }
     match event {

@@ -1,6 +1,6 @@
-//! Whose raw events are.
+//! Whose raw events are: the same questions are asked of each kind.
 
-use kestrel_proto::v1::{Actor, ProcessId, record::Event};
+use crate::v1::{Actor, ProcessId, record::Event};
 
 /// Who did it; `None` where an event does not say, or is no raw one.
 #[must_use]
@@ -18,13 +18,18 @@ pub const fn actor(event: &Event) -> Option<&Actor> {
     }
 }
 
-/// Process and container that a raw event refers to by id.
+/// Container of an event that says so itself.
 #[must_use]
-pub fn refers(event: &Event) -> (Option<&ProcessId>, Option<&str>) {
-    let container = match event {
+pub fn container_id(event: &Event) -> Option<&str> {
+    match event {
         Event::SocketState(it) => it.container_id.as_deref(),
         Event::Packet(it) => it.container_id.as_deref(),
         event => actor(event).and_then(|actor| actor.container_id.as_deref()),
-    };
-    (actor(event).and_then(|actor| actor.process.as_ref()), container)
+    }
+}
+
+/// Process and container that a raw event refers to by id.
+#[must_use]
+pub fn refers(event: &Event) -> (Option<&ProcessId>, Option<&str>) {
+    (actor(event).and_then(|actor| actor.process.as_ref()), container_id(event))
 }
