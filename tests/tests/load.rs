@@ -12,6 +12,7 @@ use kestrel_tests::lab::{
     poll,
     spec::{ContainerSpec, PodSpec, Seccomp},
 };
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const PODS: usize = 30;
@@ -61,6 +62,62 @@ fn one_of_many(n: usize) -> (ContainerSpec, Vec<&'static str>) {
         5 => (ContainerSpec { no_new_privs: false, ..good }, vec!["no-new-privileges"]),
         _ => (good, vec![]),
     }
+}
+
+/// The smallest ring there is, and at times nobody who reads it: what is lost of the flood's is told, and what
+/// the others are is found all the same.
+#[test]
+fn a_flood_of_execs_in_one_container_loses_no_posture_of_another() {
+    const PODS: usize = 6;
+    let lab = Lab::start().unwrap();
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&config, "rings: {critical_bytes: 64KiB}\n").unwrap();
+    let agent = Agent::start_with([
+        "--config".into(),
+        config.path().into(),
+        "--cri-socket".into(),
+        lab.socket().into(),
+    ])
+    .unwrap();
+    let loops = "for n in 1 2 3 4; do while :; do /bin/true; done & done; wait";
+    let flood =
+        PodSpec::new("flood", "execs").container(ContainerSpec::restricted("app", ["/bin/sh", "-c", loops]));
+    let flood = lab.run(&flood).unwrap();
+    let execs = || agent.metric_of("kestrel_hook_seen_runs_total", "hook=\"sched_process_exec\"");
+    let before = execs().unwrap();
+    poll::until("the flood", LIMIT, || Ok(execs()? > before + 500.0)).unwrap();
+
+    let mut pods = Vec::new();
+    let mut run = |when: &str, n: usize| {
+        let (app, fails) = one_of_many(n);
+        let spec = PodSpec::new("quiet", &format!("{when}-{n}")).container(app);
+        let fails: BTreeSet<_> = fails.into_iter().map(str::to_owned).collect();
+        pods.push((lab.run(&spec).unwrap(), fails));
+    };
+    for n in 0..PODS {
+        run("read", n);
+    }
+    agent.send(Signal::SIGSTOP).unwrap();
+    for n in 0..PODS {
+        run("unread", n);
+    }
+    agent.send(Signal::SIGCONT).unwrap();
+
+    let found = |pod: &Pod| agent.violations(pod).map(|found| found.into_keys().collect::<BTreeSet<_>>());
+    for (pod, fails) in &pods {
+        let what = format!("{} to be found", pod.spec.name);
+        poll::until(&what, LIMIT, || Ok(found(pod)?.is_superset(fails))).unwrap();
+    }
+    let lost = agent.metric_of("kestrel_ring_lost_records_total", "ring=\"critical\"").unwrap();
+    assert!(lost > 0.0, "the ring never ran full");
+    lab.cri().remove_pod(&flood.sandbox).unwrap();
+    agent.catch_up(&lab).unwrap();
+    for (pod, fails) in &pods {
+        assert_eq!(found(pod).unwrap(), *fails, "{}", pod.spec.name);
+    }
+    assert_eq!(found(&flood).unwrap(), BTreeSet::new());
+    let told = agent.events("loss").unwrap();
+    assert!(told.iter().any(|loss| loss["at"] == "critical" && loss["reason"] == "ring full"), "{told:#?}");
 }
 
 #[test]

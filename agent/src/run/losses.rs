@@ -11,7 +11,7 @@ use std::sync::{
 
 use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
-    map::{Progress, RING_BULK, RING_COUNT},
+    map::{Progress, RING_BULK, RING_COUNT, RING_CRITICAL},
 };
 
 use crate::{
@@ -36,6 +36,15 @@ pub(super) struct Losses {
     /// Boottime at which the hot loop last turned.
     beat_ns: Arc<AtomicU64>,
     telemetry: Arc<Telemetry>,
+}
+
+/// What was lost.
+#[derive(Debug, Default)]
+pub(super) struct Missed {
+    /// What is told of it.
+    pub(super) told: Vec<Body>,
+    /// Posture rests on it: a scan finds what the records would have told.
+    pub(super) needs_scan: bool,
 }
 
 /// How the programs came to run.
@@ -91,7 +100,7 @@ impl Losses {
             beat_ns,
             telemetry,
         };
-        told.extend(losses.look("ring full while no agent read it")?);
+        told.extend(losses.look("ring full while no agent read it")?.told);
         Ok((losses, told))
     }
 
@@ -99,7 +108,7 @@ impl Losses {
     ///
     /// # Errors
     /// When the maps cannot be read.
-    pub(super) fn sample(&mut self) -> Result<Vec<Body>, MapsError> {
+    pub(super) fn sample(&mut self) -> Result<Missed, MapsError> {
         self.look("ring full")
     }
 
@@ -117,22 +126,24 @@ impl Losses {
         self.progress.set(Progress { alive_ns, reported_lost: self.written })
     }
 
-    fn look(&mut self, reason: &'static str) -> Result<Vec<Body>, MapsError> {
+    fn look(&mut self, reason: &'static str) -> Result<Missed, MapsError> {
         let now = clock::now();
         let sums = self.counters.read()?;
         self.telemetry.hooks.sample(&sums);
         let lost = self.counters.lost()?;
-        let mut bodies = Vec::new();
+        let mut missed = Missed::default();
         for (ring, (&lost, told)) in (0u32..).zip(lost.iter().zip(&mut self.told)) {
             if lost > *told {
-                bodies.push(Body::loss(ring_name(ring), lost - *told, reason, self.since, now));
+                missed.told.push(Body::loss(ring_name(ring), lost - *told, reason, self.since, now));
+                missed.needs_scan |= ring == RING_CRITICAL;
                 *told = lost;
             }
         }
         let unrun = unrun(&sums, &self.recursion);
         for (hook, (&count, told)) in Hook::ALL.into_iter().zip(unrun.iter().zip(&mut self.told_unrun)) {
             if count > *told {
-                bodies.push(Body::loss(
+                missed.needs_scan = true;
+                missed.told.push(Body::loss(
                     hook.name(),
                     count - *told,
                     "the kernel did not run the program",
@@ -147,7 +158,7 @@ impl Losses {
         }
         self.since = now;
         self.leave_word()?;
-        Ok(bodies)
+        Ok(missed)
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc::SyncSender,
     },
     time::Duration,
 };
@@ -34,6 +35,8 @@ pub(super) struct Sampler {
     pub(super) buckets: BucketReader<Buckets>,
     /// To the hot loop, which knows whose they are.
     pub(super) throttling: mpsc::Sender<Message>,
+    /// Asks for a scan.
+    pub(super) scans: SyncSender<()>,
     pub(super) alive: AliveFile,
     pub(super) links: LinkPins,
     pub(super) health: Arc<Health>,
@@ -94,7 +97,12 @@ impl Sampler {
     }
 
     async fn tell_losses(&mut self) -> Result<(), kernel::MapsError> {
-        for body in self.losses.sample()? {
+        let missed = self.losses.sample()?;
+        if missed.needs_scan {
+            // Where one has been asked for and not begun, that will do.
+            let _ = self.scans.try_send(());
+        }
+        for body in missed.told {
             tell(&self.notices, body).await;
         }
         // Behind all of them, those of the start too.

@@ -3,7 +3,10 @@
 
 use std::{
     io::Read,
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,8 +23,12 @@ use crate::{
 
 /// Cgroups or records in a message.
 const CHUNK: usize = 64;
+/// How often it looks whether it is still needed.
+const LOOK: Duration = Duration::from_millis(200);
+/// From one scan to one that is asked for: a flood that goes on shall not have all of a CPU for its scans.
+const LEAST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Scans, at start and now and then.
+/// Scans, at start, now and then, and after a loss.
 pub(super) struct Scanner {
     /// The hierarchy of the containers.
     pub(super) mounted: Mounted,
@@ -37,19 +44,41 @@ pub(super) struct Scanner {
 struct Closed;
 
 impl Scanner {
-    /// Scans at start, then every `every`, until the hot loop is gone. Blocks.
-    pub(super) fn run(mut self, every: Duration) {
+    /// Scans at start, then every `every` and when it is asked to, until the hot loop is gone. Blocks.
+    pub(super) fn run(mut self, every: Duration, asked: &Receiver<()>) {
         let mut kind = ScanKind::Start;
         while self.scan(kind).is_ok() {
-            kind = ScanKind::Periodic;
-            let due = Instant::now() + every;
-            while Instant::now() < due {
-                if self.messages.is_closed() {
-                    return;
-                }
-                std::thread::sleep(Duration::from_millis(200).min(every));
+            match self.wait(every, asked) {
+                Some(next) => kind = next,
+                None => return,
             }
         }
+    }
+
+    /// Waits for the next scan; `None` where the hot loop, or who asks for scans, is gone.
+    fn wait(&self, every: Duration, asked: &Receiver<()>) -> Option<ScanKind> {
+        let last = Instant::now();
+        let mut is_asked = false;
+        while !self.messages.is_closed() {
+            let since = last.elapsed();
+            if is_asked && since >= LEAST_PAUSE {
+                return Some(ScanKind::Loss);
+            }
+            if since >= every {
+                return Some(ScanKind::Periodic);
+            }
+            let pause = LOOK.min(every - since);
+            if is_asked {
+                std::thread::sleep(pause);
+                continue;
+            }
+            match asked.recv_timeout(pause) {
+                Ok(()) => is_asked = true,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        None
     }
 
     fn scan(&mut self, kind: ScanKind) -> Result<(), Closed> {

@@ -135,7 +135,8 @@ pub(super) async fn spawn(
         telemetry: Arc::clone(telemetry),
     };
     let every = config.scan.interval;
-    let scanning = spawn_thread("scan", move || scanner.run(every))?;
+    let (scans, asked_scans) = sync_channel(1);
+    let scanning = spawn_thread("scan", move || scanner.run(every, &asked_scans))?;
     let canary = Canary {
         every: config.canary.interval,
         seen: canary_seen,
@@ -155,6 +156,7 @@ pub(super) async fn spawn(
         losses,
         buckets,
         throttling: messages.clone(),
+        scans,
         alive: alive.clone(),
         links,
         health: Arc::clone(health),

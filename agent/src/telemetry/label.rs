@@ -184,6 +184,8 @@ labels! {
         Start = "start",
         /// The periodic one.
         Periodic = "periodic",
+        /// After something was lost that posture rests on.
+        Loss = "loss",
     }
 
     /// State of a hook or a control.
