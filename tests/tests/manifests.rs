@@ -13,8 +13,8 @@ use kestrel_tests::lab::{artifact, manifest};
 use serde_json::{Value, json};
 
 /// Places of the node that a pod may have.
-const HOST_PATHS: [&str; 4] =
-    ["/var/lib/kestrel", "/sys/fs/bpf/kestrel", "/sys/fs/cgroup", "/run/containerd"];
+const HOST_PATHS: [&str; 5] =
+    ["/var/lib/kestrel", "/sys/fs/bpf/kestrel", "/sys/fs/cgroup", "/sys/kernel/security", "/run/containerd"];
 
 #[test]
 fn they_are_what_kubernetes_takes() {
