@@ -23,6 +23,7 @@ const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_FWD: u32 = 7;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
@@ -157,6 +158,28 @@ impl Btf {
         Ok(Self { data, types, first_id, strings: strings_at..strings_end, first_string })
     }
 
+    /// The same bytes without functions but those to `keep`, by number and name: whoever looks for one by its name
+    /// passes over tens of thousands of others, and finds no other of that name. Every type keeps its number.
+    #[must_use]
+    pub fn with_functions(&self, keep: impl Fn(u32, &str) -> bool) -> Vec<u8> {
+        /// Of the kind in `info`.
+        const SHIFT: u32 = 24;
+        let mut bytes = self.data.clone();
+        for (id, &at) in (self.first_id..).zip(&self.types) {
+            let at = at as usize;
+            let (Some(name), Some(info)) = (read_u32(&self.data, at), read_u32(&self.data, at + 4)) else {
+                continue;
+            };
+            let is_kept = || self.string(name).is_some_and(|name| keep(id, name));
+            if info >> SHIFT & 0x1f == KIND_FUNC && !is_kept() {
+                // A declaration has the same form, and nobody looks for it.
+                let info = info & !(0x1f << SHIFT) | KIND_FWD << SHIFT;
+                bytes[at + 4..at + 8].copy_from_slice(&info.to_ne_bytes());
+            }
+        }
+        bytes
+    }
+
     fn get(&self, id: u32) -> Option<Type> {
         let at = *self.types.get(id.checked_sub(self.first_id)? as usize)? as usize;
         Some(Type {
@@ -205,6 +228,10 @@ pub struct Function<'a> {
     pub id: u32,
     /// Number of the type of its arguments and result.
     pub prototype: u32,
+    /// How many arguments.
+    pub arguments: u32,
+    /// Whether its arguments can be followed: not where one points to what is declared and nothing more.
+    pub is_whole: bool,
 }
 
 /// A parameter of a tracepoint.
@@ -283,7 +310,23 @@ impl<'a> Types<'a> {
             let found = kernel.get(id).filter(|found| found.kind() == KIND_FUNC)?;
             let name = kernel.string(found.name)?;
             let is_wanted = prefixes.iter().any(|prefix| name.starts_with(prefix));
-            is_wanted.then_some(Function { name, id, prototype: found.size_or_type })
+            let prototype = found.size_or_type;
+            is_wanted.then(|| {
+                let arguments = kernel.get(prototype).map_or(0, |prototype| prototype.members());
+                Function { name, id, prototype, arguments, is_whole: self.is_whole(prototype) }
+            })
+        })
+    }
+
+    /// Whether every parameter of a function's type that is an address points to a type that is known.
+    fn is_whole(&self, prototype: u32) -> bool {
+        let (Some(home), Some(found)) = (self.home(prototype), self.get(prototype)) else { return false };
+        (0..found.members() as usize).all(|index| {
+            let parameter = read_u32(&home.data, found.extra + index * 8 + 4);
+            let target = parameter.and_then(|id| self.resolve(id)).and_then(|(_, parameter)| {
+                if parameter.kind() == KIND_PTR { self.resolve(parameter.size_or_type) } else { None }
+            });
+            target.is_none_or(|(_, target)| target.kind() != KIND_FWD)
         })
     }
 
@@ -433,6 +476,24 @@ mod tests {
         assert_eq!(named("do_sys_openat2"), 1);
         assert!(functions.iter().all(|function| function.prototype != 0), "{functions:?}");
         assert_eq!(Types::kernel(&btf).structure_bytes("list_head"), Some(16));
+    }
+
+    #[test]
+    fn leaves_functions_out_and_every_type_its_number() {
+        let btf = Btf::vmlinux().unwrap();
+        let thin =
+            Btf::parse(btf.with_functions(|_, name| name.starts_with("do_sys_openat2")), None).unwrap();
+        let all = |btf| {
+            Types::kernel(btf)
+                .functions(&[""])
+                .map(|function| (function.name, function.id))
+                .collect::<Vec<_>>()
+        };
+        let (kept, known) = (all(&thin), all(&btf));
+        assert!(kept.len() < 10 && known.len() > 10_000, "{kept:?}");
+        assert!(kept.iter().any(|(name, _)| *name == "do_sys_openat2"));
+        assert!(kept.iter().all(|function| known.contains(function)), "{kept:?}");
+        assert_eq!(thin.types, btf.types);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use agent_abi::{
     hook::Hook,
     interest::{BY_FEXIT, BY_SYS_EXIT, Interest},
 };
-use aya::Ebpf;
+use aya::{Ebpf, maps::Map};
 
 use super::{
-    fexit::{self, Exits, Functions},
+    fexit::{self, Exits, Functions, LoadAgain},
     lsm::{self, LsmHook},
     pins::Generation,
     portable::HANDLERS,
@@ -19,6 +19,9 @@ use crate::syscall::Wants;
 /// What is needed to attach.
 pub(super) struct Calls<'a> {
     pub(super) object: &'a mut Ebpf,
+    pub(super) again: LoadAgain<'a>,
+    /// What it loads and somebody has to keep open.
+    pub(super) arrays: &'a mut Vec<Map>,
     pub(super) types: &'a aya::Btf,
     pub(super) generation: &'a Generation,
     /// The pins are those of programs that run.
@@ -34,10 +37,10 @@ impl Calls<'_> {
         wants: &Wants,
         hooks: &mut Vec<(Hook, Result<(), String>)>,
     ) -> Routing {
-        let Self { object, types, generation, adopted } = self;
+        let Self { object, again, arrays, types, generation, adopted } = self;
         let mut routing = Routing::default();
         if tier == Tier::Enhanced {
-            let exits = fexit::attach(object, types, functions, generation, wants);
+            let exits = fexit::attach(object, *again, arrays, types, functions, generation, wants);
             hooks.push((Hook::Fexit, exits.as_ref().map(|_| ()).map_err(Clone::clone)));
             routing.exits = exits.ok();
         }

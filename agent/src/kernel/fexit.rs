@@ -14,7 +14,7 @@ use agent_abi::{
 };
 use aya::{
     Ebpf,
-    maps::ProgramArray,
+    maps::{Map, ProgramArray},
     programs::{FExit, ProgramError, links::FdLink},
 };
 
@@ -29,15 +29,67 @@ use crate::syscall::{Entry, Wants};
 
 /// Loaded once for each function.
 const PROGRAM: &str = "fexit_call";
-/// The same for functions of another type.
+/// The same for functions without arguments.
 const PROGRAM_ALONE: &str = "fexit_call_alone";
 
-/// Functions by name, with the number of their type.
-pub(super) type Functions = BTreeMap<String, u32>;
+/// Why a function has no program. Of many calls of Linux 5.10 the types have what would stand in for the call, in
+/// which the registers are declared and nothing more (kernel/sys_ni.c), or nothing at all.
+const NOT_WHOLE: &str = "this kernel's types do not say what their functions are given";
 
-/// The functions that serve system calls.
-pub(super) fn functions<'a>(functions: impl Iterator<Item = Function<'a>>) -> Functions {
-    functions.map(|function| (function.name.to_owned(), function.prototype)).collect()
+/// The type of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Prototype {
+    id: u32,
+    has_arguments: bool,
+}
+
+/// Functions by name, each with its type, or nothing where that is not whole.
+pub(super) type Functions = BTreeMap<String, Option<Prototype>>;
+
+/// Loads the object once more, with an array of handlers of its own, by this number.
+pub(super) type LoadAgain<'a> = &'a dyn Fn(usize) -> Result<Ebpf, String>;
+
+/// Of functions that the types have several times, by one name, those that are most like the others: the call and
+/// not what would stand in for it.
+pub(super) fn distinct(functions: Vec<Function<'_>>) -> Vec<Function<'_>> {
+    let mut counts = BTreeMap::new();
+    for function in &functions {
+        *counts.entry(function.prototype).or_insert(0_usize) += 1;
+    }
+    let likeness = |function: &Function<'_>| (function.is_whole, counts[&function.prototype]);
+    let mut by_name: BTreeMap<&str, Function<'_>> = BTreeMap::new();
+    for function in functions {
+        let known = by_name.entry(function.name).or_insert(function);
+        if likeness(&function) > likeness(known) {
+            *known = function;
+        }
+    }
+    by_name.into_values().collect()
+}
+
+/// The functions that serve system calls: those among the kernel's `symbols`, where these are known, as its types
+/// have them.
+pub(super) fn functions<'a>(typed: impl Iterator<Item = Function<'a>>, symbols: &[String]) -> Functions {
+    let prototype = |function: &Function<'_>| {
+        let Function { prototype: id, arguments, is_whole, .. } = *function;
+        is_whole.then_some(Prototype { id, has_arguments: arguments != 0 })
+    };
+    let typed: Functions = typed.map(|function| (function.name.to_owned(), prototype(&function))).collect();
+    if symbols.is_empty() {
+        return typed;
+    }
+    symbols.iter().map(|name| (name.clone(), typed.get(name).copied().flatten())).collect()
+}
+
+/// A call that is left to `sys_exit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Its name.
+    pub call: &'static str,
+    /// [`ABI_NATIVE`] and its like.
+    pub abi: u8,
+    /// Why.
+    pub reason: String,
 }
 
 /// Where the wanted calls are seen.
@@ -45,8 +97,8 @@ pub(super) fn functions<'a>(functions: impl Iterator<Item = Function<'a>>) -> Fu
 pub struct Exits {
     /// Functions with a program.
     pub functions: usize,
-    /// Calls whose functions cannot have one, each with the reason: left to `sys_exit`.
-    pub left: Vec<String>,
+    /// Calls whose functions cannot have one: left to `sys_exit`.
+    pub left: Vec<Left>,
     /// Calls that this kernel does not have.
     pub absent: Vec<&'static str>,
     /// Per ABI and number, those that are served.
@@ -61,7 +113,7 @@ impl fmt::Display for Exits {
         if self.left.is_empty() {
             return formatter.write_str("; sys_exit is not attached: they serve all calls");
         }
-        write!(formatter, "; sys_exit serves {}", self.left.join(", "))
+        write!(formatter, "; sys_exit serves {}", self.left())
     }
 }
 
@@ -69,6 +121,26 @@ impl Exits {
     /// Whether a call is left that `sys_exit` has to serve.
     pub(super) fn needs_sys_exit(&self) -> bool {
         !self.left.is_empty()
+    }
+
+    /// What is left to `sys_exit`, for people: the calls by the reason.
+    #[must_use]
+    pub fn left(&self) -> String {
+        let mut by_reason: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for left in &self.left {
+            by_reason.entry(&left.reason).or_default().insert(left.call);
+        }
+        let reasons = by_reason.into_iter().map(|(reason, calls)| {
+            let calls: Vec<_> = calls.into_iter().collect();
+            format!("{} ({reason})", calls.join(", "))
+        });
+        reasons.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Whether a program at its own exit tells of a call.
+    #[must_use]
+    pub fn serves(&self, abi: u8, number: u32) -> bool {
+        self.served.contains(&(abi, number))
     }
 
     /// Whether a handler could be loaded.
@@ -93,20 +165,16 @@ impl Exits {
             Self { functions: attached.values().filter(|result| result.is_ok()).count(), ..Self::default() };
         let has = |abi| entries.iter().any(|entry| entry.abi == abi && !entry.functions.is_empty());
         for entry in entries {
-            let failed =
-                entry.functions.iter().find_map(|name| Some((name, attached.get(name)?.as_ref().err()?)));
-            if let Some((function, reason)) = failed {
-                exits.left.push(format!("{} ({function}: {reason})", entry.name));
+            let mut left = |reason| exits.left.push(Left { call: entry.name, abi: entry.abi, reason });
+            let failed = entry.functions.iter().find_map(|name| attached.get(name)?.as_ref().err());
+            if let Some(reason) = failed {
+                left(reason.clone());
             } else if !entry.functions.is_empty() {
                 exits.served.extend(entry.numbers.iter().map(|&number| (entry.abi, number)));
             } else if is_absent(entry, entries, has(entry.abi)) {
                 exits.absent.push(entry.name);
             } else {
-                exits.left.push(format!(
-                    "{} (no function of its {} call is known)",
-                    entry.name,
-                    abi_name(entry.abi)
-                ));
+                left(format!("no function of the {} call is known", abi_name(entry.abi)));
             }
         }
         exits.absent.dedup();
@@ -128,12 +196,15 @@ fn abi_name(abi: u8) -> &'static str {
     }
 }
 
-/// Attaches what is missing and detaches what nobody wants any more.
+/// Attaches what is missing and detaches what nobody wants any more. An array of handlers is emptied when nobody has
+/// it open: those that are not the object's come to `arrays`.
 ///
 /// # Errors
 /// When no program at all can be had.
 pub(super) fn attach(
     object: &mut Ebpf,
+    again: LoadAgain<'_>,
+    arrays: &mut Vec<Map>,
     types: &aya::Btf,
     known: &Functions,
     generation: &Generation,
@@ -146,34 +217,48 @@ pub(super) fn attach(
     let wanted: BTreeSet<&String> = entries.iter().flat_map(|entry| &entry.functions).collect();
     pins.retain(&wanted).map_err(|error| format!("cannot clear {}: {error}", pins.dir.display()))?;
 
-    // Programs call only those for functions of one type: the type that most have.
-    let Some((first, prototype)) = most_common(&wanted, known) else {
-        return Ok(Exits::new(&entries, &BTreeMap::new()));
-    };
-    let handlers = HANDLERS.iter().map(|handler| {
-        let result = install(object, types, &pins, handler.fexit, handler.slot, first);
-        (handler.hook, result)
-    });
-    let handlers: Vec<_> = handlers.collect();
+    let mut handlers: Vec<_> = HANDLERS.iter().map(|handler| (handler.hook, Ok(()))).collect();
     let mut attached = BTreeMap::new();
+    // Programs call only those for functions of one type: each type has a set of its own.
+    for (set, prototype) in prototypes(known).into_iter().enumerate() {
+        let functions: Vec<_> =
+            wanted.iter().filter(|&&name| known.get(name) == Some(&Some(prototype))).collect();
+        let Some(first) = functions.first() else { continue };
+        let mut other = if set == 0 { None } else { Some(again(set)?) };
+        let object = other.as_mut().unwrap_or(object);
+        let own = Pins { dir: if set == 0 { pins.dir.clone() } else { pins.dir.join(set.to_string()) } };
+        create_dir(&own.dir).map_err(describe)?;
+        for ((_, result), handler) in handlers.iter_mut().zip(&HANDLERS) {
+            let installed = install(object, types, &own, handler.fexit, handler.slot, first);
+            *result = std::mem::replace(result, Ok(())).and(installed);
+        }
+        for &function in functions {
+            let result = attach_to(object, types, &pins, PROGRAM, function);
+            attached.insert(function.clone(), result.map_err(|error| format!("{function}: {error}")));
+        }
+        arrays.extend(other.and_then(|mut object| object.take_map(map::FEXIT_HANDLERS)));
+    }
     for &function in &wanted {
-        let is_common = known.get(function) == Some(&prototype);
-        let program = if is_common { PROGRAM } else { PROGRAM_ALONE };
-        let result = attach_to(object, types, &pins, program, function);
+        let result = match known.get(function).copied().flatten() {
+            Some(Prototype { has_arguments: true, .. }) => continue,
+            Some(_) => attach_to(object, types, &pins, PROGRAM_ALONE, function)
+                .map_err(|error| format!("{function}: {error}")),
+            None => Err(NOT_WHOLE.to_owned()),
+        };
         attached.insert(function.clone(), result);
     }
     Ok(Exits { handlers, ..Exits::new(&entries, &attached) })
 }
 
-/// The first function of the most common type, and that type.
-fn most_common<'a>(wanted: &BTreeSet<&'a String>, known: &Functions) -> Option<(&'a str, u32)> {
+/// The types with arguments, those that most functions of this kernel have first.
+fn prototypes(known: &Functions) -> Vec<Prototype> {
     let mut counts = BTreeMap::new();
-    for prototype in wanted.iter().filter_map(|&name| known.get(name)) {
+    for prototype in known.values().flatten().filter(|prototype| prototype.has_arguments) {
         *counts.entry(*prototype).or_insert(0_usize) += 1;
     }
-    let (prototype, _) = counts.into_iter().max_by_key(|&(_, count)| count)?;
-    let first = wanted.iter().find(|&&name| known.get(name) == Some(&prototype))?;
-    Some((first, prototype))
+    let mut prototypes: Vec<_> = counts.into_iter().collect();
+    prototypes.sort_by_key(|&(prototype, count)| (std::cmp::Reverse(count), prototype));
+    prototypes.into_iter().map(|(prototype, _)| prototype).collect()
 }
 
 fn install(
@@ -302,10 +387,8 @@ mod tests {
         let results = attached(&[("n_openat", Ok(())), ("c_openat", Err("busy")), ("n_unlink", Ok(()))]);
         let exits = Exits::new(&entries, &results);
         assert_eq!(exits.served, [(ABI_NATIVE, 257), (ABI_NATIVE, 87)]);
-        assert_eq!(
-            exits.left,
-            ["openat (c_openat: busy)", "unlink (no function of its 32-bit call is known)"]
-        );
+        assert!(exits.serves(ABI_NATIVE, 257) && !exits.serves(ABI_COMPAT, 295));
+        assert_eq!(exits.left(), "openat (busy); unlink (no function of the 32-bit call is known)");
         assert_eq!(exits.absent, ["newer", "openat"], "an ABI that the kernel does not have leaves nothing");
         assert!(exits.needs_sys_exit());
         assert!(
@@ -320,10 +403,55 @@ mod tests {
     }
 
     #[test]
-    fn handlers_are_for_the_type_that_most_functions_have() {
-        let known = Functions::from([("a".to_owned(), 7), ("b".to_owned(), 9), ("c".to_owned(), 9)]);
-        let names: Vec<_> = ["a", "b", "c"].map(str::to_owned).into();
-        assert_eq!(most_common(&names.iter().collect(), &known), Some(("b", 9)));
-        assert_eq!(most_common(&BTreeSet::new(), &known), None);
+    fn calls_that_are_left_for_one_reason_are_told_together() {
+        let left = |call, abi, reason: &str| Left { call, abi, reason: reason.to_owned() };
+        let left = vec![
+            left("b", ABI_NATIVE, "x"),
+            left("b", ABI_COMPAT, "x"),
+            left("c", ABI_NATIVE, "y"),
+            left("a", ABI_NATIVE, "x"),
+        ];
+        assert_eq!(Exits { left, ..Exits::default() }.left(), "a, b (x); c (y)");
+    }
+
+    fn function(name: &str, prototype: u32, is_whole: bool) -> Function<'_> {
+        Function { name, id: 0, prototype, arguments: 1, is_whole }
+    }
+
+    fn functions_of(known: &[(&str, Option<u32>)]) -> Functions {
+        let prototype = |id| Prototype { id, has_arguments: true };
+        known.iter().map(|&(name, id)| (name.to_owned(), id.map(prototype))).collect()
+    }
+
+    #[test]
+    fn the_symbols_say_which_functions_there_are_and_the_types_what_they_are_given() {
+        let typed = || {
+            [function("open", 1, true), function("bpf", 1, false), function("left_out", 1, true)].into_iter()
+        };
+        let symbols = ["bpf", "open", "perf_event_open"].map(str::to_owned);
+        let known = [("bpf", None), ("open", Some(1)), ("perf_event_open", None)];
+        assert_eq!(functions(typed(), &symbols), functions_of(&known));
+        let known = [("bpf", None), ("left_out", Some(1)), ("open", Some(1))];
+        assert_eq!(functions(typed(), &[]), functions_of(&known), "where they cannot be read");
+    }
+
+    #[test]
+    fn of_two_functions_of_a_name_the_call_is_taken() {
+        let all =
+            [("a", 1, true), ("a", 2, true), ("b", 2, true), ("c", 2, true), ("d", 3, false), ("d", 1, true)];
+        let taken =
+            distinct(all.map(|(name, prototype, is_whole)| function(name, prototype, is_whole)).into());
+        let taken: Vec<_> = taken.iter().map(|function| (function.name, function.prototype)).collect();
+        assert_eq!(taken, [("a", 2), ("b", 2), ("c", 2), ("d", 1)]);
+    }
+
+    #[test]
+    fn each_type_has_a_set_and_the_most_common_one_the_first() {
+        let mut known =
+            functions_of(&[("a", Some(7)), ("b", Some(9)), ("c", Some(9)), ("d", None), ("e", None)]);
+        known.insert("f".to_owned(), Some(Prototype { id: 5, has_arguments: false }));
+        let ids: Vec<_> = prototypes(&known).iter().map(|prototype| prototype.id).collect();
+        assert_eq!(ids, [9, 7]);
+        assert_eq!(prototypes(&Functions::new()), []);
     }
 }

@@ -1,13 +1,14 @@
 //! Loads, attaches and pins the programs, or adopts those of the agent before.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
 
 use agent_abi::{hook::Hook, map};
 use aya::{
-    Ebpf, EbpfError, EbpfLoader,
+    Ebpf, EbpfError, EbpfLoader, Endianness,
     maps::{ArrayOfMaps, Map, MapData},
 };
 use thiserror::Error;
@@ -25,9 +26,11 @@ use super::{
     pins::{Generation, PinError, Pins, fingerprint},
     portable::ATTACHED,
     predecessor::Predecessor,
+    program::describe,
     switches::Switches,
+    symbols,
     task_scan::TaskScan,
-    tier::{self, Choice, Hooks, TierError},
+    tier::{self, Choice, Hooks, Tier, TierError},
     untold::UntoldMap,
     watched::{LinkPins, RecursionCounters},
 };
@@ -61,6 +64,9 @@ const PINNED: [&str; 18] = [
     map::PROGRESS,
     map::UNTOLD,
 ];
+
+/// How the names of the other functions begin that programs are loaded for: LSM hooks and iterators.
+const LOOKED_FOR: &[&str] = &["bpf_lsm_", "bpf_iter_"];
 
 /// Why the programs do not run.
 #[derive(Debug, Error)]
@@ -156,6 +162,8 @@ pub struct Programs {
     pub tier: Choice,
     /// Where system calls are seen, in the enhanced tier.
     pub exits: Option<Exits>,
+    /// Handlers at such exits, for as long as these are open.
+    _arrays: Vec<Map>,
     /// Per hook: attached, or why not. Those that others stand in for are not among them.
     pub hooks: Vec<(Hook, Result<(), String>)>,
     /// They ran before this agent did: nothing was missed but what the counters say.
@@ -177,7 +185,7 @@ impl Plan {
         let pins = Pins::open(&self.pin_dir)?;
         let Layout { offsets, boot, .. } = &self.layout;
         let kernel = Btf::vmlinux()?;
-        let functions: Vec<_> = Types::kernel(&kernel).functions(PREFIXES).collect();
+        let functions = fexit::distinct(Types::kernel(&kernel).functions(PREFIXES).collect());
         let tier = tier::choose(self.hooks, || tier::probe_exit(functions.first().copied()))?;
         let parts = [OBJECT, offsets.as_bytes(), boot.as_bytes(), tier.tier.name().as_bytes()];
         let generation = pins.generation(fingerprint(parts));
@@ -186,7 +194,13 @@ impl Plan {
             generation.remove()?;
             generation.create()?;
         }
-        let mut object = self.load_object(&generation)?;
+        let ids: BTreeSet<_> = functions.iter().map(|function| function.id).collect();
+        let is_looked_for =
+            |id, name: &str| ids.contains(&id) || LOOKED_FOR.iter().any(|prefix| name.starts_with(prefix));
+        let types = aya::Btf::parse(&kernel.with_functions(is_looked_for), Endianness::default())?;
+        let mut object = self.load_object(&generation, &types, 0)?;
+        let mut arrays = Vec::new();
+        let again = |set| self.load_object(&generation, &types, set).map_err(describe);
         let critical_map = maps::take(&mut object, map::CRITICAL)?;
         let bulk_map = maps::take(&mut object, map::BULK)?;
         if !adopted {
@@ -197,9 +211,16 @@ impl Plan {
         // First what is left out: else all would come for a moment.
         filters.set(&self.filter)?;
         maps::set_operations(&mut object, &self.wants.operations(&self.layout.uring))?;
-        let types = aya::Btf::from_sys_fs()?;
-        let functions = fexit::functions(functions.into_iter());
-        let mut calls = Calls { object: &mut object, types: &types, generation: &generation, adopted };
+        let symbols = if tier.tier == Tier::Enhanced { symbols::functions(PREFIXES) } else { &[] };
+        let functions = fexit::functions(functions.into_iter(), symbols);
+        let mut calls = Calls {
+            object: &mut object,
+            again: &again,
+            arrays: &mut arrays,
+            types: &types,
+            generation: &generation,
+            adopted,
+        };
         let mut hooks = Vec::new();
         let routing = calls.attach(tier.tier, &functions, &self.wants, &mut hooks);
         let exits = routing.exits.clone();
@@ -249,6 +270,7 @@ impl Plan {
             recursion: RecursionCounters::of(&generation, &hooks, NestingMap::take(&mut object)?),
             tier,
             exits,
+            _arrays: arrays,
             hooks,
             adopted,
             predecessors: Predecessor::all(&pins, &generation)?,
@@ -256,17 +278,23 @@ impl Plan {
         })
     }
 
-    fn load_object(&self, generation: &Generation) -> Result<Ebpf, LoadError> {
+    /// `set` is the number of its array of handlers at the exits of calls; all else is the same.
+    fn load_object(&self, generation: &Generation, types: &aya::Btf, set: usize) -> Result<Ebpf, LoadError> {
         let Layout { offsets, boot, .. } = &self.layout;
         let [critical, bulk] = boot.ring_bytes;
         let mut loader = EbpfLoader::new();
         loader
+            .btf(Some(types))
             .override_global(map::OFFSETS, offsets.as_bytes(), true)
             .override_global(map::BOOT, boot.as_bytes(), true)
             .map_max_entries(map::CRITICAL, critical)
             .map_max_entries(map::BULK, bulk);
         for name in PINNED {
             loader.map_pin_path(name, generation.map(name));
+        }
+        if set != 0 {
+            loader
+                .map_pin_path(map::FEXIT_HANDLERS, generation.map(&format!("{}_{set}", map::FEXIT_HANDLERS)));
         }
         loader.load(Cast::apply(self.layout.cast, OBJECT).as_bytes()).map_err(|error| {
             match is_denied(&error) {

@@ -22,6 +22,7 @@ mod program;
 pub mod prove;
 mod registers;
 mod switches;
+mod symbols;
 mod task_scan;
 mod tier;
 mod untold;
@@ -29,7 +30,7 @@ mod uring;
 mod watched;
 
 pub use cgroup::{CgroupError, Hierarchy, Mounted, v2_root};
-pub use fexit::Exits;
+pub use fexit::{Exits, Left};
 pub use filters::{Buckets, CgroupMap, Filters};
 pub use form::Forms;
 pub use load::{LoadError, Plan, Programs, detach};

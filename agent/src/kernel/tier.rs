@@ -2,7 +2,10 @@
 
 use std::{fmt, fs, io};
 
-use nix::libc;
+use nix::{
+    libc,
+    sys::resource::{RLIM_INFINITY, Resource, setrlimit},
+};
 use thiserror::Error;
 
 use super::{
@@ -106,10 +109,25 @@ pub(super) fn probe_exit(function: Option<Function<'_>>) -> Probe {
     let Some(function) = function else {
         return Probe::Refused("this kernel's types have no functions of system calls".to_owned());
     };
-    let result = load_empty_exit(function.id).and_then(|program| attach_exit(&program));
+    let result = with_memory(|| load_empty_exit(function.id).and_then(|program| attach_exit(&program)));
     match result {
         Ok(_) => Probe::Works,
         Err(error) => judge(WHAT, &error),
+    }
+}
+
+/// Before Linux 5.11 programs and maps, also those of an agent before, count as memory that their user locks, and
+/// beyond a limit the kernel says `EPERM` (kernel/bpf/syscall.c, `bpf_charge_memlock`). aya lifts the limit when it
+/// is the first to hear that.
+fn with_memory<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let result = attempt();
+    if !matches!(&result, Err(error) if error.raw_os_error() == Some(libc::EPERM)) {
+        return result;
+    }
+    match setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
+        Ok(()) => attempt(),
+        // Without CAP_SYS_RESOURCE. Newer kernels have no such limit.
+        Err(_) => result,
     }
 }
 

@@ -37,7 +37,7 @@ fn hook_support(hook: Hook, programs: &Programs) -> Support {
     match programs.hooks.iter().find(|(known, _)| *known == hook) {
         Some((_, Ok(()))) if hook == Hook::Fexit => match &programs.exits {
             Some(exits) if !exits.left.is_empty() => {
-                Support::Degraded(format!("sys_exit serves {}", exits.left.join(", ")))
+                Support::Degraded(format!("sys_exit serves {}", exits.left()))
             }
             _ => Support::Supported,
         },
