@@ -9,18 +9,27 @@ use kestrel_agent::{
 };
 use nix::libc;
 
-use crate::loaded::{DEADLINE, Loaded, assert_balanced};
+use crate::{
+    loaded::{DEADLINE, Loaded},
+    shared::Shared,
+    way::Way,
+};
 
 /// Rings with room for what a busy machine does beside the test.
-pub(crate) const RINGS: [u32; 2] = [1 << 22, 1 << 24];
+const RINGS: [u32; 2] = [1 << 22, 1 << 24];
 
 /// All calls on files, processes and the system.
-pub(crate) fn all_calls() -> Wants {
+fn all_calls() -> Wants {
     let mut wants = Wants::posture();
     for family in [Family::Files, Family::Processes, Family::System] {
         wants.add_family(family, Only::default());
     }
     wants
+}
+
+/// Programs that tell of them all.
+pub(crate) fn shared_calls() -> Shared {
+    Shared::new(RINGS, all_calls())
 }
 
 /// A path that a call named, kept.
@@ -97,6 +106,8 @@ fn named(named: &NamedPath<'_>) -> Named {
 /// What a thread did.
 pub(crate) struct Made<T> {
     pub(crate) value: T,
+    /// How it was told.
+    pub(crate) way: Way,
     /// The thread.
     pub(crate) tid: u32,
     /// Records of all tasks, in order.
@@ -151,23 +162,7 @@ pub(crate) fn made_by<T: Send>(loaded: &mut Loaded, body: impl FnOnce() -> T + S
         thread::yield_now();
     }
     seen.sort_by_key(|seen| seen.header.boottime_ns);
-    Made { value, tid, seen }
-}
-
-/// Detaches the hooks, and nothing is left uncounted.
-pub(crate) fn assert_quiet_sums(loaded: &Loaded) {
-    loaded.detach();
-    // The kernel lets go of the programs a little later.
-    let mut counters = loaded.counters();
-    loop {
-        thread::yield_now();
-        let later = loaded.counters();
-        if later == counters {
-            break;
-        }
-        counters = later;
-    }
-    assert_balanced(&counters);
+    Made { value, way: Way::of(loaded), tid, seen }
 }
 
 /// No persona and no request of `ptrace`.

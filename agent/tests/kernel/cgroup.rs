@@ -14,7 +14,10 @@ use kestrel_agent::{
     syscall::{Family, Only, Wants, name_of},
 };
 
-use crate::loaded::{DEADLINE, Loaded, assert_balanced, with};
+use crate::{
+    environment::skip,
+    loaded::{DEADLINE, Loaded, assert_balanced, with},
+};
 
 const RINGS: [u32; 2] = [1 << 22, 1 << 20];
 
@@ -87,7 +90,7 @@ fn v1_pids() -> Option<Mounted> {
 #[test]
 fn a_renamed_cgroup_keeps_its_id() {
     let Some(mounted) = v1_pids() else {
-        println!("SKIPPED: cgroups of v2 cannot be renamed, and there is no v1 here");
+        skip("cgroups of v2 cannot be renamed, and there is no v1 here");
         return;
     };
     let mut loaded = Loaded::on(mounted.hierarchy, RINGS, Wants::posture());
@@ -109,7 +112,7 @@ fn a_renamed_cgroup_keeps_its_id() {
 fn devices_are_allowed_by_a_file_that_is_opened() {
     let root = Path::new("/sys/fs/cgroup/devices");
     if !root.join("devices.allow").exists() {
-        println!("SKIPPED: no devices controller of v1 here");
+        skip("no devices controller of v1 here");
         return;
     }
     let mut loaded = Loaded::new(RINGS, with(Family::Files, Only { writes: true, ..Only::default() }));

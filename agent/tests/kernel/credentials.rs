@@ -5,7 +5,7 @@ use std::thread;
 use agent_abi::interest::{ABI_COMPAT, ABI_NATIVE};
 use kestrel_agent::decode::Event;
 
-use crate::{compat::int_0x80, shared::Posture};
+use crate::{compat::int_0x80, shared::Shared};
 
 const PR_SET_NO_NEW_PRIVS: u64 = 38;
 
@@ -22,7 +22,7 @@ fn in_a_thread(body: impl FnOnce() + Send + 'static) -> u32 {
 
 #[test]
 fn prctl_no_new_privs_by_either_abi() {
-    let mut loaded = Posture::new();
+    let mut loaded = Shared::posture();
     let native = in_a_thread(|| nix::sys::prctl::set_no_new_privs().unwrap());
     let compat = in_a_thread(|| assert_eq!(int_0x80(172, &[PR_SET_NO_NEW_PRIVS as u32, 1, 0]), 0));
     let mut seen = Vec::new();
@@ -42,7 +42,7 @@ fn prctl_no_new_privs_by_either_abi() {
 
 #[test]
 fn a_thread_that_drops_its_uid_by_a_32_bit_call() {
-    let mut loaded = Posture::new();
+    let mut loaded = Shared::posture();
     // setresuid32
     let tid = in_a_thread(|| assert_eq!(int_0x80(208, &[2001, 2002, 2003]), 0));
     loaded.until(|event| {
@@ -58,7 +58,7 @@ fn a_thread_that_drops_its_uid_by_a_32_bit_call() {
 
 #[test]
 fn a_call_that_failed_is_not_reported() {
-    let mut loaded = Posture::new();
+    let mut loaded = Shared::posture();
     let tid = in_a_thread(|| {
         assert_eq!(int_0x80(208, &[2001, 2001, 2001]), 0);
         assert_eq!(int_0x80(208, &[0, 0, 0]), -1, "root cannot be had back");

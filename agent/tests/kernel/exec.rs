@@ -5,6 +5,7 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    time::Instant,
 };
 
 use agent_abi::record::{TaskState, file_flag};
@@ -17,7 +18,8 @@ use procfs::process::Process;
 
 use crate::{
     environment::{lacks_field, skip},
-    shared::Posture,
+    loaded::DEADLINE,
+    shared::Shared,
 };
 
 /// A process that has printed a line and now waits, ended with this value.
@@ -37,6 +39,16 @@ impl Waiting {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n", "{wrapper:?}");
         Self(child)
+    }
+
+    /// Waits for the last exec, of a wrapper that does not fork.
+    fn until_sleep(&self) {
+        let cmdline = format!("/proc/{}/cmdline", self.0.id());
+        let start = Instant::now();
+        while std::fs::read(&cmdline).unwrap() != b"sleep\x001000\0" {
+            assert!(start.elapsed() < DEADLINE, "the shell stays");
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -93,7 +105,7 @@ fn is_sleep(exec: &Exec<'_>) -> bool {
 
 #[test]
 fn records_of_differently_limited_tasks_say_what_proc_says() {
-    let mut loaded = Posture::new();
+    let mut loaded = Shared::posture();
     let wrappers: [&[&str]; 5] = [
         &["env"],
         &["setpriv", "--reuid", "1000", "--regid", "1001", "--clear-groups", "--no-new-privs"],
@@ -133,7 +145,8 @@ fn records_of_differently_limited_tasks_say_what_proc_says() {
 #[test]
 fn the_scan_says_what_exec_would_have_said() {
     let waiting = Waiting::behind(&["setpriv", "--reuid", "1000", "--clear-groups", "--no-new-privs"]);
-    let mut loaded = Posture::new();
+    waiting.until_sleep();
+    let mut loaded = Shared::posture();
     let mut stream = loaded.programs.scan.open().unwrap().unwrap();
     let (mut found, mut kthreadd) = (0, 0);
     source::scan(&mut stream, |bytes| {
@@ -155,7 +168,7 @@ fn the_scan_says_what_exec_would_have_said() {
 
 #[test]
 fn life_of_a_process_in_order() {
-    let mut loaded = Posture::new();
+    let mut loaded = Shared::posture();
     let mut child = Command::new("/bin/true").args(["one", ""]).current_dir("/usr/lib").spawn().unwrap();
     let pid = child.id();
     assert!(child.wait().unwrap().success());
@@ -201,7 +214,7 @@ fn life_of_a_process_in_order() {
 
 #[test]
 fn a_memfd_and_a_cut_argv_are_marked() {
-    let mut loaded = Posture::new();
+    let mut loaded = Shared::posture();
     let memfd = nix::sys::memfd::memfd_create(c"payload", nix::sys::memfd::MFdFlags::empty()).unwrap();
     let mut file = std::fs::File::from(memfd);
     std::io::copy(&mut std::fs::File::open("/bin/true").unwrap(), &mut file).unwrap();
@@ -228,7 +241,7 @@ fn a_memfd_and_a_cut_argv_are_marked() {
 
 #[test]
 fn a_task_without_a_filter_has_no_bitmap() {
-    let mut loaded = Posture::new();
+    let mut loaded = Shared::posture();
     let mut child = Command::new("/bin/true").spawn().unwrap();
     let pid = child.id();
     child.wait().unwrap();
@@ -285,7 +298,7 @@ fn a_program_in_the_writable_layer_is_told_from_one_of_the_image() {
         skip("this kernel does not tell how an overlay's inodes are laid out");
         return;
     }
-    let mut loaded = Posture::new();
+    let mut loaded = Shared::posture();
     for (name, layer) in [("of-the-image", 0), ("dropped", file_flag::UPPER_LAYER)] {
         let path = overlay.merged.join(name);
         let mut child = Command::new(&path).spawn().unwrap();

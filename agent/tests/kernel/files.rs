@@ -5,8 +5,7 @@ use kestrel_agent::syscall::Family;
 use nix::libc;
 
 use crate::{
-    calls::{CWD, RINGS, all_calls, enter_own_folder, made_by, of, raw},
-    loaded::Loaded,
+    calls::{CWD, enter_own_folder, made_by, of, raw, shared_calls},
     row::{Arg, Done, End, Expected, Fd, Row, assert_complete, assert_told, make, row},
 };
 
@@ -65,7 +64,7 @@ const PLAIN_CALL: Expected = Expected::Plain { pid: 0, target: 0 };
 
 /// What a table of calls leaves to be compared.
 fn told(rows: impl FnOnce(&Place) -> Vec<Row> + Send) -> Vec<Done> {
-    let mut loaded = Loaded::new(RINGS, all_calls());
+    let mut loaded = shared_calls();
     let made = made_by(&mut loaded, || make(rows(&Place::enter())));
     assert_told(&loaded, &made);
     made.value

@@ -3,19 +3,15 @@
 use std::{ffi::CString, os::unix::fs::PermissionsExt as _, process::Command, thread};
 
 use agent_abi::record::{ARGV_BYTES, exec_truncated, file_flag, grade};
-use kestrel_agent::{
-    decode::{Event, Exec},
-    syscall::Wants,
-};
+use kestrel_agent::decode::{Event, Exec};
 use nix::libc;
 
 use crate::{
-    calls::{assert_quiet_sums, at, c, raw},
+    calls::{at, c, raw},
     elf,
-    loaded::Loaded,
+    loaded::{Loaded, assert_quiet_sums},
+    shared::Shared,
 };
-
-const RINGS: [u32; 2] = [1 << 22, 1 << 16];
 
 /// Programs of a test's own.
 struct Programs {
@@ -66,7 +62,7 @@ fn a_script_and_its_interpreter() {
     let (script, program) = (programs.path("script"), programs.path("program"));
     std::fs::write(&script, format!("#!{program} option\n")).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Shared::posture();
     let mut child = Command::new(&script).arg("argument").spawn().unwrap();
     assert!(child.wait().unwrap().success());
     image_of(&mut loaded, child.id(), |exec| {
@@ -81,7 +77,7 @@ fn a_script_and_its_interpreter() {
 fn execveat_of_a_memfd() {
     let programs = Programs::new();
     let program = std::fs::read(programs.path("program")).unwrap();
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Shared::posture();
     let (name, empty) = (c("payload"), c(""));
     let argv = [at(&name), 0];
     let pid = forked(|| {
@@ -104,7 +100,7 @@ fn an_exec_by_another_thread() {
     let programs = Programs::new();
     let path = c(programs.path("program"));
     let argv = [at(&path), 0];
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Shared::posture();
     // SAFETY: the child makes threads and calls alone, and no other thread of the tests holds a lock
     // that it needs.
     #[expect(unsafe_code, reason = "a process with threads that ends in another image")]
@@ -138,7 +134,7 @@ fn an_exec_by_another_thread() {
 fn a_process_that_ends_at_once_is_told_from_its_start_to_its_end() {
     let programs = Programs::new();
     let path = programs.path("program");
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Shared::posture();
     let children: Vec<u32> = (0..50)
         .map(|_| {
             let mut child = Command::new(&path).spawn().unwrap();
@@ -176,7 +172,7 @@ fn two_megabytes_of_arguments_are_cut_and_marked() {
     let argv: Vec<u64> = [at(&path)].into_iter().chain([at(&longest); 16]).chain([0]).collect();
     // A quarter of the stack may be arguments.
     let limit: [u64; 2] = [16 << 20, libc::RLIM_INFINITY];
-    let mut loaded = Loaded::new(RINGS, Wants::posture());
+    let mut loaded = Shared::posture();
     let pid = forked(|| {
         raw(libc::SYS_setrlimit, &[libc::RLIMIT_STACK.into(), limit.as_ptr() as u64]);
         raw(libc::SYS_execve, &[at(&path), argv.as_ptr() as u64, 0]);

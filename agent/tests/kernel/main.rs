@@ -37,3 +37,4 @@ mod tier;
 mod toctou;
 mod uring;
 mod verified;
+mod way;

@@ -20,6 +20,7 @@ use kestrel_agent::{
 use nix::libc;
 
 use crate::{
+    environment::skip,
     loaded::{DEADLINE, Loaded, assert_balanced},
     network::{LOOPBACK, RINGS, socket},
     network_state::Own,
@@ -109,10 +110,9 @@ fn find(seen: &[Seen], egress: u32, local_port_is_server: bool, port: u16) -> &S
     first
 }
 
-#[expect(clippy::print_stderr, reason = "says why the test did nothing")]
 fn dns(server: IpAddr, client: IpAddr) {
     if server.is_ipv6() && UdpSocket::bind((server, 0)).is_err() {
-        eprintln!("SKIPPED: no IPv6 on loopback");
+        skip("no IPv6 on loopback");
         return;
     }
     let seen = packets(

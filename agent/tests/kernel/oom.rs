@@ -11,6 +11,7 @@ use kestrel_agent::{decode::Event, syscall::Wants};
 
 use crate::{
     cgroup::Group,
+    environment::skip,
     loaded::{Loaded, assert_balanced},
 };
 
@@ -46,7 +47,7 @@ fn glutton(group: &Path) -> Child {
 #[test]
 fn a_kill_names_its_victim() {
     let Some(group) = small_group() else {
-        println!("SKIPPED: no memory controller here");
+        skip("no memory controller here");
         return;
     };
     let mut loaded = Loaded::new(RINGS, Wants::posture());

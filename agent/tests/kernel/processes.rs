@@ -7,8 +7,8 @@ use kestrel_agent::syscall::Family;
 use nix::libc;
 
 use crate::{
-    calls::{RINGS, all_calls, assert_quiet_sums, enter_own_folder, made_by, of, raw},
-    loaded::Loaded,
+    calls::{enter_own_folder, made_by, of, raw, shared_calls},
+    loaded::assert_quiet_sums,
     row::{Arg, End, Expected, Fd, Row, assert_complete, assert_told, make, row},
 };
 
@@ -44,7 +44,7 @@ impl Drop for Waiting {
 
 #[test]
 fn every_call_of_the_table() {
-    let mut loaded = Loaded::new(RINGS, all_calls());
+    let mut loaded = shared_calls();
     let made = made_by(&mut loaded, || {
         let path = enter_own_folder();
         std::fs::write("file", [0; 4096]).unwrap();
@@ -131,7 +131,7 @@ fn anonymous_page() -> u64 {
 
 #[test]
 fn what_any_program_does_is_silent() {
-    let mut loaded = Loaded::new(RINGS, all_calls());
+    let mut loaded = shared_calls();
     let made = made_by(&mut loaded, || {
         drop(Waiting::new());
         let page = anonymous_page();
@@ -156,7 +156,7 @@ fn what_any_program_does_is_silent() {
 /// The first process of a pid namespace numbers others as that namespace does.
 #[test]
 fn a_target_is_told_as_the_caller_numbers_it() {
-    let mut loaded = Loaded::new(RINGS, all_calls());
+    let mut loaded = shared_calls();
     let made = made_by(&mut loaded, || {
         let parent = nix::unistd::gettid();
         let flags = libc::CLONE_NEWPID | libc::SIGCHLD;

@@ -5,7 +5,10 @@ use std::fs;
 use agent_abi::hook::Hook;
 use kestrel_agent::{decode::Event, syscall::Wants};
 
-use crate::loaded::{Loaded, assert_balanced};
+use crate::{
+    environment::skip,
+    loaded::{Loaded, assert_balanced},
+};
 
 const RINGS: [u32; 2] = [1 << 22, 1 << 16];
 const FILE: &str = "/proc/sys/kernel/panic_on_warn";
@@ -13,7 +16,7 @@ const FILE: &str = "/proc/sys/kernel/panic_on_warn";
 #[test]
 fn a_write_is_seen_with_its_value_and_a_read_is_not() {
     if !fs::read_to_string("/proc/self/mounts").unwrap().contains(" cgroup2 ") {
-        println!("SKIPPED: no v2 hierarchy here");
+        skip("no v2 hierarchy here");
         return;
     }
     let mut wants = Wants::posture();
@@ -42,7 +45,7 @@ fn a_write_is_seen_with_its_value_and_a_read_is_not() {
 #[test]
 fn a_successor_adopts_it_and_detaches_what_nobody_wants() {
     if !fs::read_to_string("/proc/self/mounts").unwrap().contains(" cgroup2 ") {
-        println!("SKIPPED: no v2 hierarchy here");
+        skip("no v2 hierarchy here");
         return;
     }
     let mut wants = Wants::posture();

@@ -7,8 +7,7 @@ use agent_abi::record::file_flag;
 use kestrel_agent::syscall::Family;
 
 use crate::{
-    calls::{RINGS, all_calls, enter_own_folder, made_by},
-    loaded::Loaded,
+    calls::{enter_own_folder, made_by, shared_calls},
     row::{End, Expected, Fd, Row, assert_complete, assert_told, make, row},
 };
 
@@ -16,7 +15,7 @@ const PLAIN_CALL: Expected = Expected::Plain { pid: 0, target: 0 };
 
 #[test]
 fn every_call_of_the_table() {
-    let mut loaded = Loaded::new(RINGS, all_calls());
+    let mut loaded = shared_calls();
     let made = made_by(&mut loaded, || {
         let path = enter_own_folder();
         std::fs::write("module", "no module").unwrap();

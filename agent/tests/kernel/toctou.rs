@@ -14,9 +14,9 @@ use kestrel_agent::decode::{Event, decode};
 use nix::libc;
 
 use crate::{
-    calls::{RINGS, all_calls, assert_quiet_sums, at, c, made_by, raw},
+    calls::{at, c, made_by, raw, shared_calls},
     elf,
-    loaded::{DEADLINE, Loaded},
+    loaded::{DEADLINE, assert_quiet_sums},
 };
 
 const ROUNDS: usize = 20_000;
@@ -54,7 +54,7 @@ struct Tally {
 /// Opens `wanted` while `hinder` works on the descriptor that the next open will probably have, until
 /// enough of them met or both had their chance.
 fn opens_against(wanted: &str, hinder: impl Fn(u64) + Sync) -> Tally {
-    let mut loaded = Loaded::new(RINGS, all_calls());
+    let mut loaded = shared_calls();
     let inode = std::fs::metadata(wanted).unwrap().ino();
     let file = c(wanted);
     let mut tally = Tally::default();
@@ -66,6 +66,11 @@ fn opens_against(wanted: &str, hinder: impl Fn(u64) + Sync) -> Tally {
             tally.add(record.file.grade, record.file.inode != inode);
         }
         tally.opens += ROUNDS;
+        if made.way.opens_by_lsm {
+            // Told before there is a descriptor, by the file itself: `Tally::add` saw no lie.
+            assert_eq!(tally.raced + tally.lies_unmarked, 0, "{tally:?}");
+            break;
+        }
         if tally.raced + tally.lies_unmarked >= ENOUGH {
             break;
         }
@@ -230,7 +235,7 @@ fn a_name_that_changes_does_not_change_what_was_opened() {
     }
     let flipping = Flipping::new(&path("p"));
     let position = path("p").len() - 1;
-    let mut loaded = Loaded::new(RINGS, all_calls());
+    let mut loaded = shared_calls();
     let ready = AtomicBool::new(false);
     let made = made_by(&mut loaded, || {
         against(
@@ -262,7 +267,8 @@ fn a_name_that_changes_does_not_change_what_was_opened() {
     let mut of_each = [0; 2];
     for (seen, inode) in told.iter().zip(&made.value) {
         let (record, told) = seen.file();
-        assert_eq!((record.file.grade, record.file.inode), (grade::FD, *inode));
+        let grade = made.way.grade("open", &seen.call.args);
+        assert_eq!((record.file.grade, record.file.inode), (grade, *inode));
         let name = usize::from(*inode == inodes[1]);
         assert!(told.ends_with([&b"/p"[..], b"/q"][name]));
         of_each[name] += 1;
@@ -278,7 +284,7 @@ fn names_read_after_the_call_are_marked_as_such() {
     let flipping = Flipping::new(&path("p"));
     let position = path("p").len() - 1;
     let to = c(path("to"));
-    let mut loaded = Loaded::new(RINGS, all_calls());
+    let mut loaded = shared_calls();
     let made = made_by(&mut loaded, || {
         against(
             || flipping.flip(position, BIT),
@@ -319,7 +325,7 @@ fn an_executable_is_the_one_that_runs() {
     elf::write(&path("q"), 2);
     let flipping = Flipping::new(&path("p"));
     let position = path("p").len() - 1;
-    let mut loaded = Loaded::new(RINGS, all_calls());
+    let mut loaded = shared_calls();
     let ends = against(
         || flipping.flip(position, BIT),
         || (0..EXECS).map(|_| elf::spawn(flipping.address())).collect::<Vec<_>>(),

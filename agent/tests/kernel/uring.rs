@@ -25,7 +25,10 @@ use kestrel_agent::{
 };
 use nix::libc;
 
-use crate::loaded::{DEADLINE, Loaded, assert_balanced};
+use crate::{
+    environment::skip,
+    loaded::{DEADLINE, Loaded, assert_balanced},
+};
 
 const RINGS: [u32; 2] = [1 << 22, 1 << 22];
 
@@ -141,7 +144,7 @@ fn ring(sqpoll: bool) -> Option<IoUring> {
     match builder.build(8) {
         Ok(ring) => Some(ring),
         Err(error) => {
-            println!("SKIPPED: no io_uring here: {error}");
+            skip(&format!("no io_uring here: {error}"));
             None
         }
     }
