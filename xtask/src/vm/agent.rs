@@ -1,13 +1,21 @@
 //! What the agent must say in a machine.
 
-use super::console::Console;
+use super::{Tier, console::Console};
 
 /// What the container of the virtual machine does wrong.
 const FAILING: [&str; 5] = ["privileged", "run-as-non-root", "no-new-privileges", "seccomp", "capabilities"];
 
 /// What is not as it should be where the agent can see; nothing of a good run.
-pub(super) fn problems(console: &Console<'_>, container: &str) -> Vec<String> {
+pub(super) fn problems(console: &Console<'_>, tier: Tier, container: &str) -> Vec<String> {
     let mut problems = Vec::new();
+    // Behind it stands what it means on this kernel.
+    let told = console.value("status", "Tier").and_then(|told| told.trim().split(':').next());
+    if told != Some(&tier.to_string()) {
+        // The reason why it cannot be had is among them.
+        let said = console.lines("log").iter().filter(|line| line.contains("hooks: "));
+        let said: String = said.map(|line| format!(": {line}")).collect();
+        problems.push(format!("the agent does not have the {tier} tier{said}"));
+    }
     let is_healthy = console.lines("status").contains(&"Health    healthy, ready");
     if !is_healthy || console.exit("status") != Some(0) {
         problems.push("the agent is not healthy and ready".to_owned());
@@ -20,9 +28,10 @@ pub(super) fn problems(console: &Console<'_>, container: &str) -> Vec<String> {
         problems.push("no hooks or no controls".to_owned());
     }
     for (name, state) in hooks.into_iter().chain(controls) {
-        // Before 5.11 the kernel does not keep what a filter allows.
-        let expected =
-            if name == "seccomp" && console.version() < (5, 11) { "DEGRADED" } else { "SUPPORTED" };
+        // Before 5.11 the kernel does not keep what a filter allows, and its types do not say what many calls
+        // are given.
+        let is_poorer = ["seccomp", "fexit"].contains(&name) && console.version() < (5, 11);
+        let expected = if is_poorer { "DEGRADED" } else { "SUPPORTED" };
         if state != expected {
             problems.push(format!("{name} is {state}"));
         }
@@ -99,6 +108,7 @@ mod tests {
             .collect();
         format!(
             "@@ machine\nrelease {release}\n@@ status\nNode      unknown\nHealth    healthy, ready\n\
+             Tier      enhanced: 77 functions have a program\n\
              Hooks     2 of 2 supported\n  sys_exit   SUPPORTED\n  iter/task  SUPPORTED\n\
              Controls  1 of 2 supported\n  entered  SUPPORTED\n  seccomp  {seccomp}\nMissing kernel fields\n  \
              ovl_inode.vfs_inode\n@@ end of status\nexit 0\n@@ findings\n{}\n@@ end of agent\nexit 0\n\
@@ -108,7 +118,7 @@ mod tests {
     }
 
     fn problems_of(text: &str) -> String {
-        problems(&Console::parse(text), "c0ffee").join(", ")
+        problems(&Console::parse(text), Tier::Enhanced, "c0ffee").join(", ")
     }
 
     #[test]
@@ -139,7 +149,21 @@ mod tests {
         assert_eq!(problems("proved", "differs"), "offsets not proved");
         assert_eq!(problems("\"slug\":\"privileged\"", ""), "no FAIL of privileged");
         assert_eq!(problems("Hooks ", "Hook "), "no hooks or no controls");
+        assert_eq!(
+            problems("enhanced: 77 functions have a program", "portable"),
+            "the agent does not have the enhanced tier"
+        );
         assert!(problems("c0ffee", "another").starts_with("no FAIL of privileged, no FAIL of"));
+    }
+
+    #[test]
+    fn a_tier_that_cannot_be_had_comes_with_its_reason() {
+        let text =
+            "@@ log\nkestrel-agent: hooks: enhanced is configured, and this kernel has no fexit\n@@ end";
+        assert!(problems_of(text).starts_with(
+            "the agent does not have the enhanced tier: kestrel-agent: hooks: enhanced is configured, and this \
+             kernel has no fexit, the agent is not healthy and ready"
+        ));
     }
 
     #[test]

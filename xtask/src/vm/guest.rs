@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{CONTAINER, TEST_SECONDS, TIERS, archive, modules::MODULES};
+use super::{CONTAINER, TEST_SECONDS, archive, modules::MODULES};
 use crate::{command, test, workspace::Workspace};
 
 const INIT: &str = include_str!("init.sh");
@@ -84,7 +84,6 @@ pub(super) fn pack(workspace: &Workspace, dir: &Path) -> Result<PathBuf> {
 fn script() -> String {
     INIT.replace("@CONTAINER@", CONTAINER)
         .replace("@MODULES@", &MODULES.join(" "))
-        .replace("@TIERS@", &TIERS.join(" "))
         .replace("@TEST_SECONDS@", &TEST_SECONDS.to_string())
 }
 
@@ -192,6 +191,8 @@ warning: not a message
     fn the_script_is_filled_in() {
         let script = script();
         assert!(script.contains(CONTAINER) && script.contains("overlay"));
-        assert!(!script.contains("@CONTAINER@") && !script.contains("@TIERS@"));
+        for name in ["CONTAINER", "MODULES", "TEST_SECONDS"] {
+            assert!(!script.contains(&format!("@{name}@")));
+        }
     }
 }

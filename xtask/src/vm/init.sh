@@ -1,6 +1,8 @@
 #!/bin/busybox sh
 # The first process of the virtual machine: runs the agent, gives it a container to judge, runs the kernel
-# tests, and prints what they say in sections that console.rs takes apart. Every wait is bounded.
+# tests, and prints what they say in sections that console.rs takes apart. Every wait is bounded. What differs
+# from machine to machine is on the kernel's command line, and so in the environment: KESTREL_TIER (hooks of
+# the agent), KESTREL_CHECK (agent: without the kernel tests), KESTREL_TESTS (parts of their names).
 export PATH=/usr/bin:/usr/sbin HOME=/root
 if [ "$1" != rooted ]; then
     # What the kernel unpacked to is the one root that cannot be left or mounted over.
@@ -49,7 +51,7 @@ echo "@@ machine"
 echo "release $(uname -r)"
 echo "lockdown $(cat /sys/kernel/security/lockdown)"
 echo "start $(uptime)"
-kestrel-agent run --state-dir /run/kestrel --findings-file /tmp/findings >/tmp/log 2>&1 &
+kestrel-agent run --hooks $KESTREL_TIER --state-dir /run/kestrel --findings-file /tmp/findings >/tmp/log 2>&1 &
 agent=$!
 if await ready; then
     echo "ready $(uptime)"
@@ -75,19 +77,17 @@ echo "@@ log"
 cat /tmp/log
 kestrel-agent detach
 
-# On the kernel's command line, for a machine that only the agent is tried on.
 if [ "$KESTREL_CHECK" != agent ]; then
-    export KESTREL_TRIGGERS=/usr/lib/kestrel/triggers
-    for tier in @TIERS@; do
-        echo "@@ tests $tier"
-        start=$(uptime)
-        KESTREL_HOOKS=$tier timeout -k 5 @TEST_SECONDS@ kernel-tests --test-threads=1 --show-output
-        code=$?
-        echo "@@ end of tests $tier"
-        echo "exit $code"
-        echo "start $start"
-        echo "end $(uptime)"
-    done
+    export KESTREL_TRIGGERS=/usr/lib/kestrel/triggers KESTREL_HOOKS=$KESTREL_TIER
+    echo "@@ tests"
+    start=$(uptime)
+    # As many arguments as there are names.
+    timeout -k 5 @TEST_SECONDS@ kernel-tests --test-threads=1 --show-output $(echo "$KESTREL_TESTS" | tr , ' ')
+    code=$?
+    echo "@@ end of tests"
+    echo "exit $code"
+    echo "start $start"
+    echo "end $(uptime)"
 fi
 echo "@@ end"
 poweroff -f

@@ -53,6 +53,9 @@ impl Results {
         }
         results.passed = output.passed.unwrap_or(0).saturating_sub(skips);
         results.unfinished = output.unfinished(console.exit(section));
+        if results == Self::default() {
+            results.unfinished = Some("there is none of that name".to_owned());
+        }
         results
     }
 
@@ -141,7 +144,7 @@ fn verified(line: &str) -> Option<(&str, u32)> {
 mod tests {
     use super::*;
 
-    const OUTPUT: &str = "@@ tests portable
+    const OUTPUT: &str = "@@ tests
 
 running 5 tests
 test exec::life ... ok
@@ -182,13 +185,13 @@ failures:
     restart::adopts
 
 test result: FAILED. 3 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 3.10s
-@@ end of tests portable
+@@ end of tests
 exit 101
 @@ end
 ";
 
     fn results(text: &str) -> Results {
-        Results::of(&Console::parse(text), "tests portable")
+        Results::of(&Console::parse(text), "tests")
     }
 
     fn pair(name: &str, text: &str) -> (String, String) {
@@ -220,15 +223,19 @@ exit 101
     fn an_end_before_the_end_is_told() {
         let cut = &OUTPUT[..OUTPUT.find("stray").unwrap()];
         let unfinished = |end: &str| results(&format!("{cut}\n{end}")).unfinished.unwrap();
-        assert_eq!(unfinished("@@ end of tests portable\nexit 143"), "out of time in restart::adopts");
-        assert_eq!(
-            unfinished("@@ end of tests portable\nexit 139"),
-            "ended in restart::adopts with exit code 139"
-        );
+        assert_eq!(unfinished("@@ end of tests\nexit 143"), "out of time in restart::adopts");
+        assert_eq!(unfinished("@@ end of tests\nexit 139"), "ended in restart::adopts with exit code 139");
         assert_eq!(unfinished(""), "the machine stopped in restart::adopts");
-        let results =
-            results("@@ tests portable\nsh: kernel-tests: not found\n@@ end of tests portable\nexit 127");
+        let results = results("@@ tests\nsh: kernel-tests: not found\n@@ end of tests\nexit 127");
         assert_eq!(results.unfinished.as_deref(), Some("ended before the first test with exit code 127"));
         assert_eq!(results.summary(), "0 passed, unfinished");
+    }
+
+    #[test]
+    fn no_test_is_no_success() {
+        let results = results(
+            "@@ tests\nrunning 0 tests\n\ntest result: ok. 0 passed; 0 failed\n@@ end of tests\nexit 0",
+        );
+        assert_eq!(results.unfinished.as_deref(), Some("there is none of that name"));
     }
 }

@@ -4,17 +4,19 @@ use std::fmt::Write as _;
 
 use super::{TAIL, console::Console, qemu::Boot, results::Results};
 
-const HEADING: [&str; 7] = ["KERNEL", "AGENT", "HOOKS", "CONTROLS", "READY", "TESTS", "SECONDS"];
+const HEADING: [&str; 8] = ["KERNEL", "MACHINE", "AGENT", "HOOKS", "CONTROLS", "READY", "TESTS", "SECONDS"];
 
 /// One machine.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) kernel: String,
+    kernel: String,
+    /// Which of those with this kernel.
+    machine: String,
     pub(super) hooks: String,
     pub(super) controls: String,
     agent: &'static str,
     ready: String,
-    tests: Vec<String>,
+    tests: String,
     seconds: String,
     /// What is not as it should be.
     problems: Vec<String>,
@@ -24,15 +26,16 @@ pub(super) struct Row {
 
 impl Row {
     /// Of a machine, by the kernel it says it runs.
-    pub(super) fn new(console: &Console<'_>, boot: &Boot, series: &str) -> Self {
+    pub(super) fn new(console: &Console<'_>, boot: &Boot, series: &str, machine: &str) -> Self {
         let ready = console.seconds("machine", "start", "ready");
         let mut row = Self {
             kernel: console.release().unwrap_or(series).to_owned(),
+            machine: machine.to_owned(),
             hooks: "-".to_owned(),
             controls: "-".to_owned(),
             agent: "-",
             ready: ready.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1} s")),
-            tests: Vec::new(),
+            tests: "-".to_owned(),
             seconds: boot.took.as_secs().to_string(),
             problems: Vec::new(),
             skipped: Vec::new(),
@@ -52,23 +55,27 @@ impl Row {
     }
 
     /// The results of a run of the kernel tests.
-    pub(super) fn add(&mut self, tier: &str, results: Results) {
-        self.tests.push(format!("{tier}: {}", results.summary()));
+    pub(super) fn add(&mut self, results: Results) {
+        self.tests = results.summary();
         let Results { passed: _, failed, skipped, unfinished, verified: _ } = results;
         for (name, lines) in failed {
-            self.problems.push(format!("test {name} ({tier}):{}", indented(&lines)));
+            self.problems.push(format!("test {name}:{}", indented(&lines)));
         }
         let unfinished =
-            unfinished.map(|reason| format!("the kernel tests ({tier}) did not come to their end: {reason}"));
+            unfinished.map(|reason| format!("the kernel tests did not come to their end: {reason}"));
         self.problems.extend(unfinished);
-        self.skipped.extend(skipped.into_iter().map(|(name, reason)| format!("{name} ({tier}): {reason}")));
+        self.skipped.extend(skipped.into_iter().map(|(name, reason)| format!("{name}: {reason}")));
     }
 
-    fn cells(&self) -> [String; 7] {
-        let Self { kernel, hooks, controls, agent, ready, tests, seconds, problems: _, skipped: _ } = self;
-        let tests = if tests.is_empty() { "-".to_owned() } else { tests.join("; ") };
-        let (agent, ready, seconds) = ((*agent).to_owned(), ready.clone(), seconds.clone());
-        [kernel.clone(), agent, hooks.clone(), controls.clone(), ready, tests, seconds]
+    fn cells(&self) -> [String; 8] {
+        let Self { kernel, machine, hooks, controls, agent, ready, tests, seconds, problems: _, skipped: _ } =
+            self;
+        [kernel, machine, *agent, hooks, controls, ready, tests, seconds].map(str::to_owned)
+    }
+
+    /// Which one it is.
+    fn name(&self) -> String {
+        format!("{} {}", self.kernel, self.machine)
     }
 }
 
@@ -115,12 +122,12 @@ impl Table {
         }
         for row in &self.rows {
             for skipped in &row.skipped {
-                let _ = writeln!(text, "{}: skipped {skipped}", row.kernel);
+                let _ = writeln!(text, "{}: skipped {skipped}", row.name());
             }
         }
         for row in &self.rows {
             for problem in &row.problems {
-                let _ = writeln!(text, "{}: FAILED: {problem}", row.kernel);
+                let _ = writeln!(text, "{}: FAILED: {problem}", row.name());
             }
         }
         text
@@ -140,7 +147,7 @@ mod tests {
     fn row(report: &str) -> Row {
         let boot =
             Boot { report: report.to_owned(), console: "Oops".to_owned(), took: Duration::from_secs(34) };
-        Row::new(&Console::parse(report), &boot, "6.1")
+        Row::new(&Console::parse(report), &boot, "6.1", "portable")
     }
 
     const GOOD: &str = "@@ machine\nrelease 6.1.0-56\nstart 1.0\nready 3.75\n@@ end\n";
@@ -149,14 +156,14 @@ mod tests {
     fn a_good_machine_is_one_line() {
         let mut good = row(GOOD);
         good.judge(Vec::new());
-        good.add("portable", Results { passed: 21, ..Results::default() });
+        good.add(Results { passed: 21, ..Results::default() });
         let mut table = Table::default();
         table.push(good);
         assert!(table.is_good());
         assert_eq!(
             table.render(),
-            "KERNEL    AGENT  HOOKS  CONTROLS  READY  TESTS                SECONDS\n\
-             6.1.0-56  good   -      -         2.8 s  portable: 21 passed  34\n"
+            "KERNEL    MACHINE   AGENT  HOOKS  CONTROLS  READY  TESTS      SECONDS\n\
+             6.1.0-56  portable  good   -      -         2.8 s  21 passed  34\n"
         );
     }
 
@@ -164,15 +171,12 @@ mod tests {
     fn what_failed_and_what_did_not_run_is_named() {
         let mut bad = row(GOOD);
         bad.judge(vec!["no FAIL of seccomp".to_owned()]);
-        bad.add(
-            "portable",
-            Results {
-                failed: vec![("exec::life".to_owned(), vec!["panicked at exec.rs".to_owned()])],
-                skipped: vec![("net::vsock".to_owned(), "no vsock".to_owned())],
-                unfinished: Some("out of time in exec::flood".to_owned()),
-                ..Results::default()
-            },
-        );
+        bad.add(Results {
+            failed: vec![("exec::life".to_owned(), vec!["panicked at exec.rs".to_owned()])],
+            skipped: vec![("net::vsock".to_owned(), "no vsock".to_owned())],
+            unfinished: Some("out of time in exec::flood".to_owned()),
+            ..Results::default()
+        });
         let mut table = Table::default();
         table.push(bad);
         table.skip("5.10", "no mirror");
@@ -180,11 +184,11 @@ mod tests {
         let text = table.render();
         for line in [
             "5.10: SKIPPED: no mirror",
-            "6.1.0-56: skipped net::vsock (portable): no vsock",
-            "6.1.0-56: FAILED: no FAIL of seccomp",
-            "6.1.0-56: FAILED: test exec::life (portable):",
+            "6.1.0-56 portable: skipped net::vsock: no vsock",
+            "6.1.0-56 portable: FAILED: no FAIL of seccomp",
+            "6.1.0-56 portable: FAILED: test exec::life:",
             "    panicked at exec.rs",
-            "6.1.0-56: FAILED: the kernel tests (portable) did not come to their end: out of time in exec::flood",
+            "6.1.0-56 portable: FAILED: the kernel tests did not come to their end: out of time in exec::flood",
         ] {
             assert!(text.lines().any(|is| is == line), "{line} in {text}");
         }

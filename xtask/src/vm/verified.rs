@@ -54,10 +54,17 @@ impl Figures {
         self.columns.is_empty()
     }
 
-    /// Puts in what a kernel said; nothing where it said nothing.
-    pub(super) fn insert(&mut self, series: &str, column: Column) {
-        if !column.programs.is_empty() {
-            self.columns.insert(key(series), column);
+    /// Puts in what a kernel said in one of its machines; nothing where it said nothing.
+    pub(super) fn add(&mut self, series: &str, release: &str, programs: &BTreeMap<String, u32>) {
+        if programs.is_empty() {
+            return;
+        }
+        let column = self.columns.entry(key(series)).or_default();
+        release.clone_into(&mut column.release);
+        // A program that both tiers load may differ by what the loader has told it.
+        for (program, &count) in programs {
+            let known = column.programs.entry(program.clone()).or_default();
+            *known = count.max(*known);
         }
     }
 
@@ -196,7 +203,7 @@ sys_exit  100       100
     fn counted(programs: &[(&str, u32)]) -> Figures {
         let programs = programs.iter().map(|&(program, count)| (program.to_owned(), count)).collect();
         let mut figures = Figures::default();
-        figures.insert("6.1", Column { release: "6.1.0-56".to_owned(), programs });
+        figures.add("6.1", "6.1.0-56", &programs);
         figures
     }
 
@@ -247,6 +254,13 @@ sys_exit  100       100
             counted(&[("open", 1050), ("sys_exit", 90), ("net", 5)]).table(&committed),
             "program   6.1\nrelease   6.1.0-56\nnet       5\nopen      1050 (+5 %)\nsys_exit  90 (-10 %)\n"
         );
+    }
+
+    #[test]
+    fn of_two_machines_of_a_kernel_each_program_has_the_larger_figure() {
+        let mut figures = counted(&[("open", 7), ("sys_exit", 5)]);
+        figures.add("6.1", "6.1.0-56", &BTreeMap::from([("open".to_owned(), 6), ("fexit".to_owned(), 9)]));
+        assert_eq!(figures, counted(&[("open", 7), ("sys_exit", 5), ("fexit", 9)]));
     }
 
     #[test]
