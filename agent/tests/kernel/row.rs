@@ -183,6 +183,10 @@ pub(crate) fn assert_told(loaded: &Loaded, made: &Made<Vec<Done>>) {
             End::Any => {}
         }
         let matches = |seen: &&Seen| seen.name == row.name && seen.call.args == *arguments;
+        if *result == -i64::from(libc::ENOSYS) && !made.way.tells_of_absent() {
+            assert!(!left.iter().any(matches), "{} was told", row.name);
+            continue;
+        }
         let position = left.iter().position(matches);
         let seen = left.remove(position.unwrap_or_else(|| panic!("{} was not told: {left:?}", row.name)));
         assert!(!left.iter().any(matches), "{} was told twice", row.name);

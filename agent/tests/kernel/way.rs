@@ -43,6 +43,11 @@ impl Way {
         self.exits.is_some()
     }
 
+    /// Whether calls are told that the kernel does not have: no function of it runs, which has an exit.
+    pub(crate) fn tells_of_absent(&self) -> bool {
+        self.exits.as_ref().is_none_or(|exits| !exits.left.is_empty())
+    }
+
     /// What tells of a call that has returned.
     pub(crate) fn exit(&self, abi: u8, number: u32) -> u8 {
         match &self.exits {
