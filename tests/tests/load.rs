@@ -112,10 +112,15 @@ fn a_flood_of_execs_in_one_container_loses_no_posture_of_another() {
     assert!(lost > 0.0, "the ring never ran full");
     lab.cri().remove_pod(&flood.sandbox).unwrap();
     agent.catch_up(&lab).unwrap();
+    // Not that nothing else is: where the records of a container's start are lost, a scan may meet its runtime
+    // with more rights than the container's, and that is told too.
+    let all = agent.findings().unwrap();
     for (pod, fails) in &pods {
-        assert_eq!(found(pod).unwrap(), *fails, "{}", pod.spec.name);
+        for control in fails {
+            let last = all.iter().rfind(|finding| is_on(finding, control) && is_of(finding, pod)).unwrap();
+            assert_ne!(last["state"], "RESOLVED", "{last:#}");
+        }
     }
-    assert_eq!(found(&flood).unwrap(), BTreeSet::new());
     let told = agent.events("loss").unwrap();
     assert!(told.iter().any(|loss| loss["at"] == "critical" && loss["reason"] == "ring full"), "{told:#?}");
 }
