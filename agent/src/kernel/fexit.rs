@@ -14,8 +14,8 @@ use agent_abi::{
 };
 use aya::{
     Ebpf,
-    maps::{Map, ProgramArray},
-    programs::{FExit, ProgramError, links::FdLink},
+    maps::Map,
+    programs::{FExit, links::FdLink},
 };
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
     btf::Function,
     pins::{Generation, create_dir},
     portable::HANDLERS,
-    program::{describe, retried},
+    program::{describe, retried, set_handler},
 };
 use crate::syscall::{Entry, Wants};
 
@@ -274,10 +274,8 @@ fn install(
     }
     let program = program(object, name)?;
     retried(|| program.load(function, types)).map_err(describe)?;
-    let fd = program.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::from)).map_err(describe)?;
-    let handlers = object.map_mut(map::FEXIT_HANDLERS).ok_or("the object has no handler array")?;
-    let mut handlers: ProgramArray<_> = handlers.try_into().map_err(describe)?;
-    handlers.set(slot, &fd, 0).map_err(describe)?;
+    let fd = program.fd().map_err(describe)?.try_clone();
+    set_handler(object, map::FEXIT_HANDLERS, slot, fd)?;
     // Last: its pin says that the slot is filled.
     self::program(object, name)?.pin(pins.program(name)).map_err(describe)
 }

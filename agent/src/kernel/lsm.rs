@@ -6,15 +6,12 @@ use agent_abi::{
 };
 use aya::{
     Ebpf,
-    programs::{
-        Lsm,
-        links::{FdLink, PinnedLink},
-    },
+    programs::{Lsm, links::FdLink},
 };
 
 use super::{
     pins::Generation,
-    program::{describe, retried},
+    program::{adopt, describe, retried},
     tier,
 };
 use crate::syscall::{Wants, by_name};
@@ -69,8 +66,8 @@ impl LsmHook {
     ) -> Result<(), String> {
         tier::lsm_runs()?;
         let pin = generation.link(self.hook);
-        if adopted && pin.exists() {
-            return PinnedLink::from_pin(&pin).map(|_| ()).map_err(describe);
+        if let Some(link) = adopt(&pin, adopted) {
+            return link;
         }
         let program = object.program_mut(self.program);
         let program = program.ok_or_else(|| format!("the object has no program {}", self.program))?;

@@ -9,10 +9,7 @@ use std::{
 use agent_abi::hook::Hook;
 use aya::{
     Ebpf,
-    programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSysctl,
-        links::{FdLink, PinnedLink},
-    },
+    programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSysctl, links::FdLink},
 };
 
 use super::{
@@ -20,7 +17,7 @@ use super::{
     cgroup::v2_root,
     form::{Form, Forms},
     pins::{Generation, remove_pin},
-    program::{attach_to_tracepoint, describe, retried},
+    program::{adopt, attach_to_tracepoint, describe, retried},
 };
 use crate::syscall::HookSet;
 
@@ -105,8 +102,8 @@ impl Optional {
 
     fn attach(&self, scope: &mut Scope<'_>) -> Result<(), String> {
         let pin = self.pin(scope.generation);
-        if scope.adopted && pin.exists() {
-            return PinnedLink::from_pin(&pin).map(|_| ()).map_err(describe);
+        if let Some(link) = adopt(&pin, scope.adopted) {
+            return link;
         }
         let link = match self.at {
             At::Tracepoint(tracepoint) => self.at_tracepoint(scope, self.program, tracepoint),

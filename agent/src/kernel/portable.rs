@@ -4,15 +4,11 @@ use agent_abi::{
     hook::Hook,
     map::{self, HANDLER_CREDENTIALS, HANDLER_FILE, HANDLER_PATH, HANDLER_PLAIN, HANDLER_SOCKET},
 };
-use aya::{
-    Ebpf,
-    maps::ProgramArray,
-    programs::{BtfTracePoint, ProgramError, links::PinnedLink},
-};
+use aya::{Ebpf, programs::BtfTracePoint};
 
 use super::{
     pins::Generation,
-    program::{attach_to_tracepoint, describe, load},
+    program::{adopt, attach_to_tracepoint, describe, load, set_handler},
 };
 
 /// A program that is attached by itself.
@@ -62,8 +58,8 @@ impl Attached {
         adopted: bool,
     ) -> Result<(), String> {
         let pin = generation.link(self.hook);
-        if adopted && pin.exists() {
-            return PinnedLink::from_pin(&pin).map(|_| ()).map_err(describe);
+        if let Some(link) = adopt(&pin, adopted) {
+            return link;
         }
         let link = attach_to_tracepoint(
             object,
@@ -89,10 +85,8 @@ impl Handler {
             return Ok(());
         }
         let program = load(object, self.program, "sys_exit", types)?;
-        let fd = program.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::from)).map_err(describe)?;
-        let handlers = object.map_mut(map::SYS_EXIT_HANDLERS).ok_or("the object has no handler array")?;
-        let mut handlers: ProgramArray<_> = handlers.try_into().map_err(describe)?;
-        handlers.set(self.slot, &fd, 0).map_err(describe)?;
+        let fd = program.fd().map_err(describe)?.try_clone();
+        set_handler(object, map::SYS_EXIT_HANDLERS, self.slot, fd)?;
         // Last: its pin says that the slot is filled.
         let program: &mut BtfTracePoint = object
             .program_mut(self.program)

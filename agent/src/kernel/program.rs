@@ -1,10 +1,17 @@
 //! Loads and attaches a program, and says in a line why one was refused.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf,
-    programs::{BtfTracePoint, ProgramError, links::FdLink},
+    maps::ProgramArray,
+    programs::{
+        BtfTracePoint, ProgramError, ProgramFd,
+        links::{FdLink, PinnedLink},
+    },
 };
 
 /// Loads a program of a tracepoint.
@@ -33,6 +40,24 @@ pub(super) fn attach_to_tracepoint(
     let link = program.take_link(id).map_err(describe)?.into();
     program.pin(pin).map_err(describe)?;
     Ok(link)
+}
+
+/// The link that a former agent of these same programs has pinned, if it has.
+pub(super) fn adopt(pin: &Path, adopted: bool) -> Option<Result<(), String>> {
+    (adopted && pin.exists()).then(|| PinnedLink::from_pin(pin).map(|_| ()).map_err(describe))
+}
+
+/// Puts a program into a slot of an array of handlers.
+pub(super) fn set_handler(
+    object: &mut Ebpf,
+    array: &str,
+    slot: u32,
+    program: io::Result<ProgramFd>,
+) -> Result<(), String> {
+    let program = program.map_err(describe)?;
+    let handlers = object.map_mut(array).ok_or("the object has no handler array")?;
+    let mut handlers: ProgramArray<_> = handlers.try_into().map_err(describe)?;
+    handlers.set(slot, &program, 0).map_err(describe)
 }
 
 /// The verifier gives up with EAGAIN when a signal is pending (kernel/bpf/verifier.c, `do_check`).
