@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
-use std::{collections::BTreeSet, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    thread,
+    time::{Duration, Instant},
+};
 
 use kestrel_tests::lab::{
     Lab,
@@ -17,6 +21,8 @@ use serde_json::Value;
 
 const PODS: usize = 30;
 const RESTARTS: u64 = 15;
+/// More than `findings.name_wait`.
+const NAME_WAIT: Duration = Duration::from_secs(3);
 const NAMED: &str = r#"kestrel_cri_requests_total{result="ok"}"#;
 
 #[test]
@@ -112,17 +118,39 @@ fn a_flood_of_execs_in_one_container_loses_no_posture_of_another() {
     assert!(lost > 0.0, "the ring never ran full");
     lab.cri().remove_pod(&flood.sandbox).unwrap();
     agent.catch_up(&lab).unwrap();
-    // Not that nothing else is: where the records of a container's start are lost, a scan may meet its runtime
-    // with more rights than the container's, and that is told too.
-    let all = agent.findings().unwrap();
     for (pod, fails) in &pods {
-        for control in fails {
-            let last = all.iter().rfind(|finding| is_on(finding, control) && is_of(finding, pod)).unwrap();
-            assert_ne!(last["state"], "RESOLVED", "{last:#}");
-        }
+        assert_eq!(found(pod).unwrap(), *fails, "{}", pod.spec.name);
     }
+    assert_eq!(found(&flood).unwrap(), BTreeSet::new());
     let told = agent.events("loss").unwrap();
     assert!(told.iter().any(|loss| loss["at"] == "critical" && loss["reason"] == "ring full"), "{told:#?}");
+}
+
+/// What it reads late is no older for it: a finding waits for the name of its container from then on.
+#[test]
+fn a_stopped_agent_learns_the_names_before_it_tells() {
+    const PODS: usize = 6;
+    let lab = Lab::start().unwrap();
+    let agent = Agent::start(Some(&lab.socket())).unwrap();
+    let stopped = Instant::now();
+    agent.send(Signal::SIGSTOP).unwrap();
+    let pods: Vec<_> = (0..PODS)
+        .map(|n| {
+            let (app, fails) = one_of_many(n);
+            (lab.run(&PodSpec::new("late", &format!("pod-{n}")).container(app)).unwrap(), fails)
+        })
+        .collect();
+    // By then what happened first has waited for longer than any name is waited for.
+    poll::until("a while", LIMIT, || Ok(stopped.elapsed() > NAME_WAIT)).unwrap();
+    agent.send(Signal::SIGCONT).unwrap();
+    agent.catch_up(&lab).unwrap();
+    for (pod, fails) in &pods {
+        let found: Vec<_> = agent.violations(pod).unwrap().into_keys().collect();
+        assert_eq!(found, *fails, "{}", pod.spec.name);
+    }
+    let nameless: Vec<_> =
+        agent.findings().unwrap().into_iter().filter(|finding| finding["enrichment"] == "PENDING").collect();
+    assert!(nameless.is_empty(), "{nameless:#?}");
 }
 
 #[test]

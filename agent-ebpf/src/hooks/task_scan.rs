@@ -4,7 +4,7 @@ use agent_abi::{
     hook::Hook,
     record::{Exec, kind},
 };
-use aya_ebpf::helpers::generated::bpf_seq_write;
+use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_seq_write};
 
 use super::{counted, exec::image};
 use crate::{
@@ -49,9 +49,17 @@ fn task_scan(ctx: *mut TaskIterator) -> i32 {
             };
             let exec = record.cast::<Exec>();
             let tail = Tail::new(record, size_of::<Exec>());
+            // Before anything is read: what an event tells meanwhile is newer.
+            let boottime_ns = bpf_ktime_get_boot_ns();
             image(task, exec, tail, true);
+            if read::exec_id::<Typed>(task) != (*exec).state.exec_id {
+                // Half of this is of the image before. The record of the exec tells all of it.
+                counters.filtered += 1;
+                return;
+            }
             let len = tail.end();
             ring::stamp(record, Lane::Critical, kind::SCAN, 0, len, 0);
+            (*exec).header.boottime_ns = boottime_ns;
             let sequence_file = Typed::read::<u64>(meta, 0);
             if bpf_seq_write(sequence_file as *mut _, record.cast(), (len & LEN_MASK) as u32) == 0 {
                 counters.submitted += 1;

@@ -87,7 +87,7 @@ pub unsafe fn fill<M: Memory>(task: u64, out: *mut TaskState) {
         task_ref::<M>(task, &raw mut (*out).task);
         let parent = M::read::<u64>(task, offset!(task_real_parent));
         task_ref::<M>(parent, &raw mut (*out).parent);
-        (*out).exec_id = read_exec_id::<M>(task);
+        (*out).exec_id = exec_id::<M>(task);
         (*out).cgroup_id = task_cgroup_id::<M>(task);
         (*out).flags = 0;
         if is_kernel_thread::<M>(task) {
@@ -109,9 +109,12 @@ pub unsafe fn fill<M: Memory>(task: u64, out: *mut TaskState) {
     }
 }
 
-/// `self_exec_id` is u64 since 5.7.
+/// Version of the task's image: each exec makes it greater. `self_exec_id` is u64 since 5.7.
+///
+/// # Safety
+/// As [`is_leader`].
 #[inline(always)]
-unsafe fn read_exec_id<M: Memory>(task: u64) -> u64 {
+pub unsafe fn exec_id<M: Memory>(task: u64) -> u64 {
     // SAFETY: a field from the offset table.
     unsafe { M::read(task, offset!(task_self_exec_id)) }
 }

@@ -53,7 +53,8 @@ impl Context {
         let same_image = match state.exec_id {
             // /proc does not tell the version: the file has to do.
             0 => known.image_mnt == 0 || told == (record.exe.inode, record.exe.dev),
-            version => known.process.state.exec_id == version,
+            version if known.image_mnt == 0 => known.process.state.exec_id == version,
+            version => known.image_exec_id == version,
         };
         if known.image_mnt == 0 && same_image {
             // Met by its credentials or by an unknown parent's fork, so without an image.

@@ -183,6 +183,11 @@ impl Pipeline {
         self.untold.take()
     }
 
+    /// The loop begins another turn.
+    pub fn turn_begins(&mut self) {
+        self.posture.turn_begins(clock::boottime_ns());
+    }
+
     /// Records that came up to now are about to be read.
     fn before_reading(&mut self) {
         if let Some(untold) = &mut self.untold {

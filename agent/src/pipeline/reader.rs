@@ -53,6 +53,7 @@ impl Reader {
         self.switches.set_agent(std::process::id());
         self.switches.set_reader_sleeps(false);
         for mut predecessor in predecessors {
+            pipeline.turn_begins();
             pipeline.before_reading();
             for ring in &mut predecessor.rings {
                 let end = ring.produced();
@@ -91,6 +92,7 @@ impl Reader {
     /// One look at everything. Bulk is read up to where it was before critical was: an exec is
     /// known before the opens that follow it.
     fn round(&mut self, pipeline: &mut Pipeline) -> bool {
+        pipeline.turn_begins();
         let answers = pipeline.take_answers();
         let bulk_end = self.bulk.produced();
         let critical_end = self.critical.produced();

@@ -63,6 +63,11 @@ pub(super) struct ContainerEntry {
 }
 
 impl ContainerEntry {
+    /// Whether its findings still waited for its name at that boottime.
+    pub(super) fn waits_for_name(&self, at_ns: u64) -> bool {
+        self.names.is_none() && self.pending != Some(PendingReason::NoRuntime) && self.hold_until > at_ns
+    }
+
     pub(super) fn share(&self, control: usize, exempt: bool) -> Share {
         let mut share = Share::default();
         for class in [Class::Unknown, Class::Fail, Class::Drift] {

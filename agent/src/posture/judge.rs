@@ -23,6 +23,8 @@ use crate::{
 
 /// How long a container that went before it was named can still get its name.
 const LINGER_NS: u64 = 30 * SECOND;
+/// Between two turns of the loop, from which on it stood still: it takes some milliseconds.
+const STANDSTILL_NS: u64 = SECOND;
 
 const _: () = assert!(CONTROL_COUNT <= 64, "changed controls are the bits of a u64");
 
@@ -69,6 +71,10 @@ pub struct Posture {
     /// There are findings of the last run that nothing confirmed yet.
     pub(super) has_unconfirmed: bool,
     scanned_at: Option<u64>,
+    /// Boottime of the loop's last turn, which records may be older than; 0 before the first.
+    turned_ns: u64,
+    /// Before that turn the loop stood still.
+    has_stood_still: bool,
 }
 
 impl Posture {
@@ -86,7 +92,25 @@ impl Posture {
             remembered: HashMap::new(),
             has_unconfirmed: false,
             scanned_at: None,
+            turned_ns: 0,
+            has_stood_still: false,
         }
+    }
+
+    /// The loop turns, at this boottime. Where it stood still before (stopped, throttled, suspended), no
+    /// name could be taken meanwhile, so what waits for one begins to wait anew. Not twice in a row: late
+    /// without a name is better than never.
+    pub fn turn_begins(&mut self, now_ns: u64) {
+        let since = std::mem::replace(&mut self.turned_ns, now_ns);
+        let stands_still = since != 0 && now_ns.saturating_sub(since) >= STANDSTILL_NS;
+        if stands_still && !self.has_stood_still {
+            let until = now_ns.saturating_add(self.settings.name_wait_ns);
+            for entry in self.containers.values_mut().filter(|entry| entry.waits_for_name(since)) {
+                entry.hold_until = entry.hold_until.max(until);
+            }
+            self.ledger.hold_on(since, until);
+        }
+        self.has_stood_still = stands_still;
     }
 
     /// Judges a task by every control. Does not allocate unless something changed. A task that
@@ -194,7 +218,8 @@ impl Posture {
             exempt: self.exemptions_of(names.as_deref(), now.date()),
             names,
             pending,
-            hold_until: now.boottime_ns.saturating_add(wait),
+            // A record may be read late, and only then is asked for the name.
+            hold_until: now.boottime_ns.max(self.turned_ns).saturating_add(wait),
             baseline: None,
             tally: [[0; CLASSES]; CONTROL_COUNT],
             findings: [None; CONTROL_COUNT],

@@ -259,6 +259,17 @@ impl Ledger {
         held.map(|finding| finding.held_since).chain(last_words).min()
     }
 
+    /// What still waited for a name at `since` waits until `until`.
+    pub(super) fn hold_on(&mut self, since: u64, until: u64) {
+        let is_asked =
+            |finding: &&mut Finding| finding.pending.is_some_and(|reason| reason != PendingReason::NoRuntime);
+        for finding in self.findings.values_mut().filter(is_asked) {
+            if finding.hold_until > since {
+                finding.hold_until = finding.hold_until.max(until);
+            }
+        }
+    }
+
     /// What is held is due at once.
     pub(super) fn release_held(&mut self) {
         for finding in self.findings.values_mut().filter(|finding| finding.stage == Stage::Held) {

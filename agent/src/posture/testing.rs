@@ -63,6 +63,10 @@ impl Bench {
         self.posture.container_gone(container.key, self.now, &mut self.changes);
     }
 
+    pub(super) fn turn(&mut self) {
+        self.posture.turn_begins(self.now.boottime_ns);
+    }
+
     pub(super) fn pass(&mut self, seconds: u64) {
         self.now.boottime_ns += seconds * SECOND;
         self.now.wall_ns += seconds * SECOND;

@@ -43,9 +43,10 @@ impl Way {
         self.exits.is_some()
     }
 
-    /// Whether calls are told that the kernel does not have: no function of it runs, which has an exit.
-    pub(crate) fn tells_of_absent(&self) -> bool {
-        self.exits.as_ref().is_none_or(|exits| !exits.left.is_empty())
+    /// Whether anything tells of a call that fails with `ENOSYS`. Of one that the kernel does not have no
+    /// function runs, which has an exit; some functions give that error themselves.
+    pub(crate) fn tells_of_absent(&self, abi: u8, number: u32) -> bool {
+        self.exits.as_ref().is_none_or(|exits| exits.serves(abi, number) || !exits.left.is_empty())
     }
 
     /// What tells of a call that has returned.

@@ -78,6 +78,20 @@ fn a_rescan_heals_a_lost_exec_and_a_lost_change() {
 }
 
 #[test]
+fn a_rescan_heals_a_lost_exec_whose_version_a_change_told() {
+    let mut node = Node::new();
+    let init = node.start(50, 100, 7);
+    let mut state = init.state();
+    state.ids.uid = 1000;
+    node.credentials(state);
+    assert_eq!(node.judged(), [], "its image is still the runtime's");
+    node.scan(init, OWN);
+    node.scan_finished();
+    assert_eq!(node.judged(), [(100, Origin::Born, Why::Scan)]);
+    assert_eq!(node.get(100).exe.flags, OWN);
+}
+
+#[test]
 fn the_record_of_an_exec_that_the_scan_saw_first_adds_its_arguments() {
     let mut node = Node::new();
     let early = node.header();

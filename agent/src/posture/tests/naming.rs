@@ -9,6 +9,7 @@ use crate::{
         controls::testing::{container, named, names},
         testing::{Bench, root},
     },
+    time::SECOND,
 };
 
 fn complete(cgroup: u64, names: Names) -> crate::context::Container {
@@ -55,6 +56,49 @@ fn goes_out_pending_and_is_completed() {
     bench.process_gone(1);
     bench.pass(300);
     assert_eq!(bench.told(), ["RESOLVED(quiet) FAIL run-as-non-root"]);
+}
+
+#[test]
+fn time_in_which_the_loop_stood_still_is_no_waiting() {
+    let mut bench = Bench::new(Settings::default());
+    bench.turn();
+    bench.exec(&container(1), root(1));
+    bench.now.boottime_ns += 60 * SECOND;
+    bench.turn();
+    bench.pass(1);
+    assert!(bench.told().is_empty());
+    bench.posture.named(&named(1, "web"), bench.now);
+    bench.pass(0);
+    assert!(!bench.changes[0].finding.subject.is_pending());
+    assert_eq!(bench.told(), ["OPEN FAIL run-as-non-root"]);
+}
+
+#[test]
+fn a_loop_that_always_stands_still_tells_all_the_same() {
+    let mut bench = Bench::new(Settings::default());
+    bench.turn();
+    bench.exec(&container(1), root(1));
+    for _ in 0..2 {
+        bench.now.boottime_ns += 60 * SECOND;
+        bench.turn();
+    }
+    bench.pass(0);
+    assert_eq!(bench.told(), ["OPEN FAIL run-as-non-root"]);
+}
+
+#[test]
+fn a_record_that_is_read_late_waits_for_the_name_from_then_on() {
+    let mut bench = Bench::new(Settings::default());
+    let happened = bench.now;
+    bench.now.boottime_ns += 60 * SECOND;
+    bench.turn();
+    let read = std::mem::replace(&mut bench.now, happened);
+    bench.exec(&container(1), root(1));
+    bench.now = read;
+    bench.pass(1);
+    assert!(bench.told().is_empty());
+    bench.pass(1);
+    assert_eq!(bench.told(), ["OPEN FAIL run-as-non-root"]);
 }
 
 #[test]
