@@ -128,7 +128,7 @@ impl Flood {
 
     /// Detaches, and reads what is left: opens that reached the ring ever, and those that were left.
     fn finish(&mut self) -> Result<(u64, u64)> {
-        std::fs::remove_dir_all(&self.pins)?;
+        kestrel_agent::kernel::detach(&self.pins)?;
         let mut gone = self.counters()?;
         let deadline = Instant::now() + Duration::from_secs(5);
         // A program that runs still ends.
@@ -182,7 +182,7 @@ impl Flood {
 impl Drop for Flood {
     fn drop(&mut self) {
         if self.pins.exists()
-            && let Err(error) = std::fs::remove_dir_all(&self.pins)
+            && let Err(error) = kestrel_agent::kernel::detach(&self.pins)
         {
             crate::complain(&anyhow::Error::from(error).context(self.pins.display().to_string()));
         }

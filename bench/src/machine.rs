@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use kestrel_agent::kernel::detach;
 use nix::{
     sched::{CpuSet, sched_getaffinity},
     unistd::Pid,
@@ -62,10 +63,13 @@ pub fn last_cpu() -> Result<usize> {
 
 /// Removes what runs that were killed have left: attached programs and empty cgroups.
 pub fn sweep() {
-    for folder in ["/sys/fs/bpf", "/sys/fs/cgroup", "/sys/fs/cgroup/memory"] {
-        for left in leftovers(Path::new(folder)) {
-            // A cgroup is a folder that is removed as a whole.
-            let _ = if folder == "/sys/fs/bpf" { fs::remove_dir_all(left) } else { fs::remove_dir(left) };
+    for pins in leftovers(Path::new("/sys/fs/bpf")) {
+        let _ = detach(&pins);
+    }
+    for folder in ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"] {
+        for group in leftovers(Path::new(folder)) {
+            // It is removed as a whole.
+            let _ = fs::remove_dir(group);
         }
     }
 }

@@ -21,9 +21,10 @@ use aya::{
 use super::{
     bpf::open_pin,
     btf::Function,
-    pins::{Generation, create_dir},
+    pins::{Generation, PinError, create_dir, remove_pin},
     portable::HANDLERS,
     program::{describe, retried, set_handler},
+    release::{LINK, remove_links},
 };
 use crate::syscall::{Entry, Wants};
 
@@ -215,7 +216,7 @@ pub(super) fn attach(
     let names: BTreeSet<_> = known.keys().cloned().collect();
     let entries: Vec<_> = wants.calls().flat_map(|call| call.entries(&names)).collect();
     let wanted: BTreeSet<&String> = entries.iter().flat_map(|entry| &entry.functions).collect();
-    pins.retain(&wanted).map_err(|error| format!("cannot clear {}: {error}", pins.dir.display()))?;
+    pins.retain(&wanted).map_err(describe)?;
 
     let mut handlers: Vec<_> = HANDLERS.iter().map(|handler| (handler.hook, Ok(()))).collect();
     let mut attached = BTreeMap::new();
@@ -315,7 +316,6 @@ struct Pins {
     dir: PathBuf,
 }
 
-const LINK: &str = "link_";
 const PROGRAM_PIN: &str = "program_";
 
 impl Pins {
@@ -328,14 +328,12 @@ impl Pins {
     }
 
     /// Detaches what is not in `wanted`.
-    fn retain(&self, wanted: &BTreeSet<&String>) -> std::io::Result<()> {
-        for function in links(&self.dir) {
-            if !wanted.contains(&function) {
-                fs::remove_file(self.link(&function))?;
-                fs::remove_file(self.program(&function))?;
-            }
-        }
-        Ok(())
+    fn retain(&self, wanted: &BTreeSet<&String>) -> Result<(), PinError> {
+        let mut unwanted = links(&self.dir);
+        unwanted.retain(|function| !wanted.contains(function));
+        let pins: Vec<_> = unwanted.iter().map(|function| self.link(function)).collect();
+        remove_links(&pins)?;
+        unwanted.iter().try_for_each(|function| remove_pin(&self.program(function)))
     }
 }
 

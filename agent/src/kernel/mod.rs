@@ -21,6 +21,7 @@ mod predecessor;
 mod program;
 pub mod prove;
 mod registers;
+mod release;
 mod switches;
 mod symbols;
 mod task_scan;

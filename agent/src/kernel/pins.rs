@@ -12,6 +12,8 @@ use std::{
 use agent_abi::{ABI_VERSION, hook::Hook};
 use thiserror::Error;
 
+use super::release::{LINK, remove_tree};
+
 /// `BPF_FS_MAGIC` (include/uapi/linux/magic.h).
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 /// Directory that marks a generation whose start went through.
@@ -58,7 +60,7 @@ impl Generation {
 
     /// Pin of a hook's link.
     pub(super) fn link(&self, hook: Hook) -> PathBuf {
-        self.dir.join(format!("link_{}", file_name(hook)))
+        self.dir.join(format!("{LINK}{}", file_name(hook)))
     }
 
     /// Removes the pins of a hook, if it has any: it detaches.
@@ -74,7 +76,7 @@ impl Generation {
 
     /// Pin of one of the links of a hook that has several.
     pub(super) fn link_of(&self, hook: Hook, part: &str) -> PathBuf {
-        self.dir.join(format!("link_{}_{part}", file_name(hook)))
+        self.dir.join(format!("{LINK}{}_{part}", file_name(hook)))
     }
 
     /// Whether its start went through.
@@ -92,8 +94,9 @@ impl Generation {
         create_dir(&self.dir)
     }
 
-    /// Removes all pins: hooks detach, maps go with their last user.
+    /// Removes all pins: hooks detach, maps go with their last user. What is cut off is no generation any more.
     pub(super) fn remove(&self) -> Result<(), PinError> {
+        remove_tree(&self.dir.join(COMPLETE))?;
         remove_tree(&self.dir)
     }
 }
@@ -187,7 +190,7 @@ fn version_dir(root: &Path) -> PathBuf {
     root.join(format!("v{ABI_VERSION}"))
 }
 
-fn children(dir: &Path) -> Result<Vec<PathBuf>, PinError> {
+pub(super) fn children(dir: &Path) -> Result<Vec<PathBuf>, PinError> {
     let fail = |source| PinError::File { what: "list", path: dir.to_path_buf(), source };
     fs::read_dir(dir).map_err(fail)?.map(|entry| entry.map(|entry| entry.path()).map_err(fail)).collect()
 }
@@ -207,15 +210,6 @@ pub(super) fn create_dir(path: &Path) -> Result<(), PinError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => {
             result.map_err(|source| PinError::File { what: "create", path: path.to_path_buf(), source })
-        }
-    }
-}
-
-fn remove_tree(path: &Path) -> Result<(), PinError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => {
-            result.map_err(|source| PinError::File { what: "remove", path: path.to_path_buf(), source })
         }
     }
 }

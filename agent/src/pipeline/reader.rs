@@ -60,9 +60,12 @@ impl Reader {
                 ring.drain(end, |bytes| pipeline.left_record(bytes));
                 pipeline.end_round();
             }
-            if let Err(error) = predecessor.remove() {
-                tracing::error!(%error, "cannot detach the programs of the agent before");
-            }
+            // Which takes seconds where every call has a program of its own.
+            thread::spawn(move || {
+                if let Err(error) = predecessor.remove() {
+                    tracing::error!(%error, "cannot detach the programs of the agent before");
+                }
+            });
         }
         let mut idle_rounds = 0;
         let mut last_tick = 0;

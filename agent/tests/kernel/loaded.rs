@@ -105,7 +105,7 @@ impl Loaded {
 
     /// Removes the pins: hooks whose links nobody has open go, after a while.
     pub(crate) fn unpin(&self) {
-        std::fs::remove_dir_all(&self.pin_dir).unwrap();
+        kestrel_agent::kernel::detach(&self.pin_dir).unwrap();
     }
 
     /// Numbers of the links that are pinned.
@@ -159,9 +159,8 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        match std::fs::remove_dir_all(&self.pin_dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            result => result.unwrap(),
+        if self.pin_dir.exists() {
+            self.unpin();
         }
     }
 }

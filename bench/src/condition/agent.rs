@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use kestrel_agent::kernel::detach;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -118,7 +119,7 @@ impl Agent {
             ensure!(Instant::now() < deadline, "the agent did not end in {STOP:?}");
             thread::sleep(PAUSE);
         }
-        fs::remove_dir_all(&self.pins).with_context(|| self.pins.display().to_string())?;
+        detach(&self.pins)?;
         Ok(programs)
     }
 
@@ -157,7 +158,7 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if self.pins.exists()
-            && let Err(error) = fs::remove_dir_all(&self.pins)
+            && let Err(error) = detach(&self.pins)
         {
             crate::complain(&anyhow::Error::from(error).context(self.pins.display().to_string()));
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use agent_abi::hook::Hook;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use kestrel_agent::{
     filter::{Filter, PathPrefix},
     kernel::{Hooks, Layout, Mounted, Plan},
@@ -110,7 +110,7 @@ impl Programs {
             drain.join().map_err(|_| anyhow!("the thread that empties the rings panicked"))?;
         }
         if self.pins.exists() {
-            std::fs::remove_dir_all(&self.pins).with_context(|| self.pins.display().to_string())?;
+            kestrel_agent::kernel::detach(&self.pins)?;
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ ip link set lo up
 for module in @MODULES@; do
     modprobe -q $module
 done
+# With the stacks of tasks that hang.
+dmesg -n 7
 # Apart from the kernel's own messages.
 exec >/dev/ttyS1 2>&1 </dev/null
 
