@@ -252,6 +252,13 @@ impl Context {
         }
     }
 
+    /// Nothing could be read for a while: what shows the stage of those that wait may still come.
+    pub fn wait_anew(&mut self, now_ns: u64) {
+        for (looked_ns, _) in &mut self.waiting {
+            *looked_ns = now_ns;
+        }
+    }
+
     /// Judges the processes that have waited long enough.
     pub(super) fn end_waits(&mut self, now: u64, effects: &mut impl FnMut(Effect<'_>)) {
         for _ in 0..self.waiting.len() {

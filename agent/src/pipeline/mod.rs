@@ -185,7 +185,10 @@ impl Pipeline {
 
     /// The loop begins another turn.
     pub fn turn_begins(&mut self) {
-        self.posture.turn_begins(clock::boottime_ns());
+        let now_ns = clock::boottime_ns();
+        if self.posture.turn_begins(now_ns) {
+            self.context.wait_anew(now_ns);
+        }
     }
 
     /// Records that came up to now are about to be read.

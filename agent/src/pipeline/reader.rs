@@ -60,12 +60,15 @@ impl Reader {
                 ring.drain(end, |bytes| pipeline.left_record(bytes));
                 pipeline.end_round();
             }
-            // Which takes seconds where every call has a program of its own.
-            thread::spawn(move || {
+            let detach = move || {
                 if let Err(error) = predecessor.remove() {
                     tracing::error!(%error, "cannot detach the programs of the agent before");
                 }
-            });
+            };
+            // Where every call has a program of its own, that takes seconds.
+            if let Err(error) = thread::Builder::new().name("detach".to_owned()).spawn(detach) {
+                tracing::error!(%error, "cannot detach the programs of the agent before");
+            }
         }
         let mut idle_rounds = 0;
         let mut last_tick = 0;

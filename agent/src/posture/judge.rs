@@ -98,19 +98,21 @@ impl Posture {
     }
 
     /// The loop turns, at this boottime. Where it stood still before (stopped, throttled, suspended), no
-    /// name could be taken meanwhile, so what waits for one begins to wait anew. Not twice in a row: late
-    /// without a name is better than never.
-    pub fn turn_begins(&mut self, now_ns: u64) {
+    /// name could be taken meanwhile, so what waits for one begins to wait anew, and the answer is true. Not
+    /// twice in a row: late without a name is better than never.
+    pub fn turn_begins(&mut self, now_ns: u64) -> bool {
         let since = std::mem::replace(&mut self.turned_ns, now_ns);
-        let stands_still = since != 0 && now_ns.saturating_sub(since) >= STANDSTILL_NS;
-        if stands_still && !self.has_stood_still {
+        let stood_still = since != 0 && now_ns.saturating_sub(since) >= STANDSTILL_NS;
+        let waits_anew = stood_still && !self.has_stood_still;
+        if waits_anew {
             let until = now_ns.saturating_add(self.settings.name_wait_ns);
             for entry in self.containers.values_mut().filter(|entry| entry.waits_for_name(since)) {
                 entry.hold_until = entry.hold_until.max(until);
             }
             self.ledger.hold_on(since, until);
         }
-        self.has_stood_still = stands_still;
+        self.has_stood_still = stood_still;
+        waits_anew
     }
 
     /// Judges a task by every control. Does not allocate unless something changed. A task that

@@ -17,6 +17,7 @@ use crate::{
     calls::{at, c, made_by, raw, shared_calls},
     elf,
     loaded::{DEADLINE, assert_quiet_sums},
+    way::OPEN_HOOKS,
 };
 
 const ROUNDS: usize = 20_000;
@@ -58,6 +59,7 @@ fn opens_against(wanted: &str, hinder: impl Fn(u64) + Sync) -> Tally {
     let inode = std::fs::metadata(wanted).unwrap().ino();
     let file = c(wanted);
     let mut tally = Tally::default();
+    let missed = loaded.missed(&OPEN_HOOKS);
     for _ in 0..BATCHES {
         let made = made_by(&mut loaded, || open_against(at(&file), &hinder));
         let opens = made.own().filter(|seen| seen.name == "open" && seen.call.args[0] == at(&file));
@@ -75,7 +77,9 @@ fn opens_against(wanted: &str, hinder: impl Fn(u64) + Sync) -> Tally {
             break;
         }
     }
-    assert_eq!(tally.told, tally.opens, "a record is missing");
+    let missed = loaded.missed(&OPEN_HOOKS) - missed;
+    let untold = tally.opens.checked_sub(tally.told).map(|untold| untold as u64);
+    assert!(untold.is_some_and(|untold| untold <= missed), "{tally:?}, and {missed} runs were missed");
     assert_quiet_sums(&loaded);
     tally
 }

@@ -130,6 +130,21 @@ fn a_host_process_found_in_the_cgroup_is_judged_after_the_grace() {
 }
 
 #[test]
+fn time_in_which_nothing_was_read_is_no_grace() {
+    let mut node = Node::new();
+    node.container(50);
+    node.scan(Task::host(200, 1).cgroup(50), ORDINARY);
+    node.scan_finished();
+    node.take();
+    node.now += 60 * SECOND;
+    node.context.wait_anew(node.now);
+    node.wait(SECOND);
+    assert_eq!(node.judged(), []);
+    node.wait(SECOND);
+    assert_eq!(node.judged(), [(200, Origin::Entered, Why::Lingers)]);
+}
+
+#[test]
 fn what_a_host_process_in_the_cgroup_has_made_is_entered() {
     let mut node = Node::new();
     node.container(50);
