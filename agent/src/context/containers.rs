@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-use super::{Container, ContainerId, ContainerKey, chain::Chain};
+use super::{Container, ContainerId, ContainerKey, Enrichment, PendingReason, chain::Chain};
+
+/// How long a container that is gone is kept for its name: what was found in it can still be told under that.
+const LINGER_NS: u64 = 30_000_000_000;
 
 /// A container, and what only the tree needs to know of it.
 #[derive(Debug)]
@@ -24,6 +27,21 @@ pub(super) struct Kept {
     pub(super) ask_again_ns: Option<u64>,
     /// Its end was told.
     pub(super) gone_told: bool,
+}
+
+impl Kept {
+    /// Whether somebody is asked for its name, or will be.
+    pub(super) fn may_be_named(&self) -> bool {
+        let reason = match self.container.enrichment {
+            Enrichment::Complete(_) => return false,
+            Enrichment::Pending(reason) => reason,
+        };
+        reason != PendingReason::NoRuntime
+    }
+
+    fn is_over(&self) -> bool {
+        self.container.gone && self.members.len() == 0
+    }
 }
 
 /// Numbers on the table.
@@ -46,6 +64,8 @@ pub(super) struct Containers {
     by_id: HashMap<ContainerId, ContainerKey>,
     /// Containers that had no process when they came here, oldest first; entries may be stale.
     idle: VecDeque<ContainerKey>,
+    /// Gone and empty, kept for their names since then; entries may be stale.
+    lingering: VecDeque<(u64, ContainerKey)>,
     limit: usize,
     pub(super) counts: ContainerCounts,
 }
@@ -62,6 +82,7 @@ impl Containers {
             by_key: HashMap::new(),
             by_id: HashMap::new(),
             idle: VecDeque::new(),
+            lingering: VecDeque::new(),
             limit: limit.max(4),
             counts: ContainerCounts::default(),
         }
@@ -154,6 +175,35 @@ impl Containers {
             });
         }
         self.idle.push_back(key);
+    }
+
+    /// Keeps a container that is gone and empty for its name. It may be evicted.
+    pub(super) fn linger(&mut self, key: ContainerKey, now_ns: u64) {
+        if self.lingering.len() >= self.limit
+            && let Some((_, oldest)) = self.lingering.pop_front()
+        {
+            self.remove_over(oldest);
+        }
+        self.lingering.push_back((now_ns, key));
+        self.idles(key);
+    }
+
+    /// Lets go of those that have their names, or have waited long enough.
+    pub(super) fn end_lingering(&mut self, now_ns: u64) {
+        while let Some(&(since_ns, key)) = self.lingering.front() {
+            let waits = self.get(key).is_some_and(|kept| kept.is_over() && kept.may_be_named());
+            if waits && now_ns.saturating_sub(since_ns) < LINGER_NS {
+                return;
+            }
+            self.lingering.pop_front();
+            self.remove_over(key);
+        }
+    }
+
+    fn remove_over(&mut self, key: ContainerKey) {
+        if self.get(key).is_some_and(Kept::is_over) {
+            self.remove(key);
+        }
     }
 
     pub(super) fn remove(&mut self, key: ContainerKey) -> Option<Container> {

@@ -21,7 +21,10 @@ use agent_abi::record::file_flag;
 
 use super::{
     Container, ContainerKey, Effect, Enrichment, Origin, PendingReason, ProcessId, Stage, Why, cgroup,
-    chain::Chain, containers::Place, follow::Context, processes::Life,
+    chain::Chain,
+    containers::{Kept, Place},
+    follow::Context,
+    processes::Life,
 };
 
 /// How long a process may lie in a container's cgroup on the host's files, unjudged.
@@ -265,12 +268,15 @@ impl Context {
             let Some(&(looked_ns, id)) = self.waiting.front() else { return };
             // Whoever makes processes wait in masses makes them wait less.
             let crowded = self.waiting.len() > self.processes.limit();
-            if now.saturating_sub(looked_ns) < GRACE_NS && !crowded {
+            let slot = self.processes.find_live(id);
+            let since = slot.map_or(0, |slot| self.processes[slot].waits_since_ns);
+            let is_short = now.saturating_sub(looked_ns) < GRACE_NS;
+            if is_short && now.saturating_sub(since) < SEALED_GRACE_NS && !crowded {
                 return;
             }
             self.waiting.pop_front();
-            let Some(slot) = self.processes.find_live(id) else { continue };
-            let since = std::mem::take(&mut self.processes[slot].waits_since_ns);
+            let Some(slot) = slot else { continue };
+            self.processes[slot].waits_since_ns = 0;
             let it = &self.processes[slot];
             if it.scanned || it.process.stage == Stage::Workload || it.process.container.is_none() {
                 continue;
@@ -448,12 +454,23 @@ impl Context {
         self.cgroups.remove(id);
         let key = ContainerKey { hierarchy: self.host.hierarchy, cgroup: id };
         let Some(kept) = self.containers.get_mut(key) else { return };
-        kept.container.gone = true;
+        if std::mem::replace(&mut kept.container.gone, true) {
+            return;
+        }
         if kept.live == 0 && !kept.gone_told {
             kept.gone_told = true;
             effects(Effect::ContainerGone { container: &kept.container });
         }
         if kept.members.len() == 0 {
+            self.leave(key);
+        }
+    }
+
+    /// A container is gone, and no process of it is kept.
+    fn leave(&mut self, key: ContainerKey) {
+        if self.containers.get(key).is_some_and(Kept::may_be_named) {
+            self.containers.linger(key, self.now_ns);
+        } else {
             self.containers.remove(key);
         }
     }
@@ -503,7 +520,7 @@ impl Context {
         if !std::mem::replace(&mut kept.gone_told, true) {
             effects(Effect::ContainerGone { container: &kept.container });
         }
-        self.containers.remove(key);
+        self.leave(key);
     }
 
     /// The live processes of a container, in the order in which they came.

@@ -78,6 +78,7 @@ impl Context {
         let now = self.now_ns;
         self.end_waits(now, effects);
         self.release(now);
+        self.containers.end_lingering(now);
         if now.saturating_sub(self.asked_again_ns) < LOOK_NS {
             return;
         }

@@ -183,10 +183,10 @@ impl Pipeline {
         self.untold.take()
     }
 
-    /// The loop begins another turn.
-    pub fn turn_begins(&mut self) {
+    /// The loop looks up from what it does: it takes what others tell next, or tells what is due.
+    pub fn look_up(&mut self) {
         let now_ns = clock::boottime_ns();
-        if self.posture.turn_begins(now_ns) {
+        if self.posture.look_up(now_ns) {
             self.context.wait_anew(now_ns);
         }
     }

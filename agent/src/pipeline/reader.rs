@@ -53,7 +53,7 @@ impl Reader {
         self.switches.set_agent(std::process::id());
         self.switches.set_reader_sleeps(false);
         for mut predecessor in predecessors {
-            pipeline.turn_begins();
+            pipeline.look_up();
             pipeline.before_reading();
             for ring in &mut predecessor.rings {
                 let end = ring.produced();
@@ -76,6 +76,8 @@ impl Reader {
             let busy = self.round(&mut pipeline);
             let now = boottime_ns();
             if now - last_tick >= TICK_NS {
+                // A turn that had much to read took no answers either.
+                pipeline.look_up();
                 pipeline.tick(now);
                 last_tick = now;
             }
@@ -98,7 +100,7 @@ impl Reader {
     /// One look at everything. Bulk is read up to where it was before critical was: an exec is
     /// known before the opens that follow it.
     fn round(&mut self, pipeline: &mut Pipeline) -> bool {
-        pipeline.turn_begins();
+        pipeline.look_up();
         let answers = pipeline.take_answers();
         let bulk_end = self.bulk.produced();
         let critical_end = self.critical.produced();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Baseline, CONTROL_COUNT, Evidence, Exemption, FindingId, Observation, Outcome, Subject, UnknownReason,
     Verdict,
+    hold::Hold,
     ledger::Share,
     observation::{CLASSES, Class},
 };
@@ -46,7 +47,8 @@ pub(super) struct ContainerEntry {
     pub(super) subject: Subject,
     pub(super) names: Option<Arc<Names>>,
     pub(super) pending: Option<PendingReason>,
-    pub(super) hold_until: u64,
+    /// Its findings wait for its name.
+    pub(super) hold: Hold,
     pub(super) baseline: Option<Baseline>,
     pub(super) exempt: [Option<Arc<Exemption>>; CONTROL_COUNT],
     /// Tasks by control and class.
@@ -63,11 +65,6 @@ pub(super) struct ContainerEntry {
 }
 
 impl ContainerEntry {
-    /// Whether its findings still waited for its name at that boottime.
-    pub(super) fn waits_for_name(&self, at_ns: u64) -> bool {
-        self.names.is_none() && self.pending != Some(PendingReason::NoRuntime) && self.hold_until > at_ns
-    }
-
     pub(super) fn share(&self, control: usize, exempt: bool) -> Share {
         let mut share = Share::default();
         for class in [Class::Unknown, Class::Fail, Class::Drift] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ControlId, Evidence, Exemption, FindingId, FindingReport, InstanceReport, Observation, Outcome, Subject,
-    Verdict,
+    Verdict, hold::Hold,
 };
 use crate::{
     context::{ContainerId, ContainerKey, Names, PendingReason, ProcessId},
@@ -61,7 +61,7 @@ impl Instance {
 /// Where a finding is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Not told yet: it waits for a name until [`Finding::hold_until`].
+    /// Not told yet: it waits for a name until [`Finding::hold`].
     Held,
     /// Told.
     Open,
@@ -92,8 +92,8 @@ pub(super) struct Finding {
     pub(super) restored: Option<InstanceReport>,
     pub(super) pending: Option<PendingReason>,
     pub(super) exemption: Option<Arc<Exemption>>,
-    /// Nothing worse than what was told goes out before this boottime.
-    pub(super) hold_until: u64,
+    /// Nothing worse than what was told goes out before.
+    pub(super) hold: Hold,
     /// Boottime at which it began to wait to be told, while it is held.
     pub(super) held_since: u64,
     /// Worst verdict since the last change went out.
@@ -112,13 +112,7 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(
-        id: FindingId,
-        subject: Subject,
-        control: ControlId,
-        now: Clock,
-        hold_until: u64,
-    ) -> Self {
+    pub(super) fn new(id: FindingId, subject: Subject, control: ControlId, now: Clock, hold: Hold) -> Self {
         Self {
             id,
             subject,
@@ -135,7 +129,7 @@ impl Finding {
             restored: None,
             pending: None,
             exemption: None,
-            hold_until,
+            hold,
             held_since: now.boottime_ns,
             peak: Verdict::Pass,
             told: Verdict::Pass,
@@ -163,11 +157,11 @@ impl Finding {
     }
 
     /// A resolved finding comes back.
-    pub(super) fn revive(&mut self, hold_until: u64, now: Clock) {
+    pub(super) fn revive(&mut self, hold: Hold, now: Clock) {
         if self.stage == Stage::Resolved {
             self.stage = Stage::Held;
             self.held_since = now.boottime_ns;
-            self.hold_until = hold_until;
+            self.hold = hold;
             self.reopened = self.reopened.saturating_add(1);
             self.peak = Verdict::Pass;
             self.told = Verdict::Pass;

@@ -10,6 +10,7 @@ use super::{
     Observation, Settings, Sizes, Subject, Verdict,
     entry::{ContainerEntry, MAX_THREADS, Mark, ProcessEntry},
     finding::Instance,
+    hold::Hold,
     ledger::Ledger,
     observation::{CLASSES, Class},
 };
@@ -23,7 +24,7 @@ use crate::{
 
 /// How long a container that went before it was named can still get its name.
 const LINGER_NS: u64 = 30 * SECOND;
-/// Between two turns of the loop, from which on it stood still: it takes some milliseconds.
+/// From one look of the loop to the next, from which on it stood still: a turn takes some milliseconds.
 const STANDSTILL_NS: u64 = SECOND;
 
 const _: () = assert!(CONTROL_COUNT <= 64, "changed controls are the bits of a u64");
@@ -71,10 +72,8 @@ pub struct Posture {
     /// There are findings of the last run that nothing confirmed yet.
     pub(super) has_unconfirmed: bool,
     scanned_at: Option<u64>,
-    /// Boottime of the loop's last turn, which records may be older than; 0 before the first.
-    turned_ns: u64,
-    /// Before that turn the loop stood still.
-    has_stood_still: bool,
+    /// Boottime at which the loop last looked up, which records may be older than; 0 before the first time.
+    looked_up_ns: u64,
 }
 
 impl Posture {
@@ -92,27 +91,26 @@ impl Posture {
             remembered: HashMap::new(),
             has_unconfirmed: false,
             scanned_at: None,
-            turned_ns: 0,
-            has_stood_still: false,
+            looked_up_ns: 0,
         }
     }
 
-    /// The loop turns, at this boottime. Where it stood still before (stopped, throttled, suspended), no
-    /// name could be taken meanwhile, so what waits for one begins to wait anew, and the answer is true. Not
-    /// twice in a row: late without a name is better than never.
-    pub fn turn_begins(&mut self, now_ns: u64) -> bool {
-        let since = std::mem::replace(&mut self.turned_ns, now_ns);
+    /// The loop looks up, at this boottime. Where it did not for a while (stopped, throttled, suspended, much to
+    /// read) it took no names either, so what waits for one begins to wait anew, some times at most; the answer is
+    /// whether that is so.
+    pub fn look_up(&mut self, now_ns: u64) -> bool {
+        let since = std::mem::replace(&mut self.looked_up_ns, now_ns);
         let stood_still = since != 0 && now_ns.saturating_sub(since) >= STANDSTILL_NS;
-        let waits_anew = stood_still && !self.has_stood_still;
-        if waits_anew {
+        if stood_still {
             let until = now_ns.saturating_add(self.settings.name_wait_ns);
-            for entry in self.containers.values_mut().filter(|entry| entry.waits_for_name(since)) {
-                entry.hold_until = entry.hold_until.max(until);
+            for entry in self.containers.values_mut() {
+                if entry.names.is_none() {
+                    entry.hold.renew(entry.pending, since, until);
+                }
             }
-            self.ledger.hold_on(since, until);
+            self.ledger.renew_holds(since, until);
         }
-        self.has_stood_still = stood_still;
-        waits_anew
+        stood_still
     }
 
     /// Judges a task by every control. Does not allocate unless something changed. A task that
@@ -221,7 +219,7 @@ impl Posture {
             names,
             pending,
             // A record may be read late, and only then is asked for the name.
-            hold_until: now.boottime_ns.max(self.turned_ns).saturating_add(wait),
+            hold: Hold::until(now.boottime_ns.max(self.looked_up_ns).saturating_add(wait)),
             baseline: None,
             tally: [[0; CLASSES]; CONTROL_COUNT],
             findings: [None; CONTROL_COUNT],
@@ -330,8 +328,8 @@ impl Posture {
             let control_id = CONTROLS[control].id;
             let id = entry.findings[control].unwrap_or_else(|| self.ledger.id_of(&entry.subject, control_id));
             let is_pending = entry.names.is_none();
-            let hold_until = if is_pending { entry.hold_until } else { now.boottime_ns };
-            let Some(finding) = self.ledger.open(id, &entry.subject, control_id, now, hold_until) else {
+            let hold = if is_pending { entry.hold } else { Hold::until(now.boottime_ns) };
+            let Some(finding) = self.ledger.open(id, &entry.subject, control_id, now, hold) else {
                 entry.findings[control] = None;
                 return;
             };
@@ -341,7 +339,7 @@ impl Posture {
             }
             finding.pending = entry.pending;
             if is_pending {
-                finding.hold_until = finding.hold_until.max(hold_until);
+                finding.hold.until = finding.hold.until.max(hold.until);
             }
             if let Some(exemption) = &entry.exempt[control] {
                 finding.exemption = Some(Arc::clone(exemption));

@@ -5,6 +5,7 @@ use hashbrown::HashMap;
 use super::{
     Change, ChangeKind, ControlId, Counters, FindingId, Resolution, Settings, Subject, Verdict,
     finding::{Finding, Stage},
+    hold::Hold,
 };
 use crate::{
     context::{ContainerKey, PendingReason},
@@ -89,17 +90,17 @@ impl Ledger {
         subject: &Subject,
         control: ControlId,
         now: Clock,
-        hold_until: u64,
+        hold: Hold,
     ) -> Option<&mut Finding> {
         if !self.findings.contains_key(&id) {
             if !self.make_room() {
                 self.counters.findings_refused += 1;
                 return None;
             }
-            self.findings.insert(id, Finding::new(id, subject.clone(), control, now, hold_until));
+            self.findings.insert(id, Finding::new(id, subject.clone(), control, now, hold));
         }
         let finding = self.findings.get_mut(&id)?;
-        finding.revive(hold_until, now);
+        finding.revive(hold, now);
         Some(finding)
     }
 
@@ -165,7 +166,7 @@ impl Ledger {
 
         let boottime = now.boottime_ns;
         let most = self.settings.max_instances;
-        let Some(new) = self.open(to, &subject, control, now, boottime) else {
+        let Some(new) = self.open(to, &subject, control, now, Hold::until(boottime)) else {
             // Its place was just given up, so this is a workload's finding that stays as it is.
             return false;
         };
@@ -176,7 +177,7 @@ impl Ledger {
         new.unconfirmed = false;
         new.attached += u32::from(is_attached);
         new.pending = None;
-        new.hold_until = boottime;
+        new.hold = Hold::until(boottime);
         new.dirty = true;
         let share_of = |verdict: Verdict| if exempt { verdict.min(Verdict::Exempt) } else { verdict };
         for instance in &mut moved {
@@ -260,20 +261,16 @@ impl Ledger {
     }
 
     /// What still waited for a name at `since` waits until `until`.
-    pub(super) fn hold_on(&mut self, since: u64, until: u64) {
-        let is_asked =
-            |finding: &&mut Finding| finding.pending.is_some_and(|reason| reason != PendingReason::NoRuntime);
-        for finding in self.findings.values_mut().filter(is_asked) {
-            if finding.hold_until > since {
-                finding.hold_until = finding.hold_until.max(until);
-            }
+    pub(super) fn renew_holds(&mut self, since: u64, until: u64) {
+        for finding in self.findings.values_mut() {
+            finding.hold.renew(finding.pending, since, until);
         }
     }
 
     /// What is held is due at once.
     pub(super) fn release_held(&mut self) {
         for finding in self.findings.values_mut().filter(|finding| finding.stage == Stage::Held) {
-            finding.hold_until = 0;
+            finding.hold = Hold::until(0);
         }
         self.next_due = 0;
     }
@@ -336,7 +333,7 @@ fn settle(finding: &mut Finding, settings: &Settings, now: Clock, changes: &mut 
     let boottime = now.boottime_ns;
     match finding.stage {
         Stage::Resolved => return u64::MAX,
-        Stage::Held if boottime < finding.hold_until => return finding.hold_until,
+        Stage::Held if boottime < finding.hold.until => return finding.hold.until,
         Stage::Held => tell(finding, ChangeKind::Open, now, changes),
         Stage::Open => {}
     }
@@ -350,7 +347,7 @@ fn settle(finding: &mut Finding, settings: &Settings, now: Clock, changes: &mut 
     let worst = finding.worst_live();
     if is_worse || is_follow_up || finding.dirty || worst.is_some_and(|worst| worst != finding.told) {
         let at = if is_worse {
-            finding.hold_until
+            finding.hold.until
         } else if is_follow_up {
             0
         } else {

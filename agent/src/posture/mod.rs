@@ -10,6 +10,7 @@ mod entry;
 mod exemption;
 mod facts;
 mod finding;
+mod hold;
 mod inventory;
 mod judge;
 mod key;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     CONTROL_COUNT, CONTROLS, Exemption, Exemptions, Posture, Subject, Verdict, entry::ContainerEntry,
-    ledger::Transfer,
+    hold::Hold, ledger::Transfer,
 };
 use crate::{
     context::{Container, Enrichment, Names},
@@ -89,7 +89,7 @@ impl Posture {
                 entry.findings[control] = is_there.then_some(to);
                 if let Some(finding) = self.ledger.get_mut(to) {
                     finding.pending = None;
-                    finding.hold_until = now.boottime_ns;
+                    finding.hold = Hold::until(now.boottime_ns);
                     if is_exempt {
                         finding.exemption.clone_from(&exemption);
                     }

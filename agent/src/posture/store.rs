@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::{
     CONTROLS, Explanation, FindingId, InstanceReport, Posture, Subject, Verdict,
     finding::{Finding, Stage},
+    hold::Hold,
 };
 use crate::{
     context::{ContainerId, ProcessId},
@@ -182,7 +183,8 @@ impl Posture {
             if self.ledger.id_of(&stored.subject, control.id) != stored.id {
                 continue;
             }
-            let mut finding = Finding::new(stored.id, stored.subject, control.id, now, now.boottime_ns);
+            let mut finding =
+                Finding::new(stored.id, stored.subject, control.id, now, Hold::until(now.boottime_ns));
             finding.stage = if stored.open { Stage::Open } else { Stage::Resolved };
             finding.first_seen = clock(stored.first_seen);
             finding.last_seen = clock(stored.last_seen);

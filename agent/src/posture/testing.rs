@@ -63,8 +63,8 @@ impl Bench {
         self.posture.container_gone(container.key, self.now, &mut self.changes);
     }
 
-    pub(super) fn turn(&mut self) {
-        self.posture.turn_begins(self.now.boottime_ns);
+    pub(super) fn look_up(&mut self) {
+        self.posture.look_up(self.now.boottime_ns);
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {

@@ -158,8 +158,44 @@ fn membership_is_sticky() {
     node.exit(100);
     node.exit(101);
     assert!(node.take().contains(&Seen::Gone(50)));
+    // Its processes are forgotten, it waits for its name.
     node.wait(20 * SECOND);
+    assert!(node.context.process_by_id(id(100)).is_none() && node.context.container(key(50)).is_some());
+    node.wait(30 * SECOND);
     assert!(node.context.container(key(50)).is_none());
+}
+
+#[test]
+fn a_container_that_is_gone_is_named_whoever_ends_meanwhile() {
+    let mut node = Node::with(Limits { processes: 16, containers: 16, cgroups: 64 });
+    let init = node.start(50, 100, 7);
+    node.exec(init, OWN);
+    node.exit(100);
+    node.rmdir(50, "");
+    for pid in 200..300 {
+        node.fork(Task::host(pid, 1));
+        node.exit(pid);
+    }
+    assert!(node.context.process_by_id(id(100)).is_none());
+    node.take();
+    let Node { context, seen: all, .. } = &mut node;
+    context.named(key(50), Ok(names(Some(100))), &mut |effect| all.push(seen(effect)));
+    assert!(matches!(node.kept(50).enrichment, Enrichment::Complete(_)));
+    node.wait(1);
+    assert!(node.context.container(key(50)).is_none());
+}
+
+#[test]
+fn containers_that_wait_for_their_names_are_bounded() {
+    let mut node = Node::with(Limits { processes: 256, containers: 16, cgroups: 64 });
+    for cgroup in 1000..2000 {
+        node.container(cgroup);
+        node.rmdir(cgroup, "");
+    }
+    assert_eq!(node.context.counts().containers, 16);
+    assert_eq!(node.context.counts().container.refused, 0);
+    node.wait(30 * SECOND);
+    assert_eq!(node.context.counts().containers, 0);
 }
 
 #[test]

@@ -136,7 +136,7 @@ fn time_in_which_nothing_was_read_is_no_grace() {
     node.scan(Task::host(200, 1).cgroup(50), ORDINARY);
     node.scan_finished();
     node.take();
-    node.now += 60 * SECOND;
+    node.now += 10 * SECOND;
     node.context.wait_anew(node.now);
     node.wait(SECOND);
     assert_eq!(node.judged(), []);

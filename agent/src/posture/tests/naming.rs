@@ -61,10 +61,10 @@ fn goes_out_pending_and_is_completed() {
 #[test]
 fn time_in_which_the_loop_stood_still_is_no_waiting() {
     let mut bench = Bench::new(Settings::default());
-    bench.turn();
+    bench.look_up();
     bench.exec(&container(1), root(1));
     bench.now.boottime_ns += 60 * SECOND;
-    bench.turn();
+    bench.look_up();
     bench.pass(1);
     assert!(bench.told().is_empty());
     bench.posture.named(&named(1, "web"), bench.now);
@@ -76,11 +76,11 @@ fn time_in_which_the_loop_stood_still_is_no_waiting() {
 #[test]
 fn a_loop_that_always_stands_still_tells_all_the_same() {
     let mut bench = Bench::new(Settings::default());
-    bench.turn();
+    bench.look_up();
     bench.exec(&container(1), root(1));
-    for _ in 0..2 {
+    for _ in 0..4 {
         bench.now.boottime_ns += 60 * SECOND;
-        bench.turn();
+        bench.look_up();
     }
     bench.pass(0);
     assert_eq!(bench.told(), ["OPEN FAIL run-as-non-root"]);
@@ -91,7 +91,7 @@ fn a_record_that_is_read_late_waits_for_the_name_from_then_on() {
     let mut bench = Bench::new(Settings::default());
     let happened = bench.now;
     bench.now.boottime_ns += 60 * SECOND;
-    bench.turn();
+    bench.look_up();
     let read = std::mem::replace(&mut bench.now, happened);
     bench.exec(&container(1), root(1));
     bench.now = read;
