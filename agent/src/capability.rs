@@ -45,6 +45,24 @@ pub(crate) const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// What runtimes give to a container unless told otherwise, and what Baseline lets a pod add: CHOWN,
+/// DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD,
+/// AUDIT_WRITE, SETFCAP (the Pod Security Standards; containerd's and Docker's default sets).
+pub(crate) const RUNTIME_DEFAULT: u64 = 1
+    | 1 << 1
+    | 1 << 3
+    | 1 << 4
+    | 1 << 5
+    | 1 << 6
+    | 1 << 7
+    | 1 << 8
+    | 1 << 10
+    | 1 << 13
+    | 1 << 18
+    | 1 << 27
+    | 1 << 29
+    | 1 << 31;
+
 /// `CAP_NET_BIND_SERVICE`, the only one that the Restricted standard lets a container keep.
 pub(crate) const NET_BIND_SERVICE: u64 = 1 << 10;
 

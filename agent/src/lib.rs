@@ -5,7 +5,7 @@
 //! What leaves the node goes through [`export`] into the [`outbox`], and by the [`uplink`] to the
 //! collector.
 //!
-//! Around it: [`config`], [`filter`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
+//! Around it: [`config`], [`policy`], [`filter`], [`coverage`], [`telemetry`], [`http`] and [`cli`].
 
 mod capability;
 pub mod cli;
@@ -13,16 +13,20 @@ pub mod config;
 pub mod context;
 pub mod coverage;
 pub mod decode;
+pub mod detect;
 pub mod export;
 pub mod filter;
 pub mod http;
+pub mod inspect;
 pub mod kernel;
 pub mod outbox;
 pub mod output;
 pub mod pipeline;
+pub mod policy;
 pub mod posture;
 pub mod privilege;
 pub mod run;
+mod secret;
 pub mod source;
 pub mod syscall;
 pub mod telemetry;

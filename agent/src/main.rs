@@ -7,10 +7,11 @@ use std::{
 
 use clap::Parser;
 use kestrel_agent::{
-    cli::{self, Cli, Command},
+    cli::{self, Cli, Command, RecordArgs},
     config::Config,
     kernel::prove,
-    privilege, run,
+    privilege,
+    run::{self, Recording},
     uplink::canary,
 };
 
@@ -43,6 +44,14 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             let config = Config::load(file, overrides)?;
             settings::log::init(&config.log);
             run::run(config)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Record(RecordArgs { file, lasts, run: args }) => {
+            drop((out, err));
+            let (config, overrides) = args.into_parts();
+            let config = Config::load(config, overrides)?;
+            settings::log::init(&config.log);
+            run::record(config, &Recording { file, lasts })?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Status(args) => Ok(cli::status(&args, &mut out, &mut err)?.into()),

@@ -96,6 +96,43 @@ impl fmt::Display for Date {
     }
 }
 
+/// Seconds since 1970 of a moment as RFC 3339 writes it, `2026-01-31T12:00:00.123+01:00`; parts of a second are
+/// dropped. `None`: it is none, or one before 1970.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    let (date, rest) = (text.get(..10)?, text.get(10..)?);
+    let Date(days) = Date::parse(date)?;
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let minutes = hours_and_minutes(rest.get(..5)?)?;
+    let seconds = rest.get(5..8)?.strip_prefix(':')?;
+    // A leap second is the sixtieth.
+    let seconds = two_digits(seconds, 60)?;
+    let rest = rest.get(8..)?;
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()),
+        None => rest,
+    };
+    let ahead = match zone.split_at_checked(1)? {
+        ("Z" | "z", "") => 0,
+        ("+", ahead) => hours_and_minutes(ahead)?,
+        ("-", behind) => -hours_and_minutes(behind)?,
+        _ => return None,
+    };
+    let days = i64::try_from(days).ok()?;
+    Some(days * 86_400 + (minutes - ahead) * 60 + seconds)
+}
+
+/// `HH:MM` in minutes.
+fn hours_and_minutes(text: &str) -> Option<i64> {
+    let (hours, minutes) = text.split_once(':')?;
+    Some(two_digits(hours, 23)? * 60 + two_digits(minutes, 59)?)
+}
+
+fn two_digits(text: &str, most: i64) -> Option<i64> {
+    let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|&number| is_number && number <= most)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +156,34 @@ mod tests {
         }
         let every_day = (0..60_000).map(Date);
         assert!(every_day.clone().all(|day| Date::parse(&day.to_string()) == Some(day)));
+    }
+
+    #[test]
+    fn moments_are_read_as_rfc_3339() {
+        for (text, seconds) in [
+            ("2024-02-29T12:34:56Z", 1_709_210_096),
+            ("2024-02-29T12:34:56.789123456Z", 1_709_210_096),
+            ("2024-02-29T13:34:56+01:00", 1_709_210_096),
+            ("2024-02-29T04:04:56.7-08:30", 1_709_210_096),
+            ("1970-01-01T00:00:00Z", 0),
+        ] {
+            assert_eq!(parse_rfc3339(text), Some(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "2024-02-29",
+            "2024-02-30T12:34:56Z",
+            "2024-02-29T12:34:56",
+            "2024-02-29T24:34:56Z",
+            "2024-02-29T12-34-56Z",
+            "2024-02-29T12:34:5Z",
+            "2024-02-29T12:34:56+1:00",
+            "2024-02-29T12:34:56ä+01:00",
+            "2024-02-29T12:34:56.ä",
+            "0001-01-01T00:00:00Z",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
     }
 
     #[test]

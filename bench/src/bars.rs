@@ -16,6 +16,10 @@ pub const FLOOD_LOST: Limit = Limit::Below(0.01);
 pub const UNACCOUNTED: Limit = Limit::AtMost(0.0);
 /// Most seconds from exec to verdict, for 99 of 100.
 pub const VERDICT_P99: Limit = Limit::Below(0.050);
+/// Most CPU seconds for a look into each of 500 containers.
+pub const INSPECTION_PASS: Limit = Limit::Below(1.0);
+/// Most of a CPU that the agent takes beside 100 containers at rest, with its default configuration.
+pub const AT_REST: Limit = Limit::Below(0.005);
 /// Fewest records per second and core through user space.
 pub const REPLAY: Limit = Limit::AtLeast(1e6);
 
@@ -25,6 +29,17 @@ pub const DURABLE: Limit = Limit::AtLeast(100e3);
 pub const WIRE: Limit = Limit::AtMost(250.0);
 /// Most seconds from exec to whoever watches, for 99 of 100.
 pub const TAIL_P99: Limit = Limit::AtMost(0.050);
+
+/// Most nanoseconds that an open takes against the official rules. All default rules may take twice these.
+pub const RULES_OPENAT: f64 = 200.0;
+/// Most that the start of a program takes.
+pub const RULES_EXECVE: f64 = 1_000.0;
+/// Most that an event takes that no rule is for.
+pub const RULES_CLOSE: f64 = 20.0;
+/// Most seconds that a thousand rules take to compile.
+pub const RULES_COMPILING: Limit = Limit::Below(0.100);
+/// Allocations for an event that no rule matches.
+pub const RULES_ALLOCATIONS: Limit = Limit::AtMost(0.0);
 
 /// A bound.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

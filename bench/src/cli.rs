@@ -32,9 +32,15 @@ pub struct Cli {
     /// The agent [default: kestrel-agent beside this program].
     #[arg(long, value_name = "FILE")]
     pub agent: Option<PathBuf>,
+    /// Rules that the agent holds against what it sees, in the overhead part, in place of streams of files.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
     /// The empty programs [default: bpf/floor.bpf.o in cargo's target folder].
     #[arg(long, value_name = "FILE")]
     pub floor: Option<PathBuf>,
+    /// Falco's official rules [default: those beside the repository, if they are there].
+    #[arg(long, value_name = "FILE")]
+    pub falco_rules: Option<PathBuf>,
     /// Form of the report.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Output,
@@ -75,10 +81,14 @@ pub enum Part {
     Latency,
     /// CPU and memory beside containers.
     Footprint,
+    /// Looks into containers.
+    Posture,
     /// Records per second through user space.
     Replay,
     /// The way to the collector.
     Delivery,
+    /// Events against rules.
+    Rules,
 }
 
 /// Form of the report.

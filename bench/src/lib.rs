@@ -5,6 +5,7 @@
 //!   [`workload`]s.
 //! - [`latency`] and [`footprint`]: an agent beside many containers.
 //! - [`replay`]: records through user space, without the kernel.
+//! - [`rule_sets`]: events against rules.
 //!
 //! Numbers come with an interval ([`stats`]) and are held against [`bars`].
 
@@ -20,9 +21,11 @@ pub mod interrupt;
 pub mod latency;
 pub mod machine;
 pub mod overhead;
+pub mod posture;
 pub mod process;
 pub mod replay;
 pub mod report;
+pub mod rule_sets;
 pub mod stats;
 pub mod workload;
 

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use kestrel_agent::kernel::detach;
 use nix::{
-    sched::{CpuSet, sched_getaffinity},
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
 use serde::Serialize;
@@ -59,6 +59,16 @@ impl Machine {
 pub fn last_cpu() -> Result<usize> {
     let allowed = sched_getaffinity(Pid::from_raw(0))?;
     (0..CpuSet::count()).rev().find(|&cpu| allowed.is_set(cpu) == Ok(true)).context("no CPU to run on")
+}
+
+/// Keeps this process on a CPU from now on.
+///
+/// # Errors
+/// When it may not run there.
+pub fn pin(cpu: usize) -> Result<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &cpus).with_context(|| format!("cannot be pinned to CPU {cpu}"))
 }
 
 /// Removes what runs that were killed have left: attached programs and empty cgroups.

@@ -7,18 +7,19 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use kestrel_bench::{
     cli::{Cli, Output, Part, Role},
-    condition::{ALL_STREAMS, Agent, AgentOptions, Floor, Subject, Switch},
+    condition::{ALL_STREAMS, Agent, AgentOptions, Floor, Subject, Switch, with_rules},
     containers::{Gate, containers},
     delivery, flood,
     footprint::{self, MemoryCgroup},
     interrupt, latency,
     machine::{self, Machine},
     overhead::{self, Rounds},
+    posture,
     replay::{self, CountingAllocator},
     report::{Measure, Report},
-    workload,
+    rule_sets, workload,
 };
-use kestrel_tests::lab::lock::KernelLock;
+use kestrel_tests::lab::{Lab, lock::KernelLock};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -61,7 +62,11 @@ fn bench(cli: &Cli) -> Result<bool> {
         // Tests attach programs too; the lab takes the lock for itself.
         let _alone = KernelLock::acquire()?;
         let floor = Floor::load(&beside(cli.floor.as_ref(), "../bpf/floor.bpf.o")?)?;
-        let mut switch = Switch::new(floor, cli.subject, agent(cli)?);
+        let config = match &cli.rules {
+            Some(file) => with_rules(&file.canonicalize().with_context(|| file.display().to_string())?),
+            None => ALL_STREAMS.to_owned(),
+        };
+        let mut switch = Switch::new(floor, cli.subject, agent(cli)?, config);
         let rounds = Rounds { pairs: cli.pairs.into(), cpu, seed: report.seed };
         report.overhead = overhead::measure(&mut switch, &workloads, rounds)?;
     }
@@ -72,10 +77,18 @@ fn bench(cli: &Cli) -> Result<bool> {
     if cli.wants(Part::Latency) || cli.wants(Part::Footprint) {
         report.measures.extend(beside_containers(cli)?);
     }
+    if cli.wants(Part::Posture) {
+        report.measures.extend(posture::pass()?);
+        report.measures.extend(at_rest(cli)?);
+    }
     if cli.wants(Part::Delivery) {
         report.measures.extend(delivery::measure(cli.pairs.into())?);
     }
-    // Last: it pins this process.
+    // Last: they pin this process.
+    if cli.wants(Part::Rules) {
+        let official = cli.falco_rules.clone().or_else(rule_sets::official);
+        report.measures.extend(rule_sets::measure(cli.pairs.into(), cpu, official.as_deref())?);
+    }
     if cli.wants(Part::Replay) {
         report.measures.extend(replay::measure(cli.pairs.into(), cpu)?);
     }
@@ -94,7 +107,7 @@ fn beside_containers(cli: &Cli) -> Result<Vec<Measure>> {
     let lab = containers(&gate.wanted(count, every))?;
     let cgroup = MemoryCgroup::make()?;
     let options = AgentOptions {
-        config: Some(ALL_STREAMS),
+        config: Some(ALL_STREAMS.to_owned()),
         cri_socket: Some(lab.socket()),
         cgroup_procs: Some(cgroup.procs()),
     };
@@ -114,6 +127,26 @@ fn beside_containers(cli: &Cli) -> Result<Vec<Measure>> {
     if cli.wants(Part::Footprint) {
         measures.extend(under_load);
     }
+    agent.stop()?;
+    Ok(measures)
+}
+
+/// The agent as it is configured by default, beside containers that do nothing.
+fn at_rest(cli: &Cli) -> Result<Vec<Measure>> {
+    let count = usize::from(cli.containers);
+    let options = |lab: &Lab| AgentOptions { cri_socket: Some(lab.socket()), ..AgentOptions::default() };
+    let agent_path = agent(cli)?;
+    let alone = {
+        let lab = Lab::start()?;
+        let agent = Agent::start(&agent_path, &options(&lab))?;
+        let memory = footprint::anonymous_after_a_while(agent.pid())?;
+        agent.stop()?;
+        memory
+    };
+    let gate = Gate::new()?;
+    let lab = containers(&gate.wanted(count, Duration::from_secs(1)))?;
+    let agent = Agent::start(&agent_path, &options(&lab))?;
+    let measures = footprint::at_rest(agent.pid(), count, alone)?;
     agent.stop()?;
     Ok(measures)
 }

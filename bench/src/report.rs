@@ -46,6 +46,10 @@ pub enum Unit {
     Bytes,
     /// Seconds.
     Seconds,
+    /// Nanoseconds.
+    Nanoseconds,
+    /// Of two measurements.
+    Ratio,
     /// Share of one CPU.
     Cpu,
     /// Records per second.
@@ -168,6 +172,9 @@ impl Unit {
             Self::Bytes => format!("{:.1} MB", value / 1e6),
             Self::Seconds if value.is_infinite() => "over the last bucket".to_owned(),
             Self::Seconds => format!("{:.2} ms", value * 1e3),
+            Self::Nanoseconds if value < 100.0 => format!("{value:.1} ns"),
+            Self::Nanoseconds => nanoseconds(value),
+            Self::Ratio => format!("{value:.3}"),
             Self::Cpu => format!("{:.2} %", value * 1e2),
             Self::PerSecond => format!("{:.2} M/s", value / 1e6),
             Self::Count => format!("{value}"),

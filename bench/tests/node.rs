@@ -20,7 +20,7 @@ fn switching_leaves_nothing_attached() {
     let before = others();
     let floor = Floor::load(&target().join("bpf/floor.bpf.o")).unwrap();
     let hooks = floor.hooks().len();
-    let mut switch = Switch::new(floor, Subject::Programs, "/nonexistent".into());
+    let mut switch = Switch::new(floor, Subject::Programs, "/nonexistent".into(), String::new());
     for condition in [Condition::Floor, Condition::Agent, Condition::Nothing, Condition::Agent] {
         switch.to(condition).unwrap();
         let attached = if condition == Condition::Nothing { 0 } else { hooks };

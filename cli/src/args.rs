@@ -4,6 +4,11 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use crate::{
+    posture::{ExplainArgs, LevelsArgs, PlaceArgs, PostureArgs, PostureCommand},
+    rules::{ReplayArgs, RulesArgs, RulesCommand},
+};
+
 /// Where a collector listens unless told otherwise.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:9480";
 
@@ -13,7 +18,11 @@ Examples:
   kestrel tail --since 10m -n shop             the last ten minutes of a namespace, and what follows
   kestrel findings --severity high             what is open and at least high
   kestrel findings -o json | jq -r .finding.fix
+  kestrel posture -n shop                      what each control says of each workload
+  kestrel posture levels cart                  its Pod Security level, as declared and as observed
+  kestrel posture explain cart seccomp         why, task by task, and how to fix it
   kestrel nodes                                which agents are there, and how they are
+  kestrel rules check rules.d                  what is wrong or doubtful in rules
   kestrel doctor                               what is not as it should be, and what to do
 
 Exit codes: 0 fine, 1 something was found (findings --exit-code, doctor), 2 wrong usage or no
@@ -57,7 +66,8 @@ pub struct Global {
     /// Name that the collector's certificate must have; else the host of --server
     #[arg(long, global = true, env = "KESTREL_SERVER_NAME", value_name = "NAME")]
     pub server_name: Option<String>,
-    /// For people, for programs (one JSON object a line), or for people with more columns
+    /// For people (also `table`), for people with more columns, or for programs: one JSON object a line,
+    /// or the same as YAML documents
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
     pub output: Format,
     /// Colours; auto: on a terminal, unless NO_COLOR is set
@@ -70,11 +80,14 @@ pub struct Global {
 pub enum Format {
     /// Columns.
     #[default]
+    #[value(alias = "table")]
     Text,
     /// One JSON object a line.
     Json,
     /// More columns.
     Wide,
+    /// A YAML document for each JSON object.
+    Yaml,
 }
 
 /// When to use colours.
@@ -98,8 +111,14 @@ pub enum Command {
     Findings(FindingsArgs),
     /// Show the containers that run now, and what each control says of them
     Inventory(InventoryArgs),
+    /// Show what each control says of each workload, and how much of it passes
+    Posture(PostureArgs),
     /// Show the nodes, and how their agents are
     Nodes(NodesArgs),
+    /// Check files of rules, show rules, and hold them against events; no collector is asked
+    Rules(RulesArgs),
+    /// Hold rules against a recording that `kestrel-agent record` made, and print the matches as JSON lines
+    Replay(ReplayArgs),
     /// Say what is not as it should be, and what to do about it
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
@@ -143,9 +162,37 @@ pub struct FilterArgs {
     /// Rule of a detection
     #[arg(long, value_delimiter = ',', value_name = "RULE")]
     pub rule: Vec<String>,
+    /// Of detections: at least this urgent
+    #[arg(long, value_enum, ignore_case = true)]
+    pub priority: Option<Priority>,
+    /// Of detections: a tag of the rule, such as T1059 or T1059.*
+    #[arg(long, value_delimiter = ',', value_name = "TAG")]
+    pub tag: Vec<String>,
     /// Node
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub node: Vec<String>,
+}
+
+/// How urgent a rule says its matches are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Priority {
+    /// Debug.
+    Debug,
+    /// Informational.
+    #[value(alias = "info")]
+    Informational,
+    /// Notice.
+    Notice,
+    /// Warning.
+    Warning,
+    /// Error.
+    Error,
+    /// Critical.
+    Critical,
+    /// Alert.
+    Alert,
+    /// Emergency.
+    Emergency,
 }
 
 /// A verdict.
@@ -210,6 +257,7 @@ pub enum Kind {
 #[command(after_help = "Examples:
   kestrel tail
   kestrel tail --kind finding,detection --severity high
+  kestrel tail --kind detection --priority warning --tag 'T1552*'
   kestrel tail --since 1h --no-follow -o json > last-hour.jsonl
   kestrel tail --kind exec -n shop --pod 'cart-*'
   kestrel tail --kind file,network --pod 'cart-*'    where the node's agent streams them

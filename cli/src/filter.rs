@@ -2,13 +2,24 @@
 
 use kestrel_proto::v1;
 
-use crate::args::{FilterArgs, Kind, Severity, Verdict};
+use crate::args::{FilterArgs, Kind, Priority, Severity, Verdict};
 
 /// The filter of these flags.
 #[must_use]
 pub fn of(args: &FilterArgs, kinds: &[Kind]) -> v1::Filter {
-    let FilterArgs { namespace, pod, container, image, control, verdict, severity, rule, node } =
-        args.clone();
+    let FilterArgs {
+        namespace,
+        pod,
+        container,
+        image,
+        control,
+        verdict,
+        severity,
+        rule,
+        priority,
+        tag,
+        node,
+    } = args.clone();
     v1::Filter {
         kinds: kinds.iter().map(|&kind| kind_of(kind).into()).collect(),
         min_severity: severity.map_or(v1::Severity::Unspecified, severity_of).into(),
@@ -20,6 +31,8 @@ pub fn of(args: &FilterArgs, kinds: &[Kind]) -> v1::Filter {
         verdicts: verdict.into_iter().map(|verdict| verdict_of(verdict).into()).collect(),
         rules: rule,
         nodes: node,
+        min_priority: priority.map_or(v1::Priority::Unspecified, priority_of).into(),
+        tags: tag,
     }
 }
 
@@ -45,6 +58,19 @@ const fn kind_of(kind: Kind) -> v1::EventKind {
     }
 }
 
+const fn priority_of(priority: Priority) -> v1::Priority {
+    match priority {
+        Priority::Debug => v1::Priority::Debug,
+        Priority::Informational => v1::Priority::Informational,
+        Priority::Notice => v1::Priority::Notice,
+        Priority::Warning => v1::Priority::Warning,
+        Priority::Error => v1::Priority::Error,
+        Priority::Critical => v1::Priority::Critical,
+        Priority::Alert => v1::Priority::Alert,
+        Priority::Emergency => v1::Priority::Emergency,
+    }
+}
+
 const fn severity_of(severity: Severity) -> v1::Severity {
     match severity {
         Severity::Info => v1::Severity::Info,
@@ -55,7 +81,7 @@ const fn severity_of(severity: Severity) -> v1::Severity {
     }
 }
 
-const fn verdict_of(verdict: Verdict) -> v1::Verdict {
+pub(crate) const fn verdict_of(verdict: Verdict) -> v1::Verdict {
     match verdict {
         Verdict::Pass => v1::Verdict::Pass,
         Verdict::Exempt => v1::Verdict::Exempt,

@@ -83,6 +83,24 @@ pub fn write(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// A message of `kestrel.v1` as a part of something that is none, by the same rules.
+///
+/// # Errors
+/// As [`line`].
+pub fn part(name: &str, message: &impl Message) -> io::Result<Part> {
+    Ok(Part(dynamic(name, message)?))
+}
+
+/// What [`part`] made.
+#[derive(Clone, Debug)]
+pub struct Part(DynamicMessage);
+
+impl Serialize for Part {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Plain(&self.0).serialize(serializer)
+    }
+}
+
 fn dynamic(name: &str, message: &impl Message) -> io::Result<DynamicMessage> {
     let descriptor = POOL.as_ref().and_then(|pool| pool.get_message_by_name(&format!("kestrel.v1.{name}")));
     let descriptor = descriptor.ok_or_else(|| io::Error::other(format!("no message {name}")))?;

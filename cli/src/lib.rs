@@ -1,7 +1,7 @@
 //! Events, findings, containers and nodes on the command line.
 //!
-//! [`args`] is what can be asked, [`connect`] how the collector is reached, [`tail`], [`list`] and
-//! [`doctor`] the commands. [`text`] is what people read, [`json`] what programs read.
+//! [`args`] is what can be asked, [`connect`] how the collector is reached, [`tail`], [`list`], [`posture`],
+//! [`rules`] and [`doctor`] the commands. [`text`] is what people read, [`json`] and [`yaml`] what programs read.
 
 #![forbid(unsafe_code)]
 
@@ -13,9 +13,12 @@ pub mod json;
 pub mod list;
 pub mod look;
 pub mod output;
+pub mod posture;
+pub mod rules;
 pub mod tail;
 pub mod text;
 pub mod time;
+pub mod yaml;
 
 use std::{
     io::{self, IsTerminal as _},
@@ -53,6 +56,23 @@ pub enum Failure {
         server: String,
         /// What it said.
         status: Box<tonic::Status>,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// Which one.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Files of rules that cannot be used; what is wrong with them was said.
+    #[error("{refused} of {of} files of rules cannot be used")]
+    Rules {
+        /// How many.
+        refused: usize,
+        /// Of how many.
+        of: usize,
     },
     /// A filter or a time that means nothing.
     #[error("{0}")]
@@ -107,6 +127,9 @@ fn run(cli: &Cli) -> Result<Outcome, Failure> {
             Command::Tail(args) => tail::run(&cli.global, args, look).await,
             Command::Findings(args) => list::findings(&cli.global, args, look).await,
             Command::Inventory(args) => list::inventory(&cli.global, args, look).await,
+            Command::Posture(args) => posture::run(&cli.global, args, look).await,
+            Command::Rules(args) => rules::run(&cli.global, args, look),
+            Command::Replay(args) => rules::replay(&cli.global, args),
             Command::Nodes(args) => list::nodes(&cli.global, args, look).await,
             Command::Doctor(args) => doctor::run(&cli.global, args, look).await,
             Command::Completion { .. } => Ok(Outcome::Fine),

@@ -79,7 +79,7 @@ pub(crate) async fn connect(global: &Global) -> Result<Server, Failure> {
     Ok(Server::connect(global).await?)
 }
 
-async fn collect<T>(server: &Server, mut stream: tonic::Streaming<T>) -> Result<Vec<T>, Failure> {
+pub(crate) async fn collect<T>(server: &Server, mut stream: tonic::Streaming<T>) -> Result<Vec<T>, Failure> {
     let mut all = Vec::new();
     while let Some(one) = stream.message().await.map_err(|status| server.refused(status))? {
         all.push(one);
@@ -97,9 +97,9 @@ fn show<M: Message>(
 ) -> Result<(), Failure> {
     let mut output = Output::stdout();
     match global.output {
-        Format::Json => {
+        format @ (Format::Json | Format::Yaml) => {
             for one in all {
-                output.line(json::line(name, one)?)?;
+                output.object(json::line(name, one)?, format)?;
             }
         }
         // Not on standard output, where a script would take it for a row.

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, Stdout, Write};
 
+use crate::{args::Format, yaml};
+
 /// Collects lines until they are flushed.
 #[derive(Debug)]
 pub struct Output(BufWriter<Stdout>);
@@ -28,6 +30,17 @@ impl Output {
     pub fn line(&mut self, line: impl AsRef<[u8]>) -> io::Result<()> {
         self.0.write_all(line.as_ref())?;
         self.0.write_all(b"\n")
+    }
+
+    /// A JSON line as what was asked for: itself, or YAML.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn object(&mut self, json: Vec<u8>, format: Format) -> io::Result<()> {
+        match format {
+            Format::Yaml => self.line(yaml::document(&json)?),
+            _ => self.line(json),
+        }
     }
 
     /// Hands over what was collected.

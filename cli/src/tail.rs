@@ -225,6 +225,7 @@ fn jittered(pause: Duration) -> Duration {
 /// Where events go.
 struct Printer {
     output: Output,
+    format: Format,
     lines: Option<Lines>,
     follows: bool,
     alerts: bool,
@@ -233,14 +234,14 @@ struct Printer {
 impl Printer {
     fn new(format: Format, look: Look, args: &TailArgs) -> Result<Self, Failure> {
         let lines = match format {
-            Format::Json => None,
+            Format::Json | Format::Yaml => None,
             format => Some(Lines { look, is_wide: format == Format::Wide }),
         };
         let mut output = Output::stdout();
         if let Some(lines) = lines {
             output.line(lines.header())?;
         }
-        Ok(Self { output, lines, follows: !args.no_follow, alerts: args.alerts })
+        Ok(Self { output, format, lines, follows: !args.no_follow, alerts: args.alerts })
     }
 
     fn show(&mut self, response: Option<Response>, place: &mut Place) -> Result<(), Failure> {
@@ -250,7 +251,7 @@ impl Printer {
                 if is_new && !(self.alerts && is_listed_only(&event)) {
                     match self.lines {
                         Some(lines) => self.output.line(lines.event(&event))?,
-                        None => self.output.line(json::event(&event)?)?,
+                        None => self.output.object(json::event(&event)?, self.format)?,
                     }
                 }
             }
@@ -258,7 +259,7 @@ impl Printer {
                 place.reach(missed.to);
                 match self.lines {
                     Some(lines) => self.output.line(lines.missed(&missed, time::now_unix_ns()))?,
-                    None => self.output.line(json::missed(&missed)?)?,
+                    None => self.output.object(json::missed(&missed)?, self.format)?,
                 }
             }
             Some(Response::Reached(cursor)) => {

@@ -1,5 +1,5 @@
 //! The collector is killed while it takes events, again and again: what it acknowledged is there, and
-//! there once.
+//! there once, and what it has to tell is told once.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -15,7 +15,8 @@ use std::{
 };
 
 use kestrel_collector::log::{self, Content, Log};
-use kestrel_proto::v1::{Lane, agent_message::Message, collector_message};
+use kestrel_proto::v1::{self, Lane, agent_message::Message, collector_message, record::Event};
+use kestrel_tests::lab::slack::{Answer, Slack};
 use kestrel_tls::{Connector, Endpoint};
 use rig::{Agent, DEADLINE, hello};
 use tonic::transport;
@@ -24,8 +25,14 @@ const ROUNDS: u64 = 8;
 const BATCH: usize = 64;
 
 fn start(dir: &Path) -> Child {
+    start_with(dir, &[])
+}
+
+fn start_with(dir: &Path, more: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_kestrel-collector"))
-        .args(["run", "--http-listen", "off", "--data-dir"])
+        .arg("run")
+        .args(more)
+        .args(["--http-listen", "off", "--data-dir"])
         .arg(dir.join("data"))
         .arg("--grpc-listen")
         .arg(format!("unix://{}", dir.join("socket").display()))
@@ -103,6 +110,75 @@ async fn killed_again_and_again() {
     for (node, acked) in acked {
         assert!(acked > 0 && there[node] > acked, "{node}");
     }
+}
+
+/// Matches of rules that are named by their numbers.
+fn detections(first: u64, count: u64) -> v1::Batch {
+    let matched = |number| {
+        let mut detection = v1::Detection { rule: format!("r{number}"), ..v1::Detection::default() };
+        detection.set_priority(v1::Priority::Warning);
+        v1::Record { event: Some(Event::Detection(detection)), ..rig::exec(number) }
+    };
+    let records = (first..first + count).map(matched).collect();
+    v1::Batch { records, processes: Vec::new(), ..rig::batch(Lane::Detections, first, 1) }
+}
+
+/// How often each rule was told, without the mark of a repeat and with it.
+fn told(receiver: &Slack) -> BTreeMap<String, (u32, u32)> {
+    let mut told: BTreeMap<_, (u32, u32)> = BTreeMap::new();
+    for message in receiver.received() {
+        assert_eq!(message.body["not_listed"], 0);
+        for alert in message.body["alerts"].as_array().unwrap() {
+            let count = told.entry(alert["detection"]["rule"].as_str().unwrap().to_owned()).or_default();
+            if message.body["repeat"] == true { count.1 += 1 } else { count.0 += 1 }
+        }
+    }
+    told
+}
+
+async fn until(what: &str, probe: impl Fn() -> bool) {
+    let waited = tokio::time::timeout(2 * DEADLINE, async {
+        while !probe() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "waited for {what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_it_tells_of_detections() {
+    const EACH: u64 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let receiver = Slack::start().unwrap().lenient();
+    let url = dir.path().join("url");
+    std::fs::write(&url, receiver.url()).unwrap();
+    let config = dir.path().join("collector.yaml");
+    let yaml = format!("alerts: {{webhook: {{url_file: {}}}, timeout: 2s}}\n", url.display());
+    std::fs::write(&config, yaml).unwrap();
+    let arguments = ["--config", config.to_str().unwrap()];
+    let mut next = 1;
+    for answer in [Answer::Take, Answer::Hang, Answer::Cut, Answer::Take] {
+        let before = receiver.received().len();
+        let mut collector = start_with(dir.path(), &arguments);
+        let mut agent = connect(dir.path(), "n0").await;
+        receiver.script([answer]);
+        agent.send(Message::Batch(detections(next, EACH))).await;
+        next += EACH;
+        agent.acked(Lane::Detections, next - 1).await;
+        until("a message", || receiver.received().len() > before).await;
+        collector.kill().unwrap();
+        collector.wait().unwrap();
+    }
+    let mut collector = start_with(dir.path(), &arguments);
+    until("all of it", || told(&receiver).len() as u64 == next - 1).await;
+    collector.kill().unwrap();
+    collector.wait().unwrap();
+    let told = told(&receiver);
+    for number in 1..next {
+        let (plain, repeats) = told[&format!("r{number}")];
+        assert!(plain <= 1 && plain + repeats > 0, "r{number}: {plain} without the mark, {repeats} with it");
+    }
+    assert!(told.values().any(|&(_, repeats)| repeats > 0), "no try was cut off after its receipt");
 }
 
 #[tokio::test]

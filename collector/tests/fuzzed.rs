@@ -50,10 +50,30 @@ fn seed() -> Vec<u8> {
         }],
         ..v1::Finding::default()
     };
+    let detection = v1::Detection {
+        rule: "Shell in a container".to_owned(),
+        severity: 4,
+        priority: 5,
+        tags: vec!["T1059".to_owned()],
+        process: Some(id),
+        container_id: Some("ab".to_owned()),
+        fields: vec![v1::DetectionField { name: "proc.name".to_owned(), value: Some("sh".to_owned()) }],
+        ancestors: vec![v1::Ancestor {
+            pid: 1,
+            comm: Bytes::from_static(b"init"),
+            ..v1::Ancestor::default()
+        }],
+        object: Some(v1::detection::Object::Peer(v1::Address {
+            ip: "10.0.0.1".to_owned(),
+            ..v1::Address::default()
+        })),
+        ..v1::Detection::default()
+    };
     let events = [
         Event::Exec(v1::Exec { process: Some(id), filename: Bytes::from_static(b"/bin/sh") }),
         Event::Exit(v1::Exit { process: Some(id), status: 256 }),
         Event::Finding(finding),
+        Event::Detection(detection),
         Event::Gap(v1::Gap {
             epoch: 1,
             lane: 2,

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -19,7 +19,8 @@ use kestrel_collector::{
     },
 };
 use kestrel_proto::v1::{
-    Batch, Epoch, Finding, FindingState, Hello, Lane, Record, Resolution, Severity, Verdict, record::Event,
+    Batch, Detection, Epoch, Finding, FindingState, Hello, Lane, Priority, Record, Resolution, Severity,
+    Verdict, record::Event,
 };
 use kestrel_tests::lab::slack::{Answer, Slack};
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -27,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const ROUNDS: u64 = 14;
+/// Matches of one rule each round.
+const FLOOD: u64 = 50;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -42,15 +45,21 @@ struct Collector {
 impl Collector {
     async fn start(dir: &Path, config: &AlertsConfig) -> Result<Self> {
         let (log, _) = Log::open(&dir.join("log"), Options::default())?;
-        let pace =
-            Pace { interval: ms(5), backoff: (ms(5), ms(20)), revoked: ms(500), look: ms(20), grace: ms(50) };
+        let pace = Pace {
+            interval: ms(5),
+            backoff: (ms(5), ms(20)),
+            revoked: ms(500),
+            look: ms(20),
+            grace: ms(50),
+            window: Duration::from_hours(1),
+        };
         let alerts = Alerts::open(config, &dir.join("alerts"), pace)?;
-        let opened = State::open(dir, &log, alerts.taken());
+        let opened = State::open(dir, &log, alerts.resume());
         ensure!(opened.problems.is_empty(), "{:?}", opened.problems);
         let state = opened.state;
         let feed = log.feed(4);
         let (next, standing) = (state.read().next_frame(), Standing::new(&state.read()));
-        alerts.heal(opened.transitions, standing, next, 1).await?;
+        alerts.heal(opened.replayed, standing, next, 1).await?;
         let live = Live::new(next, Window::default());
         let (transitions, receiver) = mpsc::channel(4);
         let cadence = Cadence { interval: ms(7), patience: ms(500) };
@@ -78,7 +87,9 @@ impl Collector {
 
 fn frame(content: Content) -> FrameBody {
     let source = Source { cluster: "c".into(), node: "n".into(), boot_id: "b".into() };
-    FrameBody { source, received_unix_ns: 1, content }
+    // Windows are of the collector's clock.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right");
+    FrameBody { source, received_unix_ns: i64::try_from(now.as_nanos()).expect("it fits"), content }
 }
 
 fn finding(id: u64, state: FindingState) -> Finding {
@@ -101,13 +112,29 @@ fn batch(sequence: &mut u64, findings: Vec<Finding>) -> FrameBody {
     frame(Content::Batch(Batch { epoch: 1, lane, first_sequence, records, ..Batch::default() }))
 }
 
+/// Matches of two rules: one that is there once a round, one that floods.
+fn matches(sequence: &mut u64, round: u64) -> FrameBody {
+    let first_sequence = *sequence;
+    let matched = |rule: String| {
+        let mut detection = Detection { rule, ..Detection::default() };
+        detection.set_priority(Priority::Warning);
+        Record { event: Some(Event::Detection(detection)), ..Record::default() }
+    };
+    let mut records: Vec<_> = (0..FLOOD).map(|_| matched("flood".to_owned())).collect();
+    records.push(matched(format!("r{round}")));
+    *sequence += records.len() as u64;
+    let lane = Lane::Detections.into();
+    frame(Content::Batch(Batch { epoch: 1, lane, first_sequence, records, ..Batch::default() }))
+}
+
 /// What was told, from all messages: (kind, finding) → (without the mark, with it).
 fn told(receiver: &Slack) -> Result<BTreeMap<(String, String), (u32, u32)>> {
     let mut told: BTreeMap<_, (u32, u32)> = BTreeMap::new();
     for message in receiver.posted() {
         for alert in message.body["alerts"].as_array().context("alerts")? {
             let kind = alert["kind"].as_str().context("kind")?.to_owned();
-            let id = alert["finding"]["id"].as_str().context("id")?.to_owned();
+            let (body, id) = if kind == "detection" { ("detection", "rule") } else { ("finding", "id") };
+            let id = alert[body][id].as_str().context("id")?.to_owned();
             let count = told.entry((kind, id)).or_default();
             if message.body["repeat"] == true { count.1 += 1 } else { count.0 += 1 }
         }
@@ -134,11 +161,12 @@ async fn each_change_is_told_once_whenever_the_collector_is_cut_off() -> Result<
     let channel = ChannelConfig {
         url: UrlSource::File(url),
         min_severity: Severity::Info,
+        min_priority: Priority::Debug,
         resolved: true,
         plain_http: false,
     };
     let config = AlertsConfig { webhook: Some(channel), timeout: ms(300), ..AlertsConfig::default() };
-    let (mut sequence, mut opened) = (1, 0);
+    let (mut sequence, mut detections, mut opened) = (1, 1, 0);
     for round in 0..ROUNDS {
         let before = receiver.received().len();
         let collector = Collector::start(dir.path(), &config).await?;
@@ -165,6 +193,7 @@ async fn each_change_is_told_once_whenever_the_collector_is_cut_off() -> Result<
                 collector.log.append(batch(&mut sequence, part.to_vec())).await?;
             }
         }
+        collector.log.append(matches(&mut detections, round)).await?;
         // Cut off somewhere in the middle of telling it, each time a little later.
         let requests = before + round as usize % 4;
         until("requests", || {
@@ -176,6 +205,10 @@ async fn each_change_is_told_once_whenever_the_collector_is_cut_off() -> Result<
     }
     let collector = Collector::start(dir.path(), &config).await?;
     until("all told", || collector.alerts.status()[0].pending == 0).await?;
+    // None is lost, and none counted twice.
+    let status = collector.alerts.status().remove(0);
+    assert_eq!(status.detections.wanted, ROUNDS * (FLOOD + 1));
+    assert_eq!((status.detections.told, status.grouped), (ROUNDS + 1, ROUNDS * FLOOD - 1));
     collector.cut().await;
 
     let told = told(&receiver)?;
@@ -193,6 +226,10 @@ async fn each_change_is_told_once_whenever_the_collector_is_cut_off() -> Result<
         } else {
             assert!(seen("opened") && !seen("resolved") && !seen("passed"), "f{id}: {told:?}");
         }
+    }
+    for rule in (0..ROUNDS).map(|round| format!("r{round}")).chain(["flood".to_owned()]) {
+        let (plain, repeats) = told.get(&("detection".to_owned(), rule.clone())).copied().unwrap_or_default();
+        assert!(plain <= 1 && plain + repeats >= 1, "{rule} was told {plain} times, {repeats} with a mark");
     }
     assert!(told.values().any(|&(_, repeats)| repeats > 0), "no try was cut off after its receipt");
     Ok(())

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod detection;
 pub mod raw;
 
 /// Messages and services.

@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, path::Path, time::Duration};
 
-use super::{ConfigError, Key, Mistake, Problem, unit};
+use super::{ConfigError, Key, Mistake, Problem, Spanned, unit};
 
 /// Checks the values of one file.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +38,23 @@ impl Checker<'_> {
         into: &mut V,
     ) -> Result<(), ConfigError> {
         let Some(raw) = raw else { return Ok(()) };
+        let place = Spanned::new((), raw.referenced, raw.defined);
+        *into = parse(raw.value).map_err(|message| self.refuse(key, &place, message))?;
+        Ok(())
+    }
+
+    /// What is wrong with a value, with its place.
+    #[must_use]
+    pub fn refuse<R>(&self, key: &str, raw: &Spanned<R>, message: String) -> ConfigError {
         let place = raw.referenced;
-        *into = parse(raw.value).map_err(|message| Mistake {
+        Mistake {
             file: self.file.to_owned(),
             line: place.line(),
             column: place.column(),
             key: key.to_owned(),
             problem: Problem::Value(message),
-        })?;
-        Ok(())
+        }
+        .into()
     }
 }
 

@@ -11,9 +11,10 @@ pub mod unit;
 pub mod yaml;
 
 pub use error::{ConfigError, Mistake, Problem};
+pub use near::near;
 
 /// A value as written, with its place.
-pub use serde_saphyr::Spanned;
+pub use serde_saphyr::{Location, Spanned};
 
 /// A key that may be left out.
 pub type Key<T> = Option<Spanned<T>>;

@@ -1,7 +1,8 @@
-//! Which known key a mistyped one may have meant.
+//! Which known word a mistyped one may have meant.
 
-/// Keys within two edits of `typed`, closest first.
-pub(crate) fn near(typed: &str, known: &[&'static str]) -> Vec<&'static str> {
+/// Words within two edits of `typed`, closest first.
+#[must_use]
+pub fn near<'a>(typed: &str, known: &[&'a str]) -> Vec<&'a str> {
     let mut close: Vec<_> = known
         .iter()
         .map(|&key| (strsim::osa_distance(typed, key), key))

@@ -106,7 +106,7 @@ fn explain(path: &Path, tracked: &str, error: Error) -> ConfigError {
 /// and without the field in which [`serde_saphyr::Spanned`] holds a value.
 fn key_path(tracked: &str) -> String {
     let path = tracked.trim_end_matches('?').trim_end_matches('.');
-    let path = path.replace("].value", "]");
+    let path = path.replace("].value", "]").replace(".value.", ".").replace(".value[", "[");
     path.strip_suffix(".value").unwrap_or(&path).to_owned()
 }
 

@@ -5,10 +5,13 @@
 
 use std::{
     net::TcpListener,
+    path::Path,
     process::{Command, Stdio},
+    sync::{Condvar, Mutex, PoisonError},
     time::Duration,
 };
 
+use k8s_cri::v1::ContainerStatusResponse;
 use kestrel_proto::v1::{self, Envelope, EventKind, Filter, Grade, Lane, record::Event};
 use kestrel_tests::lab::{
     Lab,
@@ -16,6 +19,7 @@ use kestrel_tests::lab::{
     artifact,
     collector::{Collector, Options},
     delivery::{Delivering, wait_delivered},
+    liar::Liar,
     poll,
     spec::{ContainerSpec, PodSpec},
     watch::Watcher,
@@ -39,13 +43,19 @@ struct Streaming {
 impl Streaming {
     fn start() -> Self {
         let lab = Lab::start().unwrap();
+        let socket = lab.socket();
+        Self::asking(lab, &socket, "")
+    }
+
+    /// Its agent asks at this socket for names, and has these lines in its configuration too.
+    fn asking(lab: Lab, socket: &Path, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let collector = Collector::start(&Options::default()).unwrap();
         let endpoint = collector.endpoint();
         let delivering = Delivering {
             processes: "containers",
-            cri_socket: Some(lab.socket()),
-            config: "  files: all\n  network: containers\n",
+            cri_socket: Some(socket.to_owned()),
+            config: &format!("  files: all\n  network: containers\n{config}"),
             ..Delivering::to(&endpoint)
         };
         let agent = delivering.start(dir.path()).unwrap();
@@ -53,12 +63,26 @@ impl Streaming {
     }
 
     /// Runs a script in a pod, and gives what came of it once an event `is_last`.
-    fn run(&self, script: &str, kind: EventKind, is_last: impl Fn(&Event) -> bool) -> Vec<Envelope> {
+    fn run(&self, script: &str, kinds: &[EventKind], is_last: impl Fn(&Event) -> bool) -> Vec<Envelope> {
+        self.begin(script);
+        self.end(kinds, is_last)
+    }
+
+    /// Runs a script in a pod.
+    fn begin(&self, script: &str) {
         let script = format!("{script}; exec sleep 2147483647");
-        let app = ContainerSpec::restricted("app", ["/bin/sh", "-c", &script, HOSTILE]);
-        self.lab.run(&PodSpec::new("shop", POD).container(app)).unwrap();
+        let app = ContainerSpec {
+            read_only_root: false,
+            ..ContainerSpec::restricted("app", ["/bin/sh", "-c", &script, HOSTILE])
+        };
+        self.lab.run(&PodSpec::new("shop", POD).host_network().container(app)).unwrap();
+    }
+
+    /// The pod's events of these kinds, once one `is_last`.
+    fn end(&self, kinds: &[EventKind], is_last: impl Fn(&Event) -> bool) -> Vec<Envelope> {
         let mut watcher = Watcher::new(&self.collector.endpoint()).unwrap();
-        let filter = Filter { kinds: vec![kind.into()], pods: vec![POD.into()], ..Filter::default() };
+        let kinds = kinds.iter().map(|&kind| kind.into()).collect();
+        let filter = Filter { kinds, pods: vec![POD.into()], ..Filter::default() };
         let mut events = Vec::new();
         let complete = poll::until("the last event", LIMIT, || {
             events = watcher.past(filter.clone())?.events;
@@ -120,7 +144,7 @@ fn what_a_container_does_to_files_is_in_the_store_and_on_the_terminal() {
                   mount -t tmpfs none /tmp; rm moved; cat /etc/passwd";
     let events = streaming.run(
         script,
-        EventKind::File,
+        &[EventKind::File],
         |event| matches!(event, Event::File(file) if file.path == b"/etc/passwd"[..]),
     );
 
@@ -194,13 +218,13 @@ fn what_a_container_does_to_files_is_in_the_store_and_on_the_terminal() {
 #[test]
 fn where_a_container_connects_to_is_known_by_the_socket() {
     let streaming = Streaming::start();
-    // Pods of the lab are on the host's network.
+    // The pod is on the host's network.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let script = format!("echo x | nc 127.0.0.1 {port}");
     let is_connect =
         |event: &Event| matches!(event, Event::Socket(it) if name(it.call.as_ref()) == "connect");
-    let events = streaming.run(&script, EventKind::Network, is_connect);
+    let events = streaming.run(&script, &[EventKind::Network], is_connect);
     let connects = events.iter().filter_map(event).filter_map(|event| match event {
         Event::Socket(it) if name(it.call.as_ref()) == "connect" => Some(it),
         _ => None,
@@ -214,4 +238,61 @@ fn where_a_container_connects_to_is_known_by_the_socket() {
     assert!(matches!(connects[0].grade(), Grade::Object | Grade::Fd));
     let text = streaming.tail("network", "text");
     assert!(text.contains(&format!("→ 127.0.0.1:{port} (")), "{text}");
+}
+
+/// The script of a pod whose first events are looked for, and its last.
+const FIRST: &str = "echo x > /tmp/first; cat /etc/passwd";
+
+fn is_last_of_first(event: &Event) -> bool {
+    matches!(event, Event::File(file) if file.path == b"/etc/passwd"[..])
+}
+
+/// The pod's shell is there from its exec on, and its first write.
+fn assert_first(events: &[Envelope]) {
+    let is_shell = |envelope: &&Envelope| matches!(event(envelope), Some(Event::Exec(exec)) if exec.filename == b"/bin/sh"[..]);
+    let shell = events.iter().find(is_shell).unwrap_or_else(|| panic!("the first exec: {events:#?}"));
+    let made = of(events, "open", "/tmp/first");
+    assert!(file(made).open.unwrap().write);
+    assert!(shell.record.as_ref().unwrap().boottime_ns < made.record.as_ref().unwrap().boottime_ns);
+    for envelope in [shell, made] {
+        let names = envelope.container.as_ref().unwrap().names.as_ref().unwrap();
+        assert_eq!((names.namespace.as_str(), names.pod.as_str()), ("shop", POD));
+    }
+}
+
+#[test]
+fn the_first_that_a_container_does_is_found_by_its_pod() {
+    let streaming = Streaming::start();
+    assert_first(&streaming.run(FIRST, &[EventKind::Exec, EventKind::File], is_last_of_first));
+}
+
+/// Whether names may be told.
+static MAY_TELL: Mutex<bool> = Mutex::new(false);
+static TOLD: Condvar = Condvar::new();
+
+fn later(_: &mut ContainerStatusResponse) {
+    let may_tell = MAY_TELL.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(TOLD.wait_while(may_tell, |may_tell| !*may_tell));
+}
+
+#[test]
+fn what_a_container_does_before_the_runtime_answers_waits_for_its_names() {
+    let lab = Lab::start().unwrap();
+    let liar = Liar::start(&lab.dir().join("later.sock"), &lab.socket(), later).unwrap();
+    let streaming = Streaming::asking(lab, liar.socket(), "findings: {name_wait: 1m}\ncri: {timeout: 1m}\n");
+    streaming.begin(FIRST);
+    let agent = &streaming.agent;
+    // Of the shell: its exec, its write, and the execs of what it runs.
+    poll::until("events to wait for names", LIMIT, || Ok(agent.metric("kestrel_name_wait_events")? >= 4.0))
+        .unwrap();
+    assert!(wait_delivered(agent, Duration::ZERO).is_err(), "what waits is not delivered");
+    *MAY_TELL.lock().unwrap() = true;
+    TOLD.notify_all();
+    assert_first(&streaming.end(&[EventKind::Exec, EventKind::File], is_last_of_first));
+    let ended = |reason: &str| {
+        agent.metric_of("kestrel_name_wait_ended_events_total", &format!("reason=\"{reason}\"")).unwrap()
+    };
+    assert!(ended("named") >= 4.0);
+    assert_eq!((ended("deadline"), ended("room"), ended("gone")), (0.0, 0.0, 0.0));
+    assert_eq!(agent.metric("kestrel_name_wait_events").unwrap(), 0.0);
 }

@@ -240,7 +240,11 @@ fn hostile_text_is_inert_everywhere() {
     let delivery = Delivery::start(&[]);
     let script = "cp /bin/busybox \"/tmp/$0\"; exec \"/tmp/$0\" sleep 2147483647";
     let command = ["/bin/sh", "-c", script, "sleep\u{202e}<!channel>"];
-    let app = ContainerSpec { run_as_user: Some(0), ..ContainerSpec::restricted("app", command) };
+    let app = ContainerSpec {
+        run_as_user: Some(0),
+        read_only_root: false,
+        ..ContainerSpec::restricted("app", command)
+    };
     let pod = PodSpec::new("shop", HOSTILE).container(app);
     delivery.lab.run(&pod).unwrap();
     let mut watcher = delivery.watcher();

@@ -24,8 +24,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 const FAULT: Duration = Duration::from_secs(3);
 /// A half-open connection is noticed within 20 s, and connecting anew may wait for 30.
 const LIMIT: Duration = Duration::from_secs(90);
-/// What a killed agent had read and not told is less than that, and the time it is away comes on top.
-const BLIND: Duration = Duration::from_secs(2);
+/// What a killed agent had read and not told is less than that, on a machine that has little time for it too; the
+/// time it is away comes on top.
+const BLIND: Duration = Duration::from_secs(5);
 
 /// What happens.
 #[derive(Clone, Copy, Debug)]

@@ -14,11 +14,13 @@ use std::{
 use kestrel_tests::lab::{
     Lab,
     artifact::trigger,
+    foreign::{self, Engine, Foreign},
+    identity::Identity,
     ledger::Ledger,
     lock::KernelLock,
     pods, poll,
     proc::{self, Credentials},
-    spec::{ContainerSpec, PodSpec},
+    spec::{ContainerSpec, PodSpec, Propagation, Volume, VolumeMount},
     sweep::cgroup_roots,
 };
 use nix::{
@@ -168,11 +170,58 @@ fn a_process_can_be_born_in_a_control_group() {
 fn nothing_is_left_after_a_lab() {
     let lab = Lab::start().unwrap();
     let dir = lab.dir().to_owned();
-    let spec = PodSpec::new("test", "drop").container(ContainerSpec::restricted("app", SLEEP));
+    let shared = VolumeMount {
+        propagation: Propagation::Bidirectional,
+        ..VolumeMount::empty_dir("shared", "/shared")
+    };
+    let memory =
+        VolumeMount { volume: Volume::Memory("memory".to_owned()), ..VolumeMount::empty_dir("", "/memory") };
+    let app = ContainerSpec {
+        volumes: vec![VolumeMount::token(), shared, memory],
+        ..ContainerSpec::restricted("app", SLEEP)
+    };
+    let spec = PodSpec::new("test", "drop").container(app);
     lab.run(&spec).unwrap();
-    assert!(!remains(&dir, &spec.uid).is_empty());
+    let command = SLEEP.map(str::to_owned).to_vec();
+    let foreign = Foreign { engine: Engine::Podman, command, user_namespace: Some(100_000) };
+    let foreign = foreign::run(&lab, &foreign).unwrap();
+    let process = Identity::of(foreign.pid).unwrap();
+    assert!(
+        remains(&dir, &spec.uid).iter().any(|left| left.contains("/netns/")),
+        "network namespaces go, too"
+    );
     drop(lab);
     assert_eq!(remains(&dir, &spec.uid), BTreeSet::new());
+    assert!(!process.is_alive());
+    for root in cgroup_roots() {
+        assert!(!root.join(foreign.cgroup.trim_start_matches('/')).exists());
+    }
+}
+
+#[test]
+fn a_pod_has_its_volumes_limits_and_a_network_of_its_own() {
+    let lab = Lab::start().unwrap();
+    let app = ContainerSpec {
+        volumes: vec![VolumeMount::token(), VolumeMount::empty_dir("data", "/data")],
+        ..ContainerSpec::restricted("app", ["/bin/plain-text", "0.0.0.0:8080"])
+    };
+    let spec = PodSpec { pids_limit: Some(77), ..PodSpec::new("test", "volumes").container(app) };
+    let app = lab.run(&spec).unwrap().containers.remove(0);
+    let sh = |script: &str| lab.cri().exec(&app.id, ["/bin/sh", "-c", script]).unwrap();
+    assert_eq!(sh("cat /var/run/secrets/kubernetes.io/serviceaccount/namespace").stdout, "lab");
+    assert_eq!(sh("echo x > /data/x && cat /data/x").stdout, "x\n");
+    assert_ne!(sh("echo x > /tmp/x").code, 0, "the root file system is read-only");
+    let limits: Vec<_> = cgroup_roots()
+        .iter()
+        .filter_map(|root| fs::read_to_string(root.join(&spec.cgroup_parent()[1..]).join("pids.max")).ok())
+        .collect();
+    assert!(limits.iter().any(|limit| limit == "77\n"), "{limits:?}");
+    assert_eq!(sh("ls /sys/class/net").stdout, "lo\n");
+    poll::until("the server's answer", LIMIT, || {
+        let answer = lab.cri().exec(&app.id, ["/bin/wget", "-q", "-O-", "http://127.0.0.1:8080/"])?;
+        Ok(answer.stdout == "plain\n")
+    })
+    .unwrap();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use agent_abi::{
     hook::Hook,
+    offset::ABSENT,
     record::{Exec, kind},
 };
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_seq_write};
@@ -102,5 +103,8 @@ unsafe fn differs_from_leader(task: u64) -> bool {
                 != Typed::read::<u64>(leader, offset!(task_atomic_flags)) & 1
             || Typed::read::<u32>(task, offset!(task_seccomp_mode))
                 != Typed::read::<u32>(leader, offset!(task_seccomp_mode))
+            || (offset!(task_seccomp_filter) != ABSENT
+                && Typed::read::<u64>(task, offset!(task_seccomp_filter))
+                    != Typed::read::<u64>(leader, offset!(task_seccomp_filter)))
     }
 }

@@ -7,12 +7,12 @@ mod detach;
 mod prepare;
 mod status;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    config::{CriSocket, Listen, LogLevel, Overrides, value},
+    config::{CriSocket, Listen, LogLevel, Overrides, parse_duration, value},
     kernel::Hooks,
 };
 
@@ -36,16 +36,33 @@ pub struct Cli {
 pub enum Command {
     /// Watch this node until told to stop.
     Run(RunArgs),
+    /// Write what the rules of the configuration, or those that come along, want to see to a file, for
+    /// `kestrel replay` and `kestrel rules`. Leaves the agent that watches this node alone.
+    Record(RecordArgs),
     /// Ask the running agent how it is: exit code 0 healthy, 1 not healthy or not ready,
     /// 2 not reachable.
     Status(StatusArgs),
-    /// Check a configuration file: exit code 0 good, 2 not.
+    /// Check a configuration file, and the policy file that it names: exit code 0 good, 2 not.
     CheckConfig(CheckConfigArgs),
     /// Detach the programs that an agent left in the kernel. They outlive it on purpose, so that a
     /// restart is not blind.
     Detach(DetachArgs),
     /// As root, give folders to the user that the agent runs as: exit code 0 done, 2 not.
     Prepare(PrepareArgs),
+}
+
+/// Flags of `record`.
+#[derive(Args, Debug)]
+pub struct RecordArgs {
+    /// The recording, one JSON object of Falco's fields a line. It must not exist.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How long; until a signal, if it is not given.
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub lasts: Option<Duration>,
+    /// Configuration and flags as for `run`; what goes to a collector, state and pins are left alone.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Flags of `run`. Each overrides its key in the configuration file.
@@ -78,6 +95,9 @@ pub struct RunArgs {
     /// Least severe level that is logged (log.level).
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
+    /// Policy file (policy).
+    #[arg(long, value_name = "FILE", value_parser = value::path)]
+    pub policy: Option<PathBuf>,
 }
 
 impl RunArgs {
@@ -94,9 +114,19 @@ impl RunArgs {
             hooks,
             node_name,
             log_level,
+            policy,
         } = self;
-        let overrides =
-            Overrides { node_name, state_dir, pin_dir, hooks, findings_file, cri_socket, listen, log_level };
+        let overrides = Overrides {
+            node_name,
+            state_dir,
+            pin_dir,
+            hooks,
+            findings_file,
+            cri_socket,
+            listen,
+            log_level,
+            policy,
+        };
         (config, overrides)
     }
 }
@@ -149,6 +179,9 @@ pub struct CheckConfigArgs {
     /// The file.
     #[arg(value_name = "FILE", default_value = crate::config::DEFAULT_FILE)]
     pub file: PathBuf,
+    /// Policy file, instead of the one that the configuration names.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
 }
 
 /// How a command ended.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::{Exit, OutputFormat, StatusArgs, chain, client};
 use crate::{
     coverage::Inert,
+    detect::{RulesStatus, Summary},
     http::{BlindStatus, CanaryStatus, DeliveryStatus, Status},
 };
 
@@ -31,6 +32,23 @@ pub fn status(args: &StatusArgs, out: &mut impl Write, err: &mut impl Write) -> 
     Ok(if status.healthy && status.ready { Exit::Good } else { Exit::Unhealthy })
 }
 
+fn write_rules(rules: Option<&RulesStatus>, out: &mut impl Write) -> io::Result<()> {
+    let Some(RulesStatus { in_force, error, failed }) = rules else {
+        return writeln!(out, "Rules     none configured");
+    };
+    match in_force {
+        Some(Summary { hash, active, defined, warnings, .. }) => {
+            let hash = hash.get(..12).unwrap_or_default();
+            writeln!(out, "Rules     {active} of {defined} active, {hash}, {} warnings", warnings.len())?;
+        }
+        None => writeln!(out, "Rules     none in force")?,
+    }
+    if let Some(error) = error {
+        writeln!(out, "  {} (refused {failed} times)", Inert(error))?;
+    }
+    Ok(())
+}
+
 /// Containers whose events were held back that are shown; the others are in `-o json`.
 const THROTTLED_SHOWN: usize = 10;
 
@@ -39,6 +57,8 @@ fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
         node,
         version,
         uptime_seconds,
+        runtime,
+        rules,
         healthy,
         ready,
         problems,
@@ -55,11 +75,16 @@ fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
     } = status;
     writeln!(out, "Node      {}", Inert(node))?;
     writeln!(out, "Agent     {}, up {}", Inert(version), uptime(*uptime_seconds))?;
+    match runtime {
+        Some(runtime) => writeln!(out, "Runtime   {} {}", Inert(&runtime.name), Inert(&runtime.version))?,
+        None => writeln!(out, "Runtime   not told")?,
+    }
     let health = if *healthy { "healthy" } else { "NOT HEALTHY" };
     writeln!(out, "Health    {health}, {}", if *ready { "ready" } else { "NOT READY" })?;
     for problem in problems {
         writeln!(out, "  {}", Inert(problem))?;
     }
+    write_rules(rules.as_ref(), out)?;
     write!(out, "{}", coverage.table())?;
 
     let mut rows = Rows::new("Rings", &["received", "lost", "bytes"]);
@@ -115,8 +140,16 @@ fn table(status: &Status, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn write_delivery(delivery: &DeliveryStatus, out: &mut impl Write) -> io::Result<()> {
-    let DeliveryStatus { endpoint, connected, since_seconds, reason, clock_drift_ms, memory_only, lanes } =
-        delivery;
+    let DeliveryStatus {
+        endpoint,
+        connected,
+        since_seconds,
+        reason,
+        clock_drift_ms,
+        memory_only,
+        unnamed,
+        lanes,
+    } = delivery;
     let link = if *connected { "connected" } else { "NOT CONNECTED" };
     write!(out, "Collector {}, {link}", Inert(endpoint))?;
     if let Some(since) = since_seconds {
@@ -132,6 +165,9 @@ fn write_delivery(delivery: &DeliveryStatus, out: &mut impl Write) -> io::Result
     }
     if let Some(reason) = memory_only {
         writeln!(out, "  IN MEMORY ONLY: {}", Inert(reason))?;
+    }
+    if *unnamed != 0 {
+        writeln!(out, "  {unnamed} events wait for their container's names")?;
     }
     let mut rows = Rows::new("Outbox", &["waiting", "bytes", "capacity", "acked", "evicted"]);
     for lane in lanes {
@@ -199,6 +235,7 @@ fn uptime(seconds: u64) -> String {
 mod tests {
     use super::*;
     use crate::{
+        context::cri::RuntimeVersion,
         coverage::{CoverageReport, Support},
         http::{HookStatus, LaneReport, RingStatus, TableStatus, ThrottledStatus, VerdictCounts},
         telemetry::BlindInterval,
@@ -233,6 +270,18 @@ mod tests {
             node: "n1\u{1b}[2J".to_owned(),
             version: "0.1.0".to_owned(),
             uptime_seconds: 7380,
+            rules: Some(RulesStatus {
+                in_force: Some(Summary {
+                    hash: "0123456789abcdef".into(),
+                    active: 25,
+                    defined: 30,
+                    loaded_ns: 1,
+                    warnings: vec!["a field".into()],
+                }),
+                error: Some("a.yaml:1:2: no \u{1b}list".into()),
+                failed: 2,
+            }),
+            runtime: Some(RuntimeVersion { name: "containerd".to_owned(), version: "2.0.1\n".to_owned() }),
             healthy: true,
             ready: false,
             problems: vec!["start scan not done".to_owned()],
@@ -271,6 +320,7 @@ mod tests {
                 reason: Some("connection refused \u{1b}[2J".to_owned()),
                 clock_drift_ms: Some(-12),
                 memory_only: Some("no space left".to_owned()),
+                unnamed: 4,
                 lanes: vec![LaneReport {
                     lane: "findings".to_owned(),
                     events: 3,
@@ -286,8 +336,11 @@ mod tests {
         let expected = "\
 Node      n1\\u{1b}[2J
 Agent     0.1.0, up 2 h 3 min
+Runtime   containerd 2.0.1\\u{a}
 Health    healthy, NOT READY
   start scan not done
+Rules     25 of 30 active, 0123456789ab, 1 warnings
+  a.yaml:1:2: no \\u{1b}list (refused 2 times)
 Kernel    6.12.0
 Hooks     1 of 1 supported
   sched_process_exec  SUPPORTED
@@ -310,6 +363,7 @@ Collector https://collector:9443, NOT CONNECTED for 7 s
   connection refused \\u{1b}[2J
   this node's clock is 12 ms behind the collector's
   IN MEMORY ONLY: no space left
+  4 events wait for their container's names
 Outbox      waiting  bytes  capacity  acked  evicted
   findings        3    700   1048576     12        0
 ";

@@ -51,6 +51,8 @@ fn flags_become_overrides() {
         "n1",
         "--log-level",
         "debug",
+        "--policy",
+        "/policy",
     ];
     let Command::Run(args) = Cli::try_parse_from(line).unwrap().command else { panic!("not run") };
     let (file, overrides) = args.into_parts();
@@ -64,6 +66,7 @@ fn flags_become_overrides() {
         cri_socket: Some(CriSocket::Path("/r".into())),
         listen: Some(Listen::Off),
         log_level: Some(LogLevel::Debug),
+        policy: Some("/policy".into()),
     };
     assert_eq!(overrides, expected);
 }
@@ -161,11 +164,46 @@ fn check_config_says_ok_or_what_is_wrong() {
     let check = |text: &str| {
         std::fs::write(&file, text).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = check_config(CheckConfigArgs { file: file.clone() }, &mut out, &mut err).unwrap();
+        let exit =
+            check_config(CheckConfigArgs { file: file.clone(), policy: None }, &mut out, &mut err).unwrap();
         (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     };
     let shown = file.display();
     assert_eq!(check("http: {listen: off}\n"), (Exit::Good, format!("{shown}: ok\n"), String::new()));
     let wrong = format!("{shown}:1:8: http: unknown key `listn`, did you mean listen?\n");
     assert_eq!(check("http: {listn: off}\n"), (Exit::Failed, String::new(), wrong));
+
+    let policy = dir.path().join("policy.yaml");
+    let names_it = format!("policy: {}\n", policy.display());
+    let missing = format!("cannot read configuration file {}: ", policy.display());
+    assert!(check(&names_it).2.starts_with(&missing), "{:?}", check(&names_it));
+    std::fs::write(&policy, "controls: {secomp: on}\n").unwrap();
+    let wrong =
+        format!("{}:1:20: controls.secomp: no control `secomp`, did you mean seccomp?\n", policy.display());
+    assert_eq!(check(&names_it), (Exit::Failed, String::new(), wrong));
+    let expired = "namespace: shop, control: seccomp, owner: a, reason: b, expires: 2020-02-29";
+    std::fs::write(&policy, format!("exemptions: [{{{expired}}}]\n")).unwrap();
+    let warning =
+        format!("{}:1:14: exemptions[0]: expired on 2020-02-29 and counts as absent\n", policy.display());
+    let good = format!("{shown}: ok\n{}: ok\n", policy.display());
+    assert_eq!(check(&names_it), (Exit::Good, good, warning));
+
+    let rules = dir.path().join("rules.yaml");
+    let names_it = format!("rules: {{files: [{}]}}\n", rules.display());
+    std::fs::write(
+        &rules,
+        "- rule: a\n  desc: b\n  condition: evt.type = opent\n  output: c\n  priority: DEBUG\n",
+    )
+    .unwrap();
+    let (exit, _, err) = check(&names_it);
+    assert_eq!(exit, Exit::Failed);
+    assert!(err.starts_with(&format!("{}:3:25: rule \"a\": ", rules.display())), "{err}");
+    std::fs::write(
+        &rules,
+        "- rule: a\n  desc: b\n  condition: evt.type = open and proc.vpgid = 1\n  output: c\n  priority: DEBUG\n",
+    )
+    .unwrap();
+    let (exit, out, err) = check(&names_it);
+    assert_eq!((exit, out), (Exit::Good, format!("{shown}: ok\nrules: ok, 1 of 1 active\n")));
+    assert!(err.contains("field 'proc.vpgid' never has a value here: process groups are not read"), "{err}");
 }

@@ -10,13 +10,14 @@ use settings::{
 use super::{
     Config, ConfigError, Every, Located, delivery,
     raw::{RawConfig, RawCri, RawFindings, RawHttp, RawInterval, RawLimits, RawLog, RawRings},
-    streams, value,
+    rules, streams, value,
 };
 
 /// Kernel pages are at most 64 KiB, so a power of two from there on is a multiple of any.
 const RING_BYTES: RangeInclusive<u64> = (64 << 10)..=(1 << 30);
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(1);
 const QUIET_TIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+const INSPECT_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_hours(1);
 const SCAN_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);
 const INVENTORY_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(24);
 const HEARTBEAT_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(10);
@@ -41,9 +42,11 @@ pub(super) fn check<E>(
         http,
         findings,
         rings,
+        rules: raw_rules,
         streams: raw_streams,
         mute,
         scan,
+        inspect,
         limits,
         uplink,
         outbox,
@@ -51,6 +54,7 @@ pub(super) fn check<E>(
         heartbeat,
         canary,
         log: raw_log,
+        policy,
         exemptions,
     } = raw;
     at.text("cluster", cluster, unit::parse_node_name, &mut config.cluster)?;
@@ -75,10 +79,12 @@ pub(super) fn check<E>(
     at.text("rings.critical_bytes", critical_bytes, ring_bytes, &mut config.rings.critical_bytes)?;
     at.text("rings.bulk_bytes", bulk_bytes, ring_bytes, &mut config.rings.bulk_bytes)?;
 
+    rules::rules(at, raw_rules.unwrap_or_default(), &mut config.rules)?;
     streams::streams(at, raw_streams.unwrap_or_default(), &mut config.streams)?;
     streams::mute(at, mute.unwrap_or_default(), &mut config.mute)?;
 
     every(at, "scan.interval", scan, SCAN_INTERVAL, &mut config.scan)?;
+    every(at, "inspect.interval", inspect, INSPECT_INTERVAL, &mut config.inspect)?;
 
     let RawLimits { processes, containers, cgroups, findings } = limits.unwrap_or_default();
     at.field("limits.processes", processes, number(ENTRIES), &mut config.limits.processes)?;
@@ -96,15 +102,9 @@ pub(super) fn check<E>(
     at.text("log.level", level, log::parse_level, &mut config.log.level)?;
     at.text("log.format", format, log::parse_format, &mut config.log.format)?;
 
-    for entry in exemptions.unwrap_or_default() {
-        let place = entry.referenced;
-        config.exemptions.push(Located {
-            value: entry.value,
-            file: at.file.to_owned(),
-            line: place.line(),
-            column: place.column(),
-        });
-    }
+    at.text("policy", policy, |text| unit::parse_path(text).map(Some), &mut config.policy)?;
+    let exemptions = exemptions.unwrap_or_default().into_iter();
+    config.exemptions.extend(exemptions.map(|entry| Located::new(at.file, entry)));
     Ok(config)
 }
 

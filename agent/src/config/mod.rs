@@ -5,7 +5,9 @@
 
 mod check;
 mod delivery;
+mod located;
 mod raw;
+mod rules;
 mod streams;
 pub mod value;
 
@@ -19,7 +21,9 @@ use crate::{
     time::Date,
 };
 
+pub use self::rules::Rules;
 pub use delivery::{Every, Outbox, Tls, Uplink};
+pub use located::Located;
 pub use raw::RawConfig;
 pub use settings::{
     ConfigError, Mistake, Problem,
@@ -56,12 +60,16 @@ pub struct Config<E = ExemptionItem> {
     pub findings: Findings,
     /// The rings.
     pub rings: Rings,
+    /// Rules that are held against events.
+    pub rules: Rules,
     /// Raw event streams.
     pub streams: Streams,
     /// What is left out of them.
     pub mute: Mute,
     /// The periodic rescan.
     pub scan: Every,
+    /// How often containers are looked into.
+    pub inspect: Every,
     /// Upper bounds of what is kept in memory.
     pub limits: Limits,
     /// The way to the collector; without one nothing is kept for it.
@@ -76,6 +84,8 @@ pub struct Config<E = ExemptionItem> {
     pub canary: Every,
     /// The agent's own log.
     pub log: Log,
+    /// The policy file; without one the built-in policy holds.
+    pub policy: Option<PathBuf>,
     /// Exemptions from controls, each with its place in the file.
     pub exemptions: Vec<Located<E>>,
 }
@@ -121,7 +131,8 @@ pub struct Findings {
     pub file: Option<PathBuf>,
     /// A finding not seen for this long is resolved.
     pub quiet_time: Duration,
-    /// How long a finding waits for its container's name before it goes out marked as pending.
+    /// How long a finding, and what a new container does, waits for the container's name before it goes
+    /// out marked as pending.
     pub name_wait: Duration,
 }
 
@@ -147,19 +158,6 @@ pub struct Limits {
     pub findings: usize,
 }
 
-/// A value and its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located<T> {
-    /// The value.
-    pub value: T,
-    /// The file.
-    pub file: PathBuf,
-    /// Line, from 1.
-    pub line: u64,
-    /// Column, from 1.
-    pub column: u64,
-}
-
 impl<E> Config<E> {
     /// What the agent does when nobody says otherwise.
     #[must_use]
@@ -178,6 +176,7 @@ impl<E> Config<E> {
                 name_wait: Duration::from_secs(2),
             },
             rings: Rings { critical_bytes: 4 << 20, bulk_bytes: 8 << 20 },
+            rules: Rules::default(),
             streams: Streams {
                 processes: Scope::Containers,
                 files: Scope::Off,
@@ -190,6 +189,7 @@ impl<E> Config<E> {
             },
             mute: Mute::default(),
             scan: Every { interval: Duration::from_mins(10) },
+            inspect: Every { interval: Duration::from_mins(1) },
             limits: Limits { processes: 32_768, containers: 4096, cgroups: 16_384, findings: 8192 },
             uplink: None,
             outbox: Outbox { findings_bytes: 64 << 20, detections_bytes: 256 << 20, bulk_bytes: 16 << 20 },
@@ -197,6 +197,7 @@ impl<E> Config<E> {
             heartbeat: Every { interval: Duration::from_secs(10) },
             canary: Every { interval: Duration::from_secs(30) },
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
+            policy: None,
             exemptions: Vec::new(),
         }
     }
@@ -221,6 +222,8 @@ pub struct Overrides {
     pub listen: Option<Listen>,
     /// `log.level`.
     pub log_level: Option<LogLevel>,
+    /// `policy`.
+    pub policy: Option<PathBuf>,
 }
 
 impl Config {
@@ -229,35 +232,13 @@ impl Config {
     /// # Errors
     /// The first that cannot hold, and its place.
     pub fn exemptions(&self) -> Result<Exemptions, ConfigError> {
-        let items = self.exemptions.iter().map(|item| item.value.clone());
-        Exemptions::validate(items.collect()).map_err(|error| {
-            let index = error.number().saturating_sub(1);
-            self.exemption_mistake(index, error.to_string()).into()
-        })
+        Located::exemptions(&self.exemptions)
     }
 
-    /// The exemptions whose day is over. They count as absent, so this is no error.
+    /// What of the exemptions holds and yet is hardly meant: those whose day is over.
     #[must_use]
-    pub fn expired(&self, exemptions: &Exemptions, today: Date) -> Vec<Mistake> {
-        let all = exemptions.configured().enumerate();
-        let expired = all.filter(|(_, exemption)| !exemption.holds(today));
-        expired
-            .filter_map(|(index, exemption)| {
-                let day = exemption.expires?;
-                Some(self.exemption_mistake(index, format!("expired on {day} and counts as absent")))
-            })
-            .collect()
-    }
-
-    fn exemption_mistake(&self, index: usize, message: String) -> Mistake {
-        let item = self.exemptions.get(index);
-        Mistake {
-            file: item.map(|item| item.file.clone()).unwrap_or_default(),
-            line: item.map_or(0, |item| item.line),
-            column: item.map_or(0, |item| item.column),
-            key: format!("exemptions[{index}]"),
-            problem: Problem::Value(message),
-        }
+    pub fn warnings(&self, exemptions: &Exemptions, today: Date) -> Vec<Mistake> {
+        Located::warnings(&self.exemptions, exemptions, today)
     }
 }
 
@@ -289,8 +270,17 @@ impl<E: DeserializeOwned> Config<E> {
     }
 
     fn apply(&mut self, overrides: Overrides) {
-        let Overrides { node_name, state_dir, pin_dir, hooks, findings_file, cri_socket, listen, log_level } =
-            overrides;
+        let Overrides {
+            node_name,
+            state_dir,
+            pin_dir,
+            hooks,
+            findings_file,
+            cri_socket,
+            listen,
+            log_level,
+            policy,
+        } = overrides;
         if let Some(name) = node_name {
             self.node_name = name;
         }
@@ -314,6 +304,9 @@ impl<E: DeserializeOwned> Config<E> {
         }
         if let Some(level) = log_level {
             self.log.level = level;
+        }
+        if policy.is_some() {
+            self.policy = policy;
         }
     }
 }

@@ -17,9 +17,11 @@ pub struct RawConfig<E> {
     pub http: Option<RawHttp>,
     pub findings: Option<RawFindings>,
     pub rings: Option<RawRings>,
+    pub rules: Option<RawRules>,
     pub streams: Option<RawStreams>,
     pub mute: Option<RawMute>,
     pub scan: Option<RawInterval>,
+    pub inspect: Option<RawInterval>,
     pub limits: Option<RawLimits>,
     pub uplink: Option<RawUplink>,
     pub outbox: Option<RawOutbox>,
@@ -27,6 +29,7 @@ pub struct RawConfig<E> {
     pub heartbeat: Option<RawInterval>,
     pub canary: Option<RawInterval>,
     pub log: Option<RawLog>,
+    pub policy: Key<String>,
     pub exemptions: Option<Vec<Spanned<E>>>,
 }
 
@@ -43,9 +46,11 @@ impl<E> Default for RawConfig<E> {
             http: None,
             findings: None,
             rings: None,
+            rules: None,
             streams: None,
             mute: None,
             scan: None,
+            inspect: None,
             limits: None,
             uplink: None,
             outbox: None,
@@ -53,6 +58,7 @@ impl<E> Default for RawConfig<E> {
             heartbeat: None,
             canary: None,
             log: None,
+            policy: None,
             exemptions: None,
         }
     }
@@ -79,9 +85,23 @@ sections! {
         rate: usize,
         burst: usize
     }
+    /// `rules`.
+    RawRules {
+        builtin: String,
+        files: Vec<Spanned<String>>,
+        interval: String,
+        matching: String,
+        min_priority: String,
+        disable: Vec<Spanned<String>>,
+        enable: Vec<Spanned<String>>,
+        append: Vec<RawAddition>,
+        rate: usize,
+        burst: usize,
+        repeat_after: String
+    }
     /// `mute`.
     RawMute { executables: Vec<Spanned<String>>, cgroups: Vec<Spanned<String>> }
-    /// `scan`, `inventory`, `heartbeat`, `canary`.
+    /// `scan`, `inspect`, `inventory`, `heartbeat`, `canary`.
     RawInterval { interval: String }
     /// `limits`.
     RawLimits { processes: usize, containers: usize, cgroups: usize, findings: usize }
@@ -99,4 +119,23 @@ sections! {
     RawOutbox { findings_bytes: String, detections_bytes: String, bulk_bytes: String }
     /// `log`.
     RawLog { level: String, format: String }
+}
+
+/// An entry of `rules.append`, with the keys of Falco's `append_output`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping of rule, tags, extra_output, extra_fields and extra_tags"
+)]
+pub struct RawAddition {
+    /// The rule; absent: all.
+    pub rule: Option<String>,
+    /// Only rules that have all of them.
+    pub tags: Option<Vec<String>>,
+    /// What the output goes on with.
+    pub extra_output: Option<String>,
+    /// Fields that a detection has beside those of its output.
+    pub extra_fields: Option<Vec<String>>,
+    /// Further tags.
+    pub extra_tags: Option<Vec<String>>,
 }

@@ -2,6 +2,11 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use ::rules::{
+    compile::Matching,
+    load::{Addition, Priority, Selection, Which},
+};
+
 use super::*;
 use crate::filter::{Limit, PathPrefix};
 
@@ -26,6 +31,7 @@ fn the_example_is_the_defaults_and_names_every_key() {
 
     // The keys that have no default that could be written down.
     let mut all = example.replace("# node_name:", "node_name:");
+    all = all.replace("# policy:", "policy:");
     for key in ["file", "endpoint", "server_name", "ca", "certificate", "key"] {
         all = all.replace(&format!("  # {key}: "), &format!("  {key}: "));
     }
@@ -39,15 +45,17 @@ fn every_key_is_read() {
     let config = parse(
         "cluster: c1\nnode_name: n1\nstate_dir: /s\npin_dir: /p\nhooks: enhanced\ncri: {socket: 'unix:///run/c.sock', timeout: 3s}\n\
          http: {listen: off}\nfindings: {file: /f, quiet_time: 1h, name_wait: 500ms}\n\
-         rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nstreams: {processes: all, files: containers, files_only: writes, files_below: [/etc, '!/etc/ssl'], \
+         rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nrules: {builtin: on, files: [/r, /d/], interval: 1m, matching: all, \
+         min_priority: notice, disable: ['*'], enable: ['tag:T1003', 'A *'], append: [{tags: [x], extra_output: '%fd.name', \
+         extra_fields: [proc.pid], extra_tags: [y]}], rate: 0, burst: 7, repeat_after: 0s}\nstreams: {processes: all, files: containers, files_only: writes, files_below: [/etc, '!/etc/ssl'], \
          network: all, system: off, signals: all, rate: 7, burst: 8}\n\
-         mute: {executables: [/usr/bin/backup], cgroups: [/system.slice/]}\nscan: {interval: 1m}\n\
+         mute: {executables: [/usr/bin/backup], cgroups: [/system.slice/]}\nscan: {interval: 1m}\ninspect: {interval: 5s}\n\
          limits: {processes: 64, containers: 65, cgroups: 66, findings: 67}\n\
          uplink: {endpoint: 'https://c:1', tls: on, server_name: n, ca: /ca, certificate: /c, key: /k, \
          drain_timeout: 0s}\n\
          outbox: {findings_bytes: 1MiB, detections_bytes: 2MiB, bulk_bytes: 64GiB}\n\
          inventory: {interval: 10s}\nheartbeat: {interval: 1s}\ncanary: {interval: 1h}\n\
-         log: {level: trace, format: json}\nexemptions:\n- {control: x}\n",
+         log: {level: trace, format: json}\npolicy: /policy\nexemptions:\n- {control: x}\n",
     )
     .unwrap();
     let mut entry = Item::new();
@@ -68,6 +76,28 @@ fn every_key_is_read() {
             name_wait: Duration::from_millis(500),
         },
         rings: Rings { critical_bytes: 64 << 10, bulk_bytes: 1 << 30 },
+        rules: Rules {
+            builtin: true,
+            files: vec!["/r".into(), "/d/".into()],
+            interval: Duration::from_mins(1),
+            matching: Matching::All,
+            min_priority: Priority::Notice,
+            selections: vec![
+                Selection { enable: false, which: Which::Name("*".to_owned()) },
+                Selection { enable: true, which: Which::Tag("T1003".to_owned()) },
+                Selection { enable: true, which: Which::Name("A *".to_owned()) },
+            ],
+            additions: vec![Addition {
+                tags: ["x".to_owned()].into(),
+                output: Some("%fd.name".to_owned()),
+                fields: vec![("proc.pid".to_owned(), "%proc.pid".to_owned())],
+                extra_tags: ["y".to_owned()].into(),
+                ..Addition::default()
+            }],
+            rate: 0,
+            burst: 7,
+            repeat_after: Duration::ZERO,
+        },
         streams: Streams {
             processes: Scope::All,
             files: Scope::Containers,
@@ -80,6 +110,7 @@ fn every_key_is_read() {
         },
         mute: Mute { executables: vec!["/usr/bin/backup".into()], cgroups: vec![b"/system.slice".to_vec()] },
         scan: Every { interval: Duration::from_mins(1) },
+        inspect: Every { interval: Duration::from_secs(5) },
         limits: Limits { processes: 64, containers: 65, cgroups: 66, findings: 67 },
         uplink: Some(Uplink {
             endpoint: "https://c:1".parse().unwrap(),
@@ -91,15 +122,16 @@ fn every_key_is_read() {
         heartbeat: Every { interval: Duration::from_secs(1) },
         canary: Every { interval: Duration::from_hours(1) },
         log: Log { level: LogLevel::Trace, format: LogFormat::Json },
-        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 21, column: 3 }],
+        policy: Some("/policy".into()),
+        exemptions: vec![Located { value: entry, file: "a.yaml".into(), line: 24, column: 3 }],
     };
     assert_eq!(config, expected);
 }
 
 #[test]
 fn each_mistake_is_one_sentence_with_its_place() {
-    let top = "cluster, node_name, state_dir, pin_dir, hooks, cri, http, findings, rings, streams, mute, scan, limits, \
-               uplink, outbox, inventory, heartbeat, canary, log, exemptions";
+    let top = "cluster, node_name, state_dir, pin_dir, hooks, cri, http, findings, rings, rules, streams, mute, scan, inspect, limits, \
+               uplink, outbox, inventory, heartbeat, canary, log, policy, exemptions";
     let unknown = |key: &str| format!("a.yaml:1:1: unknown key `{key}`, known here: {top}");
     let expected = [
         // Unknown keys.

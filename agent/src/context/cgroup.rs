@@ -127,7 +127,7 @@ fn runtime_above(above: &[u8]) -> Runtime {
 const POD_UID_BYTES: usize = 64;
 
 /// The uid in `pod<uid>` or `kubepods-<class>-pod<uid>.slice`.
-fn pod_of(name: &[u8]) -> Option<&[u8]> {
+pub(crate) fn pod_of(name: &[u8]) -> Option<&[u8]> {
     // A triple has the slice before its first colon.
     let name = name.split(|&byte| byte == b':').next()?;
     let uid = match name.strip_suffix(b".slice") {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::ProcessId;
+use crate::inspect::Limits;
 
 /// A container by its cgroup: a v2 cgroup id, or on v1 (hierarchy, id) of the pids controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +91,14 @@ pub enum PendingReason {
     QueueFull,
 }
 
+impl PendingReason {
+    /// Whether an answer is to be expected within moments.
+    #[must_use]
+    pub const fn is_asked(self) -> bool {
+        matches!(self, Self::Asked | Self::QueueFull)
+    }
+}
+
 /// What kind of container CRI says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContainerRole {
@@ -110,6 +119,8 @@ pub struct Names {
     pub namespace: String,
     /// Pod uid.
     pub pod_uid: String,
+    /// Service account of the pod, when anybody tells: the kubelet does not tell runtimes.
+    pub service_account: Option<String>,
     /// Labels of the pod.
     pub labels: BTreeMap<String, String>,
     /// Container name in the pod; empty for a sandbox.
@@ -122,6 +133,10 @@ pub struct Names {
     pub image_digest: Option<String>,
     /// Pid of the container's init in the host's pid namespace, when the runtime tells.
     pub init_pid: Option<u32>,
+    /// The runtime runs it in a kernel of its own (gVisor, Kata): the host's tasks are not the workload's.
+    pub sandboxed_runtime: bool,
+    /// When its image was built, in seconds since 1970, when the runtime tells.
+    pub image_created: Option<i64>,
     /// What the pod asked for.
     pub declared: Declared,
 }
@@ -152,6 +167,31 @@ pub struct Declared {
     pub read_only_root: Option<bool>,
     /// The pod's containers run in a user namespace of their own.
     pub user_namespace: Option<bool>,
+    /// `hostPID`.
+    pub host_pid: Option<bool>,
+    /// `hostNetwork`.
+    pub host_network: Option<bool>,
+    /// `hostIPC`.
+    pub host_ipc: Option<bool>,
+    /// Label of AppArmor or SELinux.
+    pub label: Option<String>,
+    /// Ports of the container.
+    pub ports: Option<Vec<DeclaredPort>>,
+    /// Ports of the node that lead to the container: `hostPort`.
+    pub host_ports: Option<Vec<u16>>,
+    /// Kernel parameters that are set for the pod, by name.
+    pub sysctls: Option<Vec<String>>,
+    /// Limits of resources.
+    pub limits: Option<Limits>,
+}
+
+/// A port that a pod declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeclaredPort {
+    /// Its number.
+    pub port: u16,
+    /// UDP; else TCP or SCTP.
+    pub is_udp: bool,
 }
 
 /// Declared seccomp profile.

@@ -453,7 +453,7 @@ impl Context {
         let it = &mut self.processes[slot];
         it.image_mnt = exec.record.state.ns.mnt;
         it.image_ns = now;
-        it.image_exec_id = exec.record.state.exec_id;
+        it.process.image_exec_id = exec.record.state.exec_id;
         it.process.exe = exec.record.exe;
         it.process.exe_path.clear();
         // The leaf says most; a path without its front is marked as the kernel marks it.

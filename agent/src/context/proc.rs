@@ -86,6 +86,12 @@ pub fn describe(id: ProcessId) -> Option<(Vec<u8>, Vec<u8>)> {
     (stat(id.tgid)?.starttime == id.start_ticks && path.len() <= EXE_PATH_BYTES).then_some((path, argv))
 }
 
+/// Whether the process is there, and not another of its number.
+#[must_use]
+pub fn is_there(id: ProcessId) -> bool {
+    stat(id.tgid).is_some_and(|stat| stat.starttime == id.start_ticks)
+}
+
 fn one(mounted: &Mounted, tgid: u32, first_user_ns: u32) -> Option<Scanned> {
     /// `PF_KTHREAD` (include/linux/sched.h).
     const KERNEL_THREAD: u32 = 0x0020_0000;
@@ -131,17 +137,8 @@ fn one(mounted: &Mounted, tgid: u32, first_user_ns: u32) -> Option<Scanned> {
             ns_uid: inside(&maps, status.ruid),
             ns_euid: inside(&maps, status.euid),
         },
-        ns: Namespaces {
-            mnt: namespace(tgid, "mnt"),
-            pid: namespace(tgid, "pid"),
-            net: namespace(tgid, "net"),
-            ipc: namespace(tgid, "ipc"),
-            uts: namespace(tgid, "uts"),
-            cgroup: namespace(tgid, "cgroup"),
-            user,
-            // How deep it is, /proc does not tell; that it is not the first one, it does.
-            user_level: u32::from(user != first_user_ns),
-        },
+        // How deep its user namespace is, /proc does not tell; that it is not the first one, it does.
+        ns: Namespaces { user_level: u32::from(user != first_user_ns), ..namespaces(tgid) },
         ns_tgid: inner(status.nstgid.as_ref()),
         ns_tid: inner(status.nspid.as_ref()),
         session: u32::try_from(before.session).unwrap_or(0),
@@ -170,6 +167,21 @@ fn one(mounted: &Mounted, tgid: u32, first_user_ns: u32) -> Option<Scanned> {
 
 fn stat(tgid: u32) -> Option<Stat> {
     Stat::from_read(fs::File::open(format!("/proc/{tgid}/stat")).ok()?).ok()
+}
+
+/// Inode numbers of the namespaces of a process; 0: not read. `user_level` is 0.
+#[must_use]
+pub(crate) fn namespaces(tgid: u32) -> Namespaces {
+    Namespaces {
+        mnt: namespace(tgid, "mnt"),
+        pid: namespace(tgid, "pid"),
+        net: namespace(tgid, "net"),
+        ipc: namespace(tgid, "ipc"),
+        uts: namespace(tgid, "uts"),
+        cgroup: namespace(tgid, "cgroup"),
+        user: namespace(tgid, "user"),
+        user_level: 0,
+    }
 }
 
 /// Inode number of a namespace, from its link `mnt:[4026531841]`; 0: not read.
@@ -232,6 +244,8 @@ fn executable(tgid: u32, path: &[u8]) -> record::FileRef {
     match mount_of(&mounts, path) {
         Some(mount) if mount.overlay && (mount.dev == dev || dev.0 == 0) => {
             file.flags |= file_flag::IN_TASK_MOUNT_NS | file_flag::OVERLAY;
+            // Of an overlay each layer may show a device of its own.
+            file.dev = mount.dev.0 << 20 | mount.dev.1 & 0xf_ffff;
         }
         // Subvolumes show another device than their mount.
         Some(mount) if mount.dev == dev || (mount.dev.0 == 0 && dev.0 == 0) => {

@@ -97,6 +97,8 @@ pub struct Process {
     pub state: TaskState,
     /// Seccomp allow bitmap that goes with `state`.
     pub seccomp_allow: SeccompAllow,
+    /// `exec_id` of the image that was told: that of its state is ahead where an exec was lost. 0: not told.
+    pub image_exec_id: u64,
     /// The executable.
     pub exe: FileRef,
     /// Its path in the mount namespace that it lives in, bounded, bytes as the kernel has them.
@@ -126,6 +128,7 @@ impl Process {
             parent: None,
             state: TaskState::default(),
             seccomp_allow: SeccompAllow::NONE,
+            image_exec_id: 0,
             exe: FileRef::default(),
             exe_path: Vec::new(),
             argv: Vec::new(),

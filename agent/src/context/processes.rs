@@ -32,8 +32,6 @@ pub(super) struct Slot {
     pub(super) image_mnt: u32,
     /// Boottime of the record that told its image.
     pub(super) image_ns: u64,
-    /// `exec_id` of the image that was told: that of its state is ahead where an exec was lost.
-    pub(super) image_exec_id: u64,
     /// Boottime of the record that told its leader's state.
     pub(super) state_ns: u64,
     /// Mount namespace that counts as outside beside the host's: the one it joined from.
@@ -62,7 +60,6 @@ impl Slot {
             cgroup: 0,
             image_mnt: 0,
             image_ns: 0,
-            image_exec_id: 0,
             state_ns: 0,
             outside_mnt: 0,
             joined: false,
@@ -255,7 +252,7 @@ impl Processes {
         child.process.exec_ns = creator.process.exec_ns;
         child.image_mnt = creator.image_mnt;
         child.image_ns = creator.image_ns;
-        child.image_exec_id = creator.image_exec_id;
+        child.process.image_exec_id = creator.process.image_exec_id;
     }
 }
 

@@ -54,7 +54,7 @@ impl Context {
             // /proc does not tell the version: the file has to do.
             0 => known.image_mnt == 0 || told == (record.exe.inode, record.exe.dev),
             version if known.image_mnt == 0 => known.process.state.exec_id == version,
-            version => known.image_exec_id == version,
+            version => known.process.image_exec_id == version,
         };
         if known.image_mnt == 0 && same_image {
             // Met by its credentials or by an unknown parent's fork, so without an image.
@@ -237,6 +237,11 @@ impl Context {
     }
 
     /// Judges every live workload process of a container.
+    /// Gives all processes of a container to be judged again: something around them has changed.
+    pub fn judge_again(&self, key: ContainerKey, effects: &mut impl FnMut(Effect<'_>)) {
+        self.judge_members(key, Why::Named, effects);
+    }
+
     pub(super) fn judge_members(&self, key: ContainerKey, why: Why, effects: &mut impl FnMut(Effect<'_>)) {
         for slot in self.member_slots(key) {
             if self.processes[slot].process.stage == Stage::Workload {

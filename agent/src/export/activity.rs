@@ -6,9 +6,9 @@ use kestrel_proto::v1::{self, record::Event};
 use prost::Message as _;
 use zerocopy::FromBytes as _;
 
-use super::{Exporter, item, process};
+use super::{Exported, Exporter, Naming, item, process};
 use crate::{
-    outbox::{Definition, DefinitionKey, Item, Lane},
+    outbox::{Definition, DefinitionKey, Lane},
     pipeline::{
         Texts,
         lifecycle::{Activity, ContainerEntry, Entry, LifecycleBatch, ProcessEntry},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Exporter {
-    pub(super) fn activity(&mut self, batch: &LifecycleBatch, entry: &Entry) -> Item {
+    pub(super) fn activity(&mut self, batch: &LifecycleBatch, entry: &Entry) -> Exported {
         let at = entry.at;
         let (event, refers) = match &entry.activity {
             Activity::Exec { process, filename } => {
@@ -45,7 +45,8 @@ impl Exporter {
             Activity::Started { container, found } => {
                 let refers = vec![self.containers.define(container, at)];
                 let started = v1::ContainerStarted { container_id: container.id.to_string(), found: *found };
-                (Event::ContainerStarted(started), refers)
+                let item = item(Lane::Detections, at, Event::ContainerStarted(started), refers);
+                return Exported { item, names: Naming::None };
             }
             Activity::Named { container } => {
                 let refers = vec![self.containers.define(container, at)];
@@ -54,11 +55,17 @@ impl Exporter {
             }
             Activity::Gone { container } => {
                 let refers = vec![self.containers.define(container, at)];
-                self.containers.forget(container.id);
-                (Event::ContainerGone(v1::ContainerGone { container_id: container.id.to_string() }), refers)
+                self.containers.gone(container.id);
+                let gone = v1::ContainerGone { container_id: container.id.to_string() };
+                let item = item(Lane::Detections, at, Event::ContainerGone(gone), refers);
+                let exported = self.exported(item);
+                return match exported.names {
+                    Naming::Named(_) => exported,
+                    _ => Exported { names: Naming::Gone(container.id), ..exported },
+                };
             }
         };
-        item(Lane::Detections, at, event, refers)
+        self.exported(item(Lane::Detections, at, event, refers))
     }
 
     /// What an event about a process refers to: it, and its container.

@@ -1,11 +1,12 @@
 //! Containers, and which version of one was given out last.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use hashbrown::HashMap;
 use kestrel_proto::v1;
 use prost::Message as _;
 
+use super::Naming;
 use crate::{
     context::{ContainerId, ContainerKey, ContainerRole, Enrichment, Names, PendingReason},
     outbox::{Definition, DefinitionKey},
@@ -15,11 +16,14 @@ use crate::{
 
 /// Containers that are remembered; beyond, all are forgotten and given out anew.
 const REMEMBERED: usize = 8192;
+/// Of those that are gone so many are remembered for what comes late by another way.
+const GONE: usize = 256;
 
 /// The definitions of containers.
 #[derive(Debug, Default)]
 pub(super) struct Containers {
     known: HashMap<ContainerId, Known>,
+    gone: VecDeque<ContainerId>,
     /// The last version that was given out.
     version: u32,
 }
@@ -38,7 +42,7 @@ impl Containers {
         let ContainerEntry { key, id, names } = container;
         if let Some(known) = self.known.get(id)
             && known.key == *key
-            && is_same(&known.names, names)
+            && !is_news(&known.names, names)
         {
             return known.definition.clone();
         }
@@ -56,17 +60,46 @@ impl Containers {
         definition
     }
 
-    /// The container is gone, and nothing more will be said of it.
-    pub(super) fn forget(&mut self, id: ContainerId) {
-        self.known.remove(&id);
+    /// How it stands with the names of the container that these definitions are of; they are brought
+    /// up to date.
+    pub(super) fn naming(&self, refers: &mut [Definition]) -> Naming {
+        for definition in refers {
+            let DefinitionKey::Container { id, .. } = definition.key else { continue };
+            let Some(known) = self.known.get(&id) else { return Naming::None };
+            if known.definition.key != definition.key {
+                definition.clone_from(&known.definition);
+            }
+            return match known.names {
+                Enrichment::Complete(_) => Naming::Named(id),
+                Enrichment::Pending(reason) if reason.is_asked() => Naming::Asked(id),
+                Enrichment::Pending(_) => Naming::Refused(id),
+            };
+        }
+        Naming::None
+    }
+
+    /// The container is gone, and little more will be said of it.
+    pub(super) fn gone(&mut self, id: ContainerId) {
+        self.gone.push_back(id);
+        if self.gone.len() > GONE
+            && let Some(id) = self.gone.pop_front()
+        {
+            self.known.remove(&id);
+        }
     }
 }
 
-fn is_same(known: &Enrichment, new: &Enrichment) -> bool {
+/// The ways out of the hot loop overtake each other: what was said before an answer came may pass
+/// here after it.
+fn is_news(known: &Enrichment, new: &Enrichment) -> bool {
     match (known, new) {
-        (Enrichment::Pending(known), Enrichment::Pending(new)) => known == new,
-        (Enrichment::Complete(known), Enrichment::Complete(new)) => Arc::ptr_eq(known, new) || known == new,
-        _ => false,
+        (Enrichment::Pending(known), Enrichment::Pending(new)) => {
+            known != new && (known.is_asked() || !new.is_asked())
+        }
+        (Enrichment::Pending(_), Enrichment::Complete(_)) => true,
+        (Enrichment::Complete(known), Enrichment::Complete(new)) => !Arc::ptr_eq(known, new) && known != new,
+        // A name once given stays.
+        (Enrichment::Complete(_), Enrichment::Pending(_)) => false,
     }
 }
 

@@ -6,7 +6,7 @@ use kestrel_proto::v1;
 
 use super::{container, process, wall};
 use crate::posture::{
-    Change, ChangeKind, ControlId, Exemption, FindingReport, InstanceReport, PssLevel, Resolution, Severity,
+    Change, ChangeKind, ControlId, Exemption, FindingReport, InstanceReport, Resolution, Scope, Severity,
     Subject, Verdict,
 };
 
@@ -49,9 +49,10 @@ fn of_report(report: &FindingReport) -> v1::Finding {
         Subject::Workload { namespace, kind, name, container } => (
             Some(v1::Workload { kind: kind.clone(), name: name.clone(), namespace: namespace.clone() }),
             container.clone(),
-            first.map(|first| first.container.to_string()).unwrap_or_default(),
+            first.and_then(|first| first.container).map(|id| id.to_string()).unwrap_or_default(),
         ),
         Subject::Container(id) => (None, String::new(), id.clone()),
+        Subject::Node => (None, String::new(), String::new()),
     };
     let unknown = first.and_then(|first| first.unknown).filter(|_| *worst == Verdict::Unknown);
     v1::Finding {
@@ -102,7 +103,7 @@ fn instance(report: &InstanceReport) -> v1::FindingInstance {
     } = report;
     v1::FindingInstance {
         verdict: verdict(*own).into(),
-        container_id: container.to_string(),
+        container_id: container.map(|id| id.to_string()).unwrap_or_default(),
         process: Some(process::id(*id, 0)),
         tid: *tid,
         ns_tgid: *ns_tgid,
@@ -119,15 +120,20 @@ fn instance(report: &InstanceReport) -> v1::FindingInstance {
 
 fn control_of(id: ControlId) -> v1::Control {
     let control = id.control();
-    let pss = control.pss.map(|level| match level {
-        PssLevel::Baseline => "baseline",
-        PssLevel::Restricted => "restricted",
-    });
     v1::Control {
         slug: control.slug.to_owned(),
         title: control.title.to_owned(),
-        pss: pss.map(str::to_owned),
-        cis: control.cis.map(str::to_owned),
+        pss: control.pss.map(|pss| pss.level.as_str().to_owned()),
+        cis: control.cis.first().map(|&number| number.to_owned()),
+        scope: scope(control.scope).into(),
+    }
+}
+
+const fn scope(scope: Scope) -> v1::Scope {
+    match scope {
+        Scope::Task => v1::Scope::Task,
+        Scope::Container => v1::Scope::Container,
+        Scope::Node => v1::Scope::Node,
     }
 }
 

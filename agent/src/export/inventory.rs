@@ -7,7 +7,7 @@ use super::{INVENTORY_PART_BYTES, container, finding, wall};
 use crate::{
     context::ContainerId,
     pipeline::{ContainerSnapshot, InventorySnapshot},
-    posture::ControlPosture,
+    posture::{ControlPosture, Level},
 };
 
 /// Room for what is not a container or finding.
@@ -16,7 +16,7 @@ const HEAD_BYTES: usize = 128;
 const ELEMENT_BYTES: usize = 8;
 
 pub(super) fn parts(snapshot: &InventorySnapshot, number: u64, after: v1::Watermark) -> Vec<v1::Inventory> {
-    let InventorySnapshot { at, containers, findings } = snapshot;
+    let InventorySnapshot { at, containers, node, findings } = snapshot;
     let empty = || v1::Inventory {
         number,
         part: 0,
@@ -26,6 +26,7 @@ pub(super) fn parts(snapshot: &InventorySnapshot, number: u64, after: v1::Waterm
         wall_unix_ns: wall(*at),
         containers: Vec::new(),
         findings: Vec::new(),
+        node_controls: Vec::new(),
     };
     let mut parts = vec![empty()];
     let mut bytes = HEAD_BYTES;
@@ -47,6 +48,8 @@ pub(super) fn parts(snapshot: &InventorySnapshot, number: u64, after: v1::Waterm
         let at = place(&mut parts, finding.encoded_len() + ELEMENT_BYTES);
         parts[at].findings.push(finding);
     }
+    // Some twenty, each bounded: beside the head of a part there is room for them.
+    parts[0].node_controls = node.iter().map(of_control).collect();
     let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
     for (index, part) in (0..).zip(&mut parts) {
         (part.part, part.parts) = (index, count);
@@ -60,11 +63,13 @@ fn of_container(snapshot: &ContainerSnapshot) -> v1::ContainerPosture {
     v1::ContainerPosture {
         container: Some(container),
         controls: snapshot.controls.iter().map(of_control).collect(),
+        observed_level: level(snapshot.observed).into(),
+        declared_level: level(snapshot.declared).into(),
     }
 }
 
 fn of_control(posture: &ControlPosture) -> v1::ControlPosture {
-    let ControlPosture { control, verdict, unknown, exemption, explanation } = posture;
+    let ControlPosture { control, verdict, severity, unknown, exemption, explanation } = posture;
     v1::ControlPosture {
         control: control.slug().to_owned(),
         verdict: finding::verdict(*verdict).into(),
@@ -72,5 +77,15 @@ fn of_control(posture: &ControlPosture) -> v1::ControlPosture {
         exemption: exemption.as_deref().map(finding::exemption),
         observed: explanation.as_ref().map(|explanation| explanation.observed.clone()),
         declared: explanation.as_ref().and_then(|explanation| explanation.declared.clone()),
+        severity: finding::severity(*severity).into(),
+    }
+}
+
+const fn level(level: Option<Level>) -> v1::PodSecurity {
+    match level {
+        None => v1::PodSecurity::Unspecified,
+        Some(Level::Privileged) => v1::PodSecurity::Privileged,
+        Some(Level::Baseline) => v1::PodSecurity::Baseline,
+        Some(Level::Restricted) => v1::PodSecurity::Restricted,
     }
 }

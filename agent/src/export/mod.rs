@@ -22,6 +22,7 @@ use prost::Message as _;
 
 use self::{cache::Definitions, container::Containers, raw::Operations};
 use crate::{
+    context::ContainerId,
     outbox::{Definition, Item, Lane},
     output::event::Body,
     pipeline::{InventorySnapshot, lifecycle::LifecycleBatch},
@@ -31,6 +32,30 @@ use crate::{
 
 /// Most bytes of a part of an inventory, encoded.
 pub const INVENTORY_PART_BYTES: usize = 1024 * 1024;
+
+/// An event of a process or a container, encoded.
+#[derive(Debug)]
+pub struct Exported {
+    /// What goes to the outbox.
+    pub item: Item,
+    /// Whether there is something to wait for before it does.
+    pub names: Naming,
+}
+
+/// How it stands with the names of the container that an event refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// It refers to none, or tells that the container is there.
+    None,
+    /// They are asked for.
+    Asked(ContainerId),
+    /// The event has them.
+    Named(ContainerId),
+    /// They will not come soon; the event says why.
+    Refused(ContainerId),
+    /// It is the container's end, and the event does not have them.
+    Gone(ContainerId),
+}
 
 /// Encodes events. Remembers, within bounds, the definitions of processes and containers, so that
 /// what follows about one of them uses their encoded bytes again.
@@ -65,11 +90,17 @@ impl Exporter {
         Some(item(Lane::Findings, at, notice::event(body)?, Vec::new()))
     }
 
-    /// The events of a buffer, in their order, appended to `items`.
-    pub fn lifecycle(&mut self, batch: &LifecycleBatch, items: &mut Vec<Item>) {
+    /// The events of a buffer, in their order, appended to `events`.
+    pub fn lifecycle(&mut self, batch: &LifecycleBatch, events: &mut Vec<Exported>) {
         for entry in batch.entries() {
-            items.push(self.activity(batch, entry));
+            events.push(self.activity(batch, entry));
         }
+    }
+
+    /// One that may wait for the names of its container.
+    fn exported(&self, mut item: Item) -> Exported {
+        let names = self.containers.naming(&mut item.refers);
+        Exported { item, names }
     }
 
     /// All containers and open findings, in parts of at most [`INVENTORY_PART_BYTES`] each; one

@@ -19,7 +19,7 @@ use crate::{
         lifecycle::{Activity, ContainerEntry, Entry, ProcessEntry},
     },
     posture::{
-        CONTROLS, ChangeKind, FindingId, Resolution, Severity, Subject, not_judged,
+        CONTROLS, ChangeKind, FindingId, Level, Policy, Resolution, Severity, Subject, not_judged,
         testing::{hostile_change, plain_change},
     },
 };
@@ -55,6 +55,9 @@ fn names(pod: &str) -> Enrichment {
         image: "web:1".into(),
         image_digest: None,
         init_pid: None,
+        service_account: None,
+        sandboxed_runtime: false,
+        image_created: None,
         declared: Declared::default(),
     }))
 }
@@ -100,9 +103,9 @@ fn exit(batch: &mut LifecycleBatch, exec_id: u64) {
 }
 
 fn items(exporter: &mut Exporter, batch: &LifecycleBatch) -> Vec<Item> {
-    let mut items = Vec::new();
-    exporter.lifecycle(batch, &mut items);
-    items
+    let mut events = Vec::new();
+    exporter.lifecycle(batch, &mut events);
+    events.into_iter().map(|exported| exported.item).collect()
 }
 
 fn process_of(item: &Item) -> v1::Process {
@@ -264,6 +267,51 @@ fn a_container_is_given_out_anew_when_its_names_come() {
 }
 
 #[test]
+fn what_was_said_before_an_answer_does_not_undo_it() {
+    let mut exporter = Exporter::new();
+    let mut naming = |activity| {
+        let mut batch = batch();
+        batch.push(Entry { at: AT, activity });
+        let mut events = Vec::new();
+        exporter.lifecycle(&batch, &mut events);
+        let [Exported { item, names }] = &events[..] else { panic!("one event") };
+        let container = v1::Container::decode(item.refers.last().unwrap().body.clone()).unwrap();
+        (*names, container.names.is_some(), container.pending())
+    };
+    let exit = |names: Enrichment| {
+        let process = ProcessEntry { container: Some(container(names)), ..process(&mut batch(), 3) };
+        Activity::Exit { process, status: 0 }
+    };
+    let pending = |reason| exit(Enrichment::Pending(reason));
+    let id = container(names("web")).id;
+    let started =
+        Activity::Started { container: container(Enrichment::Pending(PendingReason::Asked)), found: false };
+    assert_eq!(naming(started).0, Naming::None, "it tells at once that the container is there");
+    let asked = naming(pending(PendingReason::Asked));
+    assert_eq!(asked, (Naming::Asked(id), false, v1::Pending::Asked));
+    assert_eq!(naming(pending(PendingReason::QueueFull)).0, Naming::Asked(id));
+    let refused = (Naming::Refused(id), false, v1::Pending::NotKnown);
+    assert_eq!(naming(pending(PendingReason::NotKnown)), refused);
+    assert_eq!(naming(pending(PendingReason::Asked)), refused);
+    let named = (Naming::Named(id), true, v1::Pending::Unspecified);
+    assert_eq!(naming(Activity::Named { container: container(names("web")) }), named);
+    for reason in [PendingReason::Asked, PendingReason::NoRuntime] {
+        assert_eq!(naming(pending(reason)), named);
+    }
+    assert_eq!(naming(Activity::Gone { container: container(names("web")) }), named);
+    assert_eq!(naming(pending(PendingReason::Asked)), named, "late, by another way");
+
+    let mut batch = batch();
+    batch.push(Entry {
+        at: AT,
+        activity: Activity::Gone { container: container(Enrichment::Pending(PendingReason::Asked)) },
+    });
+    let mut events = Vec::new();
+    Exporter::new().lifecycle(&batch, &mut events);
+    assert_eq!(events[0].names, Naming::Gone(id));
+}
+
+#[test]
 fn versions_of_containers_rise_over_restarts() {
     let version = |at: Clock| match Containers::default().define(&container(names("web")), at).key {
         DefinitionKey::Container { version, .. } => version,
@@ -400,7 +448,9 @@ fn snapshot(containers: u64, findings: u32) -> InventorySnapshot {
             id: ContainerId::parse(format!("{number:064x}").as_bytes()).unwrap(),
             ..container(names("web"))
         },
-        controls: not_judged(),
+        controls: not_judged(&Policy::default()),
+        observed: None,
+        declared: Some(Level::Restricted),
     });
     let report = |number: u32| {
         let mut report = plain_change().finding;
@@ -411,6 +461,7 @@ fn snapshot(containers: u64, findings: u32) -> InventorySnapshot {
     InventorySnapshot {
         at: AT,
         containers: containers.collect(),
+        node: Vec::new(),
         findings: (0..findings).map(report).collect(),
     }
 }
@@ -440,7 +491,7 @@ fn a_large_inventory_comes_in_parts_that_fit() {
     let containers: Vec<_> = parts.iter().flat_map(|part| &part.containers).collect();
     assert_eq!(containers.len(), 6000);
     assert_eq!(containers[1].container.as_ref().unwrap().id, format!("{:064x}", 1));
-    assert_eq!(containers[1].controls.len(), CONTROLS.len());
+    assert_eq!(containers[1].controls.len(), Policy::default().judged());
     assert!(containers[1].controls.iter().all(|control| {
         control.verdict() == v1::Verdict::Unknown
             && !control.unknown_reason.is_empty()

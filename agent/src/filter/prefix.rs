@@ -60,6 +60,16 @@ impl PathPrefix {
         self.key == other.key
     }
 
+    /// Whether an absolute path is among those it stands for.
+    pub(crate) fn fits(&self, path: &[u8]) -> bool {
+        path.starts_with(&self.key) || self.key.strip_suffix(b"/") == Some(path)
+    }
+
+    /// Bytes of its key.
+    pub(crate) const fn len(&self) -> usize {
+        self.key.len()
+    }
+
     /// Bits and bytes of its key, and its value.
     pub(crate) fn entry(&self) -> (u32, [u8; PREFIX_BYTES], u32) {
         let mut bytes = [0; PREFIX_BYTES];

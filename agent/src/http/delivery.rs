@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     outbox::{LaneStatus, Outbox},
+    telemetry::Telemetry,
     uplink::{Link, UplinkState},
 };
 
@@ -35,6 +36,8 @@ pub struct DeliveryStatus {
     pub clock_drift_ms: Option<i64>,
     /// Why events are kept in memory only; absent: they are on disk.
     pub memory_only: Option<String>,
+    /// Events that wait for their container's names, and are in no lane yet.
+    pub unnamed: u64,
     /// What waits.
     pub lanes: Vec<LaneReport>,
 }
@@ -57,8 +60,10 @@ pub struct LaneReport {
 }
 
 impl Delivery {
-    pub(super) fn status(&self) -> DeliveryStatus {
+    pub(super) fn status(&self, telemetry: &Telemetry) -> DeliveryStatus {
         let Self { endpoint, outbox, state } = self;
+        // First: what stops waiting is in the outbox before it leaves this number.
+        let unnamed = telemetry.name_wait.events.get();
         let outbox = outbox.status();
         let (connected, since, reason) = match state.link() {
             Link::Starting => (false, None, None),
@@ -72,6 +77,7 @@ impl Delivery {
             reason,
             clock_drift_ms: state.drift_ns().map(|drift| drift / 1_000_000),
             memory_only: outbox.memory_only,
+            unnamed,
             lanes: outbox.lanes.iter().map(lane).collect(),
         }
     }

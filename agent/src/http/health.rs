@@ -10,7 +10,11 @@ use std::{
 
 use agent_abi::hook::Hook;
 
-use crate::coverage::{CoverageReport, Support};
+use crate::{
+    context::cri::RuntimeVersion,
+    coverage::{CoverageReport, Support},
+    detect::{RulesStatus, Summary},
+};
 
 /// Without these the agent does not know which processes run.
 pub const REQUIRED_HOOKS: [Hook; 3] = [Hook::Fork, Hook::Exec, Hook::Exit];
@@ -27,6 +31,8 @@ pub struct Health {
     detached: AtomicU64,
     canary: RwLock<Canary>,
     coverage: RwLock<Option<Arc<CoverageReport>>>,
+    runtime: RwLock<Option<RuntimeVersion>>,
+    rules: RwLock<Option<RulesStatus>>,
 }
 
 /// The program that the agent runs to see whether it sees it.
@@ -49,6 +55,8 @@ impl Health {
             detached: AtomicU64::new(0),
             canary: RwLock::default(),
             coverage: RwLock::new(None),
+            runtime: RwLock::new(None),
+            rules: RwLock::new(None),
         }
     }
 
@@ -107,6 +115,48 @@ impl Health {
         self.coverage.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The container runtime told which one it is.
+    pub fn set_runtime(&self, runtime: RuntimeVersion) {
+        *self.runtime.write().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
+    }
+
+    /// The container runtime, once it told.
+    #[must_use]
+    pub fn runtime(&self) -> Option<RuntimeVersion> {
+        self.runtime.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Rules are in force.
+    pub fn rules_loaded(&self, summary: Summary) {
+        self.change_rules(|rules| {
+            rules.in_force = Some(summary);
+            rules.error = None;
+        });
+    }
+
+    /// The newest files of rules are refused.
+    pub fn rules_refused(&self, error: String) {
+        self.change_rules(|rules| {
+            rules.error = Some(error);
+            rules.failed += 1;
+        });
+    }
+
+    /// Rules are in force, and not all that they want is seen.
+    pub fn rules_lack(&self, what: String) {
+        self.change_rules(|rules| rules.error = Some(what));
+    }
+
+    fn change_rules(&self, change: impl FnOnce(&mut RulesStatus)) {
+        change(self.rules.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default());
+    }
+
+    /// The rules; `None` where none are configured.
+    #[must_use]
+    pub fn rules(&self) -> Option<RulesStatus> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Time since the agent started.
     #[must_use]
     pub fn uptime(&self) -> Duration {
@@ -144,6 +194,9 @@ impl Health {
         }
         if !self.start_scan_done.load(Relaxed) {
             problems.push("start scan not done".to_owned());
+        }
+        if let Some(RulesStatus { in_force: None, error: Some(error), .. }) = self.rules() {
+            problems.push(format!("no rules in force: {error}"));
         }
         problems
     }

@@ -3,9 +3,11 @@
 use agent_abi::hook::Hook;
 use serde::{Deserialize, Serialize};
 
-use super::{DeliveryStatus, Health, delivery::Delivery, server::Pages};
+use super::{DeliveryStatus, Health, server::Pages};
 use crate::{
+    context::cri::RuntimeVersion,
     coverage::CoverageReport,
+    detect::RulesStatus,
     telemetry::{
         BlindInterval, Cells, Named, Telemetry,
         label::{Label, Ring, Table, VerdictLabel},
@@ -21,6 +23,10 @@ pub struct Status {
     pub version: String,
     /// Seconds since it started.
     pub uptime_seconds: u64,
+    /// The container runtime; absent until it told.
+    pub runtime: Option<RuntimeVersion>,
+    /// The rules; absent where none are configured.
+    pub rules: Option<RulesStatus>,
     /// The hot loop runs.
     pub healthy: bool,
     /// Hooks are attached and the start scan is done, too.
@@ -138,12 +144,14 @@ impl Status {
         let Pages { node, telemetry, health, delivery } = pages;
         let mut problems = Health::not_ready(health);
         let ready = problems.is_empty();
-        let delivery = delivery.as_ref().map(Delivery::status);
+        let delivery = delivery.as_ref().map(|delivery| delivery.status(telemetry));
         problems.extend(delivery.iter().flat_map(DeliveryStatus::problems));
         Self {
             node: node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: health.uptime().as_secs(),
+            runtime: health.runtime(),
+            rules: health.rules(),
             healthy: health.unhealthy().is_none(),
             ready,
             problems,

@@ -47,7 +47,7 @@ pub(super) fn remove_links(pins: &[PathBuf]) -> Result<(), PinError> {
 
 /// Removes a folder with all pins in it.
 pub(super) fn remove_tree(path: &Path) -> Result<(), PinError> {
-    if path.is_dir() {
+    if is_folder(path) {
         remove_links(&links_below(path)?)?;
     }
     match fs::remove_dir_all(path) {
@@ -61,11 +61,16 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), PinError> {
 fn links_below(folder: &Path) -> Result<Vec<PathBuf>, PinError> {
     let mut links = Vec::new();
     for path in children(folder)? {
-        if path.is_dir() {
+        if is_folder(&path) {
             links.append(&mut links_below(&path)?);
         } else if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(LINK)) {
             links.push(path);
         }
     }
     Ok(links)
+}
+
+/// Not by way of a symbolic link, which the file system of pins has too: what it leads to is others'.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }

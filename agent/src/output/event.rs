@@ -1,12 +1,13 @@
 //! What is emitted, as people and programs read it: one JSON object a line.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use inert::{inert, inert_comm, json::InertFormatter};
 use serde::Serialize;
 
 use crate::{
     context::{Enrichment, PendingReason},
+    detect::Detection,
     pipeline::{Detected, Throttled, lifecycle::ContainerEntry},
     posture::{Change, ChangeKind, FindingReport, InstanceReport, PssLevel, Severity, Subject, Verdict},
     time::Clock,
@@ -22,6 +23,11 @@ pub struct Origin {
     pub node: String,
     /// The kernel's boot id.
     pub boot_id: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One line.
@@ -79,7 +85,16 @@ pub enum Body {
         /// Severity.
         severity: Severity,
         /// Tags.
-        tags: &'static [&'static str],
+        tags: Vec<String>,
+        /// As the rule says it; absent for what the agent detects without a rule.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        priority: Option<&'static str>,
+        /// Values of the event by the names of their fields.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        fields: BTreeMap<String, Option<String>>,
+        /// Matches held back before it.
+        #[serde(skip_serializing_if = "is_zero")]
+        held_back: u64,
         /// A sentence.
         output: String,
         /// Where; absent for the host.
@@ -254,7 +269,26 @@ impl Body {
         Self::Detection {
             rule: (*rule).to_owned(),
             severity: *severity,
-            tags,
+            tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+            priority: None,
+            fields: BTreeMap::new(),
+            held_back: 0,
+            output: output.clone(),
+            of: container.as_ref().map(|container| Box::new(ContainerNames::of(container))),
+        }
+    }
+
+    /// A match of a rule.
+    #[must_use]
+    pub fn detection(detection: &Detection) -> Self {
+        let Detection { rule, output, fields, container, held_back, .. } = detection;
+        Self::Detection {
+            rule: rule.name.clone(),
+            severity: rule.severity(),
+            tags: rule.tags.clone(),
+            priority: Some(rule.priority.as_str()),
+            fields: fields.iter().cloned().collect(),
+            held_back: *held_back,
             output: output.clone(),
             of: container.as_ref().map(|container| Box::new(ContainerNames::of(container))),
         }
@@ -491,6 +525,7 @@ impl Finding {
                 first.map(|first| first.container_id.clone()),
             ),
             Subject::Container(id) => (None, None, Some(id.clone())),
+            Subject::Node => (None, None, None),
         };
         Self {
             id: report.id.to_string(),
@@ -510,7 +545,12 @@ impl Finding {
                 expires: exemption.expires.map(|day| day.to_string()),
             }),
             severity: report.severity,
-            control: Control { slug: control.slug, title: control.title, pss: control.pss, cis: control.cis },
+            control: Control {
+                slug: control.slug,
+                title: control.title,
+                pss: control.pss.map(|pss| pss.level),
+                cis: control.cis.first().copied(),
+            },
             enrichment: if report.subject.is_pending() || report.pending.is_some() {
                 "PENDING"
             } else {
@@ -543,7 +583,7 @@ impl Instance {
     fn of(report: &InstanceReport) -> Self {
         Self {
             verdict: report.verdict,
-            container_id: report.container.to_string(),
+            container_id: report.container.map(|id| id.to_string()).unwrap_or_default(),
             process: Process {
                 pid: report.process.tgid,
                 tid: report.tid,

@@ -105,6 +105,7 @@ fn pad(line: &mut String, text: &str, columns: usize) {
 /// A name longer than its share of the column gives way to the others.
 fn place(finding: &FindingReport, columns: usize) -> String {
     match (&finding.subject, finding.names.as_deref()) {
+        (Subject::Node, _) => "(the node)".to_owned(),
         (Subject::Container(id), _) => {
             format!("container {} (name PENDING)", inert(id.get(..12).unwrap_or(id)))
         }
@@ -145,9 +146,11 @@ fn evidence(change: &Change) -> String {
         push_inert(&mut text, declared.as_bytes());
         text.push(')');
     }
-    text.push_str(", ");
-    push_inert(&mut text, &first.exe);
-    let _ = write!(text, " pid {}", first.process.tgid);
+    if first.container.is_some() {
+        text.push_str(", ");
+        push_inert(&mut text, &first.exe);
+        let _ = write!(text, " pid {}", first.process.tgid);
+    }
     let more = finding.more_instances + finding.instances.len() as u64 - 1;
     if more > 0 {
         let _ = write!(text, " and {more} more");

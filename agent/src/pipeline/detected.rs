@@ -14,6 +14,9 @@ use crate::{
 
 /// A container whose paths were all read for so long is at rest.
 const QUIET_NS: u64 = 600 * SECOND;
+/// The end of a path that is too deep has at least so many bytes: it is 256 names of one letter, less those
+/// at which it crosses from one mount to the next.
+const DEEP_BYTES: usize = 256;
 /// Most bytes of a path that are told.
 const SHOWN_BYTES: usize = 256;
 
@@ -71,6 +74,10 @@ impl HiddenPaths {
             }
             _ => return None,
         };
+        // What runtimes use of mounts that are detached has no place, but is not deep.
+        if path.len() < DEEP_BYTES {
+            return None;
+        }
         self.seen += 1;
         let process = context.process(task);
         let container = process

@@ -6,7 +6,6 @@ use super::{ContainerSnapshot, InventorySnapshot, Pipeline, outlet};
 use crate::{
     context::Container,
     filter::MarkCounts,
-    posture,
     telemetry::label::{Queue, QueueDrop, Table},
     time::Clock,
 };
@@ -15,20 +14,28 @@ impl Pipeline {
     /// What is true now. It waits for nothing that was told before: it goes behind it.
     pub(super) fn inventory(&self, now: Clock) -> InventorySnapshot {
         let mut judged: HashMap<_, _> =
-            self.posture.inventory().into_iter().map(|posture| (posture.key, posture.controls)).collect();
+            self.posture.inventory().into_iter().map(|posture| (posture.key, posture)).collect();
         let is_there =
             |container: &&Container| !container.gone || self.context.members(container.key).next().is_some();
         let mut containers: Vec<_> = self
             .context
             .containers()
             .filter(is_there)
-            .map(|container| ContainerSnapshot {
-                container: container.into(),
-                controls: judged.remove(&container.key).unwrap_or_else(posture::not_judged),
+            .map(|container| {
+                let (controls, observed, declared) = match judged.remove(&container.key) {
+                    Some(posture) => (posture.controls, posture.observed, posture.declared),
+                    None => (self.posture.not_judged(), None, None),
+                };
+                ContainerSnapshot { container: container.into(), controls, observed, declared }
             })
             .collect();
         containers.sort_by_key(|snapshot| (snapshot.container.id, snapshot.container.key));
-        InventorySnapshot { at: now, containers, findings: self.posture.open_findings(now) }
+        InventorySnapshot {
+            at: now,
+            containers,
+            node: self.posture.node_controls(),
+            findings: self.posture.open_findings(now),
+        }
     }
 
     pub(super) fn measure(&self) {

@@ -1,14 +1,27 @@
 //! What comes into the hot loop from the slow side.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::Throttling;
 use crate::{
-    context::{ProcessId, cgroupfs, cri, proc},
+    context::{ContainerKey, ProcessId, cgroupfs, cri, proc},
+    detect::{Hosts, RuleSet, Users},
+    inspect::{Inspection, node::NodeFacts},
     posture::Snapshot,
     source::AlignedRecord,
     telemetry::label::ScanKind,
 };
+
+/// Answer to an [`super::InspectionQuestion`].
+#[derive(Debug)]
+pub struct Inspected {
+    /// The container.
+    pub key: ContainerKey,
+    /// What was found; `None`: none of its processes was there any more.
+    pub inspection: Option<Inspection>,
+}
 
 /// What the slow side tells.
 #[derive(Debug)]
@@ -32,6 +45,19 @@ pub enum Message {
         /// Its arguments, NUL-separated.
         argv: Vec<u8>,
     },
+    /// What the node is.
+    NodeRead(Box<NodeFacts>),
+    /// What a look into a container found.
+    Inspected(Box<Inspected>),
+    /// Rules that are in force from now on, and the names of the node's users.
+    Rules {
+        /// The rules.
+        rules: Arc<RuleSet>,
+        /// The users.
+        users: Arc<Users>,
+    },
+    /// What addresses are called, as far as rules ask.
+    Hosts(Arc<Hosts>),
     /// The kernel programs held events back.
     Throttling(Throttling),
     /// Asks for what is to outlive the agent.

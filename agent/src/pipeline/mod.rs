@@ -9,21 +9,26 @@ pub mod canary;
 pub mod clock;
 mod detected;
 mod episode;
+mod former;
 mod groups;
+mod inspections;
 mod inventory;
 pub mod lifecycle;
 mod measure;
 mod message;
+mod node;
 mod outgoing;
 mod outlet;
 pub mod raw;
 mod reader;
+mod rules;
 mod stage;
 #[cfg(test)]
 mod tests;
 mod texts;
 mod throttle;
 mod untold;
+mod witness;
 
 use std::sync::{Arc, atomic::Ordering, mpsc::SyncSender};
 
@@ -33,7 +38,9 @@ use tokio::sync::mpsc;
 pub use self::{
     buffers::{Buffer, Filled, Lost, Receiver},
     detected::{Detected, HIDDEN, THROTTLED},
-    message::Message,
+    former::Former,
+    inspections::InspectionQuestion,
+    message::{Inspected, Message},
     outgoing::{ContainerSnapshot, InventorySnapshot, Outgoing},
     outlet::{CgroupQuestion, Outlets},
     reader::Reader,
@@ -46,8 +53,10 @@ use self::{
     clock::Clocks,
     detected::HiddenPaths,
     groups::Groups,
+    inspections::Inspections,
     inventory::InventoryGate,
     lifecycle::{Activity, LifecycleSender},
+    node::NodeReads,
     raw::RawSender,
     stage::{By, Seen, Stage},
     throttle::Throttles,
@@ -56,6 +65,7 @@ use self::{
 use crate::{
     context::{Context, Effect, Enrichment, PendingReason, ProcessId, cgroupfs, cri},
     decode::{DecodeError, Event, Exec, ImageSource, decode},
+    detect::{Detection, Detector},
     filter::CgroupMarks,
     kernel::prove::Observed,
     posture::{Change, Posture, Snapshot},
@@ -98,6 +108,11 @@ pub struct Pipeline {
     groups: Groups,
     throttles: Throttles,
     hidden: HiddenPaths,
+    inspections: Inspections,
+    node_reads: NodeReads,
+    former: Former,
+    detector: Detector,
+    detections: Vec<Detection>,
 }
 
 /// What a pipeline starts with.
@@ -116,6 +131,8 @@ pub struct Parts {
     pub lifecycle: LifecycleSender,
     /// Takes raw events.
     pub raw: RawSender,
+    /// Holds rules against events.
+    pub detector: Detector,
     /// The next numbers of the records.
     pub sequence: SequenceCheck,
     /// The kernel's boot id.
@@ -124,6 +141,8 @@ pub struct Parts {
     pub proof: Option<SyncSender<Observed>>,
     /// Takes the execs of the agent's canaries.
     pub canary: Option<SyncSender<CanarySeen>>,
+    /// How often containers are looked into, nanoseconds.
+    pub inspect_every_ns: u64,
 }
 
 impl Pipeline {
@@ -138,10 +157,12 @@ impl Pipeline {
             outlets,
             lifecycle,
             raw,
+            detector,
             sequence,
             boot_id,
             proof,
             canary,
+            inspect_every_ns,
         } = parts;
         let inventories = InventoryGate::new(posture.name_wait_ns());
         Self {
@@ -165,6 +186,11 @@ impl Pipeline {
             groups: Groups::new(),
             throttles: Throttles::new(),
             hidden: HiddenPaths::new(),
+            inspections: Inspections::new(inspect_every_ns),
+            node_reads: NodeReads::default(),
+            former: Former::new(),
+            detector,
+            detections: Vec::with_capacity(64),
         }
     }
 
@@ -243,6 +269,7 @@ impl Pipeline {
     /// Tells what is held back; nothing follows.
     fn finish(&mut self) {
         let now = self.clocks.at(clock::boottime_ns());
+        self.finish_rules(now);
         self.posture.finish(now, &mut self.changes);
         self.send_changes();
         self.report_throttled(now.boottime_ns, true);
@@ -275,10 +302,11 @@ impl Pipeline {
         }
     }
 
-    /// Lets a raw event go out as it came.
+    /// Holds an event against the rules, and lets a raw one go out as it came.
     fn take_raw(&mut self, event: &Event<'_>, bytes: &[u8]) {
         let at = self.clocks.at(event.header().boottime_ns);
-        self.raw.take(event, bytes, &self.context, at);
+        self.detect(event, bytes, at);
+        self.raw.take(event, bytes, &self.context, &self.former, at);
     }
 
     /// Takes a record of the programs before these, whose numbers and counters are their own.
@@ -333,16 +361,19 @@ impl Pipeline {
         };
         if let Event::Exec(exec) = event
             && exec.source == ImageSource::Exec
+            && (self.raw.is_on() || self.detector.is_on())
+            && let Some(process) = self.context.process(&exec.record.state.task)
         {
-            self.raw.replaces(&exec.record.state.task, &self.context, now.boottime_ns);
+            // What it did with the old image may come yet.
+            self.former.remember(process, now.boottime_ns);
         }
         if let Some(detected) = self.hidden.look(event, &self.context, now) {
             self.outlets.send(Outgoing::Detected(Box::new(detected)), &self.telemetry);
         }
-        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, groups, .. } = self;
-        let mut stage =
-            Stage { posture, telemetry, outlets, lifecycle, clocks, changes, groups, now, seen, by };
-        context.apply(event, &mut |effect| stage.follow(&effect));
+        self.with_stage(now, seen, by, |context, stage| {
+            context.apply(event, &mut |effect| stage.follow(&effect));
+        });
+        let Self { context, lifecycle, posture, inspections, .. } = self;
         match event {
             Event::Exec(exec) if exec.source == ImageSource::Exec => lifecycle.exec(exec, context, now),
             Event::Credentials(credentials) => lifecycle.credentials(credentials, context, now),
@@ -355,6 +386,9 @@ impl Pipeline {
                 }
             }
             _ => {}
+        }
+        if let Some(key) = witness::take(event, context, posture) {
+            inspections.soon(key, now.boottime_ns);
         }
         self.refuse_names();
         self.send_changes();
@@ -382,13 +416,18 @@ impl Pipeline {
     pub fn tick(&mut self, boottime_ns: u64) {
         self.clocks = Clocks::read();
         let now = self.clocks.at(boottime_ns);
-        self.with_stage(now, Seen::Happen, |context, stage| {
+        self.with_stage(now, Seen::Happen, By::Other, |context, stage| {
             context.tick(boottime_ns, &mut |effect| stage.follow(&effect))
         });
         self.refuse_names();
+        let Self { inspections, context, outlets, telemetry, .. } = self;
+        inspections.tick(context, boottime_ns, |question| outlets.ask_inspection(question, telemetry));
+        let Self { node_reads, context, outlets, telemetry, .. } = self;
+        node_reads.tick(context, boottime_ns, |candidates| outlets.ask_node(candidates, telemetry));
         self.posture.tick(now, &mut self.changes);
         self.send_changes();
         self.give_inventory(now);
+        self.tick_rules(now);
         self.report_throttled(boottime_ns, false);
         self.outlets.retry(&self.telemetry);
         if boottime_ns.saturating_sub(self.measured_ns) >= MEASURE_NS {
@@ -421,7 +460,7 @@ impl Pipeline {
             Message::Names(answer) => self.name(answer, now),
             Message::Cgroups(found) => {
                 for cgroupfs::Found { key, path, root } in found {
-                    self.with_stage(now, Seen::Found, |context, stage| {
+                    self.with_stage(now, Seen::Found, By::Other, |context, stage| {
                         context.cgroup_found(key, Some(&path), root, &mut |effect| stage.follow(&effect));
                     });
                 }
@@ -437,12 +476,14 @@ impl Pipeline {
                 }
             }
             Message::ScanDone(kind) => {
-                self.with_stage(now, Seen::Found, |context, stage| {
+                self.with_stage(now, Seen::Found, By::Other, |context, stage| {
                     context.scan_finished(&mut |effect| stage.follow(&effect))
                 });
                 if kind == ScanKind::Start {
                     self.posture.scan_complete(now);
                     self.inventories.scanned(now.boottime_ns);
+                    let named = now.boottime_ns.saturating_add(self.posture.name_wait_ns());
+                    self.node_reads.begin(named);
                 }
                 self.groups.scanned();
                 // Whoever hears of the end of the scan reads what it found.
@@ -452,8 +493,12 @@ impl Pipeline {
             Message::Described { id, exe_path, argv } => {
                 self.context.described(id, exe_path.as_deref(), &argv)
             }
+            Message::NodeRead(facts) => self.posture.node_read(&facts, now, &mut self.changes),
+            Message::Inspected(inspected) => self.inspected(*inspected, now),
             // Whoever asked may have given up.
             Message::Snapshot(answer) => drop(answer.send(self.posture.snapshot(&self.boot_id, now))),
+            Message::Rules { rules, users } => self.put_in_force(rules, users, now),
+            Message::Hosts(hosts) => self.detector.know_hosts(hosts),
             Message::Throttling(throttling) => {
                 self.throttles.take(&throttling, &self.groups, &self.context);
                 self.report_throttled(now.boottime_ns, false);
@@ -496,7 +541,7 @@ impl Pipeline {
         let cri::Answer { key, result } = answer;
         let before = self.context.container(key).map(|container| container.enrichment.clone());
         let mut told = false;
-        self.with_stage(now, Seen::Found, |context, stage| {
+        self.with_stage(now, Seen::Found, By::Other, |context, stage| {
             context.named(key, result, &mut |effect| {
                 if let Effect::Judge { container, .. } = &effect
                     && !told
@@ -515,14 +560,61 @@ impl Pipeline {
             && !matches!(before, Some(Enrichment::Complete(before)) if before == *names)
         {
             self.lifecycle.container(container, now, |container| Activity::Named { container });
+            self.inspections.soon(key, now.boottime_ns);
         }
     }
 
-    fn with_stage(&mut self, now: Clock, seen: Seen, body: impl FnOnce(&mut Context, &mut Stage<'_>)) {
-        let Self { context, posture, telemetry, outlets, lifecycle, clocks, changes, groups, .. } = self;
-        let by = By::Other;
-        let mut stage =
-            Stage { posture, telemetry, outlets, lifecycle, clocks, changes, groups, now, seen, by };
+    /// A container was looked into.
+    fn inspected(&mut self, inspected: Inspected, now: Clock) {
+        let Inspected { key, inspection } = inspected;
+        let Self { context, posture, changes, inspections, .. } = self;
+        let Some(container) = context.container(key) else { return };
+        let seen = inspection
+            .as_ref()
+            .and_then(|inspection| Some((inspection, context.process_by_id(inspection.through)?)));
+        let Some((inspection, process)) = seen else {
+            inspections.again(key, now.boottime_ns);
+            return;
+        };
+        if posture.inspected(container, process, inspection, now, changes) {
+            self.with_stage(now, Seen::Found, By::Other, |context, stage| {
+                context.judge_again(key, &mut |effect| stage.follow(&effect));
+            });
+        }
+    }
+
+    fn with_stage(
+        &mut self,
+        now: Clock,
+        seen: Seen,
+        by: By,
+        body: impl FnOnce(&mut Context, &mut Stage<'_>),
+    ) {
+        let Self {
+            context,
+            posture,
+            telemetry,
+            outlets,
+            lifecycle,
+            clocks,
+            changes,
+            groups,
+            inspections,
+            ..
+        } = self;
+        let mut stage = Stage {
+            posture,
+            telemetry,
+            outlets,
+            lifecycle,
+            clocks,
+            changes,
+            groups,
+            inspections,
+            now,
+            seen,
+            by,
+        };
         body(context, &mut stage);
     }
 

@@ -2,7 +2,8 @@
 
 use super::{Detected, Throttled, buffers::Lost, lifecycle::ContainerEntry};
 use crate::{
-    posture::{Change, ControlPosture, FindingReport},
+    detect::Detection,
+    posture::{Change, ControlPosture, FindingReport, Level},
     time::Clock,
 };
 
@@ -17,6 +18,8 @@ pub enum Outgoing {
     Throttled(Box<Throttled>),
     /// The agent detected something by itself.
     Detected(Box<Detected>),
+    /// A rule matched.
+    Detection(Box<Detection>),
     /// Something found no room in a queue of the hot loop.
     Lost(Lost),
 }
@@ -28,6 +31,8 @@ pub struct InventorySnapshot {
     pub at: Clock,
     /// Every container that is there.
     pub containers: Vec<ContainerSnapshot>,
+    /// What the controls of the node say.
+    pub node: Vec<ControlPosture>,
     /// Every finding that was told and is not resolved.
     pub findings: Vec<FindingReport>,
 }
@@ -37,6 +42,10 @@ pub struct InventorySnapshot {
 pub struct ContainerSnapshot {
     /// The container.
     pub container: ContainerEntry,
-    /// One for each control.
+    /// One for each control that is judged.
     pub controls: Vec<ControlPosture>,
+    /// The Pod Security level that is kept; `None`: it cannot be told.
+    pub observed: Option<Level>,
+    /// The one that is declared; `None`: it is not told.
+    pub declared: Option<Level>,
 }

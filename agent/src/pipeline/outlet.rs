@@ -4,6 +4,8 @@
 //! |---|---|
 //! | changes of findings | kept in a bounded backlog and sent on the next tick; beyond that the oldest is dropped and counted, and the snapshot that follows heals the store |
 //! | questions for names | dropped and counted; context asks again |
+//! | containers to be looked into | dropped and counted; asked again after half a second |
+//! | the node to be read | dropped and counted; asked again after a second |
 //! | cgroups to be found | dropped and counted; the rescan finds them |
 //! | finished scans | the receiver counts, it cannot be full |
 
@@ -14,9 +16,10 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 
-use super::{Outgoing, Told, buffers::Lost};
+use super::{InspectionQuestion, Outgoing, Told, buffers::Lost};
 use crate::{
     context::{ContainerKey, cri::Question},
+    inspect::node::Candidate,
     posture::{CONTROLS, Change, Posture, Verdict},
     telemetry::{
         Telemetry,
@@ -44,6 +47,10 @@ pub struct Outlets {
     pub names: mpsc::Sender<Question>,
     /// Cgroups to be found.
     pub cgroups: mpsc::Sender<CgroupQuestion>,
+    /// Containers to be looked into.
+    pub inspections: mpsc::Sender<InspectionQuestion>,
+    /// Processes that may be parts of Kubernetes, when the node is to be read.
+    pub node: mpsc::Sender<Vec<Candidate>>,
     /// Start scans done.
     pub start_scan: watch::Sender<bool>,
     /// What came of the changes.
@@ -65,12 +72,16 @@ impl Outlets {
         changes: mpsc::Sender<Outgoing>,
         names: mpsc::Sender<Question>,
         cgroups: mpsc::Sender<CgroupQuestion>,
+        inspections: mpsc::Sender<InspectionQuestion>,
+        node: mpsc::Sender<Vec<Candidate>>,
         start_scan: watch::Sender<bool>,
     ) -> Self {
         Self {
             changes,
             names,
             cgroups,
+            inspections,
+            node,
             start_scan,
             told: Arc::default(),
             sent: 0,
@@ -138,6 +149,9 @@ impl Outlets {
             Outgoing::Detected(detected) => {
                 Lost::add(&mut self.lost, "queue findings", "queue full", detected.at);
             }
+            Outgoing::Detection(detection) => {
+                Lost::add(&mut self.lost, "queue findings", "queue full", detection.at);
+            }
             // Another is asked for within minutes.
             Outgoing::Inventory(_) => {}
         }
@@ -192,6 +206,24 @@ impl Outlets {
         if let Err(error) = self.cgroups.try_send(CgroupQuestion { cgroup, tgid }) {
             telemetry.queues.dropped.of(Queue::CgroupRequests, reason(&error)).add(1);
         }
+    }
+
+    /// Whether there was room.
+    pub(super) fn ask_inspection(&mut self, question: InspectionQuestion, telemetry: &Telemetry) -> bool {
+        let sent = self.inspections.try_send(question);
+        if let Err(error) = &sent {
+            telemetry.queues.dropped.of(Queue::Inspections, reason(error)).add(1);
+        }
+        sent.is_ok()
+    }
+
+    /// Whether there was room: there is none while the node is being read.
+    pub(super) fn ask_node(&mut self, candidates: Vec<Candidate>, telemetry: &Telemetry) -> bool {
+        let sent = self.node.try_send(candidates);
+        if let Err(error) = &sent {
+            telemetry.queues.dropped.of(Queue::NodeReads, reason(error)).add(1);
+        }
+        sent.is_ok()
     }
 
     pub(super) fn scan_done(&mut self, kind: ScanKind) {

@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// Empty looks before it sleeps.
 const IDLE_ROUNDS: u32 = 20;
 /// Longest sleep: answers from the slow side and deadlines wait at most this long.
-const SLEEP_MS: u8 = 50;
+const SLEEP_MS: u8 = 100;
 /// Between two rounds of deadlines.
 const TICK_NS: u64 = 100_000_000;
 

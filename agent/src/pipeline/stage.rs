@@ -6,6 +6,7 @@ use super::{
     Outlets, clock,
     clock::Clocks,
     groups::Groups,
+    inspections::Inspections,
     lifecycle::{Activity, LifecycleSender},
 };
 use crate::{
@@ -33,6 +34,7 @@ pub(super) struct Stage<'a> {
     pub(super) clocks: &'a Clocks,
     pub(super) changes: &'a mut Vec<Change>,
     pub(super) groups: &'a mut Groups,
+    pub(super) inspections: &'a mut Inspections,
     pub(super) now: Clock,
     pub(super) seen: Seen,
     pub(super) by: By,
@@ -79,11 +81,13 @@ impl Stage<'_> {
                 self.posture.process_gone(process.id, self.now, self.changes);
             }
             Effect::ContainerSeen { container } => {
+                self.inspections.seen(container.key, self.now.boottime_ns);
                 let found = self.seen == Seen::Found;
                 self.lifecycle
                     .container(container, self.now, |container| Activity::Started { container, found });
             }
             Effect::ContainerGone { container } => {
+                self.inspections.gone(container.key);
                 self.posture.container_gone(container.key, self.now, self.changes);
                 self.lifecycle.container(container, self.now, |container| Activity::Gone { container });
             }

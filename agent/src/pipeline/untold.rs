@@ -29,7 +29,7 @@ const SKEW_NS: u64 = 10_000_000;
 pub struct Told {
     /// Of what came through the channel of changes, how much is on disk. Whatever it is, it counts.
     pub changes: AtomicU64,
-    /// How many buffers of lifecycle events are on disk.
+    /// How many buffers of lifecycle events, from the first on, are on disk with all that is in them.
     pub lifecycle: AtomicU64,
     /// How many buffers of rare raw events are.
     pub rare: AtomicU64,

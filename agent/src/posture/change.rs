@@ -108,8 +108,8 @@ pub struct InstanceReport {
     pub verdict: Verdict,
     /// Why, if it is UNKNOWN.
     pub unknown: Option<UnknownReason>,
-    /// Its container.
-    pub container: ContainerId,
+    /// Its container; `None`: the node itself.
+    pub container: Option<ContainerId>,
     /// Its process.
     pub process: ProcessId,
     /// The thread; the leader's is the tgid.

@@ -1,57 +1,17 @@
-//! What a control is.
-
-use std::fmt;
+//! How a control is judged. What it is, the crate [`controls`] says.
 
 use agent_abi::hook::Hook;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+pub use controls::{
+    CONTAINER_CONTROLS, CONTROL_COUNT, CONTROLS, Control, ControlId, NODE_CONTROLS, PssLevel, Scope,
+    Severity, TASK_CONTROLS,
+};
 
-pub use super::controls::{CONTROL_COUNT, CONTROLS, ControlId};
-use super::{Evidence, Explanation, Facts, Observation, Verdict};
+pub use super::controls::{CONTAINER, NODE, TASK};
+use super::{ContainerFacts, Evidence, Explanation, Facts, Judgement, Observation, Verdict};
+use crate::inspect::node::NodeFacts;
 
-/// The weakest Pod Security Standard that asks for a control.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PssLevel {
-    /// Asked for by Baseline, and so by Restricted.
-    Baseline,
-    /// Asked for by Restricted.
-    Restricted,
-}
-
-/// How bad a violation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Low,
-    /// Weakens a defence.
-    Medium,
-    /// A defence is gone.
-    High,
-    /// The node is open.
-    Critical,
-}
-
-impl Severity {
-    const fn raised(self) -> Self {
-        match self {
-            Self::Low => Self::Medium,
-            Self::Medium => Self::High,
-            Self::High | Self::Critical => Self::Critical,
-        }
-    }
-
-    /// The word people read.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-}
+/// Controls that speak of containers and their tasks: the first of [`CONTROLS`].
+pub const WORKLOAD_CONTROLS: usize = TASK_CONTROLS + CONTAINER_CONTROLS;
 
 /// What a control needs from the kernel, for the attach report.
 #[derive(Clone, Copy, Debug)]
@@ -67,81 +27,44 @@ pub struct Requirements {
 /// The hooks that show every task's state.
 pub(super) const TASK_HOOKS: &[Hook] = &[Hook::Fork, Hook::Exec, Hook::SysExit, Hook::Credentials];
 
-/// One thing that is to be true of every task of a container.
+/// How a control of [`Scope::Task`] is judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Control {
-    /// Its place in [`CONTROLS`].
+pub struct TaskControl {
+    /// The control.
     pub id: ControlId,
-    /// Its name in files and metrics; never changes.
-    pub slug: &'static str,
-    /// Its name in the Pod Security Standards or CIS.
-    pub title: &'static str,
-    /// The standard that asks for it, if one does.
-    pub pss: Option<PssLevel>,
-    /// Recommendation of the CIS Kubernetes Benchmark.
-    pub cis: Option<&'static str>,
-    /// Severity of a FAIL; DRIFT is a step worse.
-    pub severity: Severity,
-    /// Whether a pod sandbox, which the runtime owns, is exempt.
-    pub exempts_sandbox: bool,
-    /// How to fix it, in one sentence.
-    pub fix: &'static str,
     /// What it needs.
     pub requires: Requirements,
     /// Judges one task. Called for every judged event: no allocation, no text.
     pub check: fn(&Facts<'_>) -> Observation,
-    /// Turns the evidence of [`Control::check`] into text.
+    /// Turns the evidence of [`TaskControl::check`] into text.
     pub explain: fn(&Evidence) -> Explanation,
 }
 
-impl Control {
-    /// Severity of a verdict.
-    #[must_use]
-    pub const fn severity_of(&self, verdict: Verdict) -> Severity {
-        match verdict {
-            Verdict::Drift => self.severity.raised(),
-            Verdict::Fail => self.severity,
-            Verdict::Pass | Verdict::Exempt | Verdict::Unknown => Severity::Low,
-        }
-    }
-}
-
-impl ControlId {
+/// How a control of [`Scope::Container`] is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct ContainerControl {
     /// The control.
-    #[must_use]
-    pub fn control(self) -> &'static Control {
-        &CONTROLS[self as usize]
-    }
-
-    /// Its slug.
-    #[must_use]
-    pub fn slug(self) -> &'static str {
-        self.control().slug
-    }
-
-    /// The control of that slug.
-    #[must_use]
-    pub fn from_slug(slug: &str) -> Option<Self> {
-        CONTROLS.iter().find(|control| control.slug == slug).map(|control| control.id)
-    }
+    pub id: ControlId,
+    /// Judges a container that was looked into.
+    pub check: fn(&ContainerFacts<'_>) -> Judgement,
 }
 
-impl fmt::Display for ControlId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.slug())
-    }
+/// How a control of [`Scope::Node`] is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeControl {
+    /// The control.
+    pub id: ControlId,
+    /// Judges a node that was read.
+    pub check: fn(&NodeFacts) -> Judgement,
 }
 
-impl Serialize for ControlId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.slug())
-    }
-}
-
-impl<'de> Deserialize<'de> for ControlId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let slug = String::deserialize(deserializer)?;
-        Self::from_slug(&slug).ok_or_else(|| serde::de::Error::custom(format_args!("no control `{slug}`")))
+/// Severity of a verdict of a control whose FAIL has severity `fail`; DRIFT is a step worse.
+#[must_use]
+pub const fn severity_of(fail: Severity, verdict: Verdict) -> Severity {
+    match verdict {
+        Verdict::Drift => fail.raised(),
+        Verdict::Fail => fail,
+        Verdict::Pass | Verdict::Exempt | Verdict::Unknown => Severity::Low,
     }
 }
 
@@ -150,34 +73,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_is_in_order_and_names_what_exists() {
-        for (index, control) in CONTROLS.iter().enumerate() {
-            assert_eq!(control.id as usize, index, "{}", control.slug);
-            assert_eq!(ControlId::from_slug(control.slug), Some(control.id));
-            assert!(control.fix.ends_with('.'), "{}", control.slug);
-            for field in control.requires.fields.iter().chain(control.requires.better_with) {
-                assert!(
-                    agent_abi::offset::FIELDS.iter().any(|known| known.name == *field),
-                    "{} requires {field}",
-                    control.slug
-                );
-            }
+    fn tables_are_in_order_and_name_what_exists() {
+        let ids = TASK.iter().map(|control| control.id).chain(CONTAINER.iter().map(|control| control.id));
+        let ids = ids.chain(NODE.iter().map(|control| control.id));
+        for (index, id) in ids.enumerate() {
+            assert_eq!(id as usize, index, "{id}");
         }
-    }
-
-    #[test]
-    fn slugs_are_a_contract() {
-        let slugs: Vec<_> = CONTROLS.iter().map(|control| control.slug).collect();
-        for slug in [
-            "run-as-non-root",
-            "no-new-privileges",
-            "seccomp",
-            "privileged",
-            "capabilities",
-            "entered",
-            "left-container",
-        ] {
-            assert!(slugs.contains(&slug), "{slug}");
+        for TaskControl { id, requires, .. } in TASK {
+            for field in requires.fields.iter().chain(requires.better_with) {
+                let is_known = agent_abi::offset::FIELDS.iter().any(|known| known.name == *field);
+                assert!(is_known, "{id} requires {field}");
+            }
         }
     }
 }

@@ -11,8 +11,11 @@ use crate::{
     time::Date,
 };
 
-/// An exemption as written in the configuration.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Who answers for what comes with the agent.
+const OWNER: &str = "kestrel";
+
+/// An exemption as written in the configuration or the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawExemption {
     /// Kubernetes namespace; `*` stands for any text, here and below.
@@ -23,6 +26,8 @@ pub struct RawExemption {
     pub container: Option<String>,
     /// Image as asked for.
     pub image: Option<String>,
+    /// Service account of the pod. Where the agent does not know it, it matches nothing.
+    pub service_account: Option<String>,
     /// Slug, or list of slugs, of the controls.
     pub control: OneOrMany,
     /// Who answers for it.
@@ -34,7 +39,7 @@ pub struct RawExemption {
 }
 
 /// A value, or a list of them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany {
     /// One.
@@ -65,16 +70,16 @@ pub enum ExemptionError {
     #[error("names no control")]
     NoControl(usize),
     /// It names a control that does not exist.
-    #[error("no control `{1}`")]
+    #[error("no control `{}`", .1.escape_debug())]
     UnknownControl(usize, String),
     /// It would match every container.
-    #[error("needs a namespace, pod, container or image other than `*`")]
+    #[error("needs a namespace, pod, container, image or service account other than `*`")]
     NoSelector(usize),
     /// Owner or reason is blank.
     #[error("`{1}` is empty")]
     Empty(usize, &'static str),
     /// The day does not exist.
-    #[error("`{1}` is not a date like 2026-12-31")]
+    #[error("`{}` is not a date like 2026-12-31", .1.escape_debug())]
     Expiry(usize, String),
 }
 
@@ -92,13 +97,79 @@ impl ExemptionError {
     }
 }
 
+/// Whom an exemption speaks of. Each list says what it may be, and an empty one says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Selector {
+    namespaces: Vec<String>,
+    pods: Vec<String>,
+    containers: Vec<String>,
+    images: Vec<String>,
+    /// Images by the end of their name, whatever registry they come from, tag and digest.
+    repositories: Vec<String>,
+    service_accounts: Vec<String>,
+    /// A service account that nobody tells is taken for the right one.
+    trusts_unknown_account: bool,
+}
+
+impl Selector {
+    fn matches(&self, names: &Names) -> bool {
+        let Self {
+            namespaces,
+            pods,
+            containers,
+            images,
+            repositories,
+            service_accounts,
+            trusts_unknown_account,
+        } = self;
+        let one_of = |patterns: &[String], text: &str| {
+            let is = |pattern: &String| is_match(pattern.as_bytes(), text.as_bytes());
+            patterns.is_empty() || patterns.iter().any(is)
+        };
+        let of_account = match &names.service_account {
+            Some(account) => one_of(service_accounts, account),
+            None => service_accounts.is_empty() || *trusts_unknown_account,
+        };
+        of_account
+            && one_of(namespaces, &names.namespace)
+            && one_of(pods, &names.pod)
+            && one_of(containers, &names.container)
+            && one_of(images, &names.image)
+            && (repositories.is_empty() || repositories.iter().any(|end| is_of(&names.image, end)))
+    }
+}
+
+/// Whether an image is of the repository of that name, in whatever registry.
+fn is_of(image: &str, repository: &str) -> bool {
+    let name = image.split_once('@').map_or(image, |(name, _)| name);
+    // A colon before the last slash is a port.
+    let slash = name.rfind('/').map_or(0, |slash| slash + 1);
+    let name = match name[slash..].find(':') {
+        Some(colon) => &name[..slash + colon],
+        None => name,
+    };
+    name.strip_suffix(repository).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
+/// What an exemption that comes with the agent says.
+#[derive(Clone, Debug)]
+pub struct ShippedExemption {
+    /// The namespaces that it holds in.
+    pub namespaces: Vec<String>,
+    /// The service accounts, which count where they are known; empty: any.
+    pub service_accounts: Vec<String>,
+    /// Ends of the images' names: `calico/node` is `docker.io/calico/node:v3` too.
+    pub images: Vec<String>,
+    /// From what.
+    pub controls: Vec<ControlId>,
+    /// Why.
+    pub reason: String,
+}
+
 /// An exemption that holds until its day is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exemption {
-    namespace: Option<String>,
-    pod: Option<String>,
-    container: Option<String>,
-    image: Option<String>,
+    containers: Selector,
     controls: Vec<ControlId>,
     /// Who answers for it.
     pub owner: String,
@@ -110,7 +181,17 @@ pub struct Exemption {
 
 impl Exemption {
     fn validate(number: usize, raw: RawExemption) -> Result<Self, ExemptionError> {
-        let RawExemption { namespace, pod, container, image, control, owner, reason, expires } = raw;
+        let RawExemption {
+            namespace,
+            pod,
+            container,
+            image,
+            service_account,
+            control,
+            owner,
+            reason,
+            expires,
+        } = raw;
         let slugs = control.as_slice();
         if slugs.is_empty() {
             return Err(ExemptionError::NoControl(number));
@@ -124,7 +205,7 @@ impl Exemption {
         let selects = |pattern: &Option<String>| {
             pattern.as_ref().is_some_and(|pattern| pattern.chars().any(|char| char != '*'))
         };
-        if ![&namespace, &pod, &container, &image].into_iter().any(selects) {
+        if ![&namespace, &pod, &container, &image, &service_account].into_iter().any(selects) {
             return Err(ExemptionError::NoSelector(number));
         }
         for (name, text) in [("owner", &owner), ("reason", &reason)] {
@@ -133,7 +214,37 @@ impl Exemption {
             }
         }
         let expires = Date::parse(&expires).ok_or(ExemptionError::Expiry(number, expires))?;
-        Ok(Self { namespace, pod, container, image, controls, owner, reason, expires: Some(expires) })
+        let list = |pattern: Option<String>| pattern.into_iter().collect();
+        let containers = Selector {
+            namespaces: list(namespace),
+            pods: list(pod),
+            containers: list(container),
+            images: list(image),
+            repositories: Vec::new(),
+            service_accounts: list(service_account),
+            trusts_unknown_account: false,
+        };
+        Ok(Self { containers, controls, owner, reason, expires: Some(expires) })
+    }
+
+    /// One that comes with the agent.
+    #[must_use]
+    pub fn shipped(from: ShippedExemption) -> Self {
+        let ShippedExemption { namespaces, service_accounts, images, controls, reason } = from;
+        let containers = Selector {
+            namespaces,
+            service_accounts,
+            repositories: images,
+            trusts_unknown_account: true,
+            ..Selector::default()
+        };
+        Self { containers, controls, owner: OWNER.into(), reason, expires: None }
+    }
+
+    /// Whether it matches nothing where the service account is not known.
+    #[must_use]
+    pub fn asks_for_service_account(&self) -> bool {
+        !self.containers.service_accounts.is_empty() && !self.containers.trusts_unknown_account
     }
 
     /// Whether its day has not passed.
@@ -143,14 +254,7 @@ impl Exemption {
     }
 
     fn matches(&self, control: ControlId, names: &Names) -> bool {
-        let selected = |pattern: &Option<String>, text: &str| {
-            pattern.as_ref().is_none_or(|pattern| is_match(pattern.as_bytes(), text.as_bytes()))
-        };
-        self.controls.contains(&control)
-            && selected(&self.namespace, &names.namespace)
-            && selected(&self.pod, &names.pod)
-            && selected(&self.container, &names.container)
-            && selected(&self.image, &names.image)
+        self.controls.contains(&control) && self.containers.matches(names)
     }
 }
 
@@ -178,10 +282,11 @@ fn is_match(pattern: &[u8], text: &[u8]) -> bool {
     pattern[at_pattern..].iter().all(|&byte| byte == b'*')
 }
 
-/// Every exemption, the built-in one last.
-#[derive(Clone, Debug)]
+/// Every exemption: those that somebody wrote go before those that come with the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exemptions {
     configured: Vec<Arc<Exemption>>,
+    shipped: Vec<Arc<Exemption>>,
     sandbox: Arc<Exemption>,
 }
 
@@ -189,17 +294,15 @@ impl Default for Exemptions {
     fn default() -> Self {
         Self {
             configured: Vec::new(),
+            shipped: Vec::new(),
             sandbox: Arc::new(Exemption {
-                namespace: None,
-                pod: None,
-                container: None,
-                image: None,
+                containers: Selector::default(),
                 controls: super::CONTROLS
                     .iter()
                     .filter(|control| control.exempts_sandbox)
                     .map(|control| control.id)
                     .collect(),
-                owner: "kestrel".into(),
+                owner: OWNER.into(),
                 reason: "pod sandbox, owned by the runtime".into(),
                 expires: None,
             }),
@@ -222,13 +325,30 @@ impl Exemptions {
         Ok(Self { configured, ..Self::default() })
     }
 
+    /// These, and `more` after them.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        let Self { configured, shipped, sandbox: _ } = more;
+        self.configured.extend(configured);
+        self.shipped.extend(shipped);
+        self
+    }
+
+    /// These, and those that come with the agent.
+    #[must_use]
+    pub fn with_shipped(mut self, shipped: Vec<Exemption>) -> Self {
+        self.shipped.extend(shipped.into_iter().map(Arc::new));
+        self
+    }
+
     /// The exemption of a control of a container, if one holds today.
     #[must_use]
     pub fn find(&self, control: ControlId, names: &Names, today: Date) -> Option<&Arc<Exemption>> {
         if names.role == ContainerRole::Sandbox && self.sandbox.controls.contains(&control) {
             return Some(&self.sandbox);
         }
-        self.configured.iter().find(|exemption| exemption.holds(today) && exemption.matches(control, names))
+        let mut all = self.configured.iter().chain(&self.shipped);
+        all.find(|exemption| exemption.holds(today) && exemption.matches(control, names))
     }
 
     /// Those that were configured, in their order.
@@ -292,7 +412,7 @@ mod tests {
             (base(r#""namespace":"x","control":[]"#), "names no control"),
             (
                 base(r#""namespace":"*","control":"seccomp""#),
-                "needs a namespace, pod, container or image other than `*`",
+                "needs a namespace, pod, container, image or service account other than `*`",
             ),
             (
                 r#"{"image":"x","control":"seccomp","owner":" ","reason":"b","expires":"2026-06-30"}"#.into(),
@@ -313,6 +433,66 @@ mod tests {
                 .unwrap_err()
                 .contains("expires")
         );
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_exempt() {
+        let exemptions = raw(
+            r#"{"service_account":"cni-*","control":"seccomp","owner":"a","reason":"b","expires":"2026-06-30"}"#,
+        )
+        .unwrap();
+        let today = Date::parse("2026-06-30").unwrap();
+        let mut names = names("web");
+        assert!(exemptions.find(ControlId::Seccomp, &names, today).is_none());
+        names.service_account = Some("cni-node".into());
+        assert!(exemptions.find(ControlId::Seccomp, &names, today).is_some());
+        names.service_account = Some("default".into());
+        assert!(exemptions.find(ControlId::Seccomp, &names, today).is_none());
+    }
+
+    #[test]
+    fn who_wrote_one_goes_before_the_agent() {
+        let own = raw(
+            r#"{"namespace":"shop","control":"seccomp","owner":"a","reason":"b","expires":"2026-06-30"}"#,
+        )
+        .unwrap();
+        let shipped = Exemption::shipped(ShippedExemption {
+            namespaces: vec!["shop".into()],
+            service_accounts: Vec::new(),
+            images: vec!["registry.example/web".into()],
+            controls: vec![ControlId::Seccomp, ControlId::Privileged],
+            reason: "c".into(),
+        });
+        let all = own.and(Exemptions::default().with_shipped(vec![shipped]));
+        let reason = |control, day| {
+            let today = Date::parse(day).unwrap();
+            all.find(control, &names("web"), today).map(|found| found.reason.clone())
+        };
+        assert_eq!(reason(ControlId::Seccomp, "2026-06-30").as_deref(), Some("b"));
+        assert_eq!(reason(ControlId::Seccomp, "2026-07-01").as_deref(), Some("c"));
+        assert_eq!(reason(ControlId::Privileged, "2026-06-30").as_deref(), Some("c"));
+        assert_eq!(all.configured().count(), 1);
+    }
+
+    #[test]
+    fn images_are_known_by_the_end_of_their_name() {
+        for (image, is) in [
+            ("calico/node", true),
+            ("calico/node:v3", true),
+            ("docker.io/calico/node:v3@sha256:00", true),
+            ("host:5000/a/calico/node@sha256:00", true),
+            ("host:5000/calico/node", true),
+            ("notcalico/node", false),
+            ("calico/node-x", false),
+            ("calico/node/x", false),
+            ("x:calico/node", false),
+            ("x@calico/node", false),
+            ("", false),
+            (":", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_of(image, "calico/node"), is, "{image}");
+        }
     }
 
     #[test]

@@ -1,18 +1,23 @@
 //! What a control may look at.
 
-use agent_abi::record::{TaskState, UNMAPPED};
+use agent_abi::record::{Namespaces, TaskState, UNMAPPED};
 
-use crate::context::{Container, Declared, Enrichment, Origin, Process, SeccompAllow};
+use super::{Policy, Sight, Witnessed};
+use crate::{
+    context::{Container, Declared, Enrichment, Names, Origin, Process, SeccompAllow},
+    inspect::{Inspection, Read},
+};
 
 /// What the node itself has, read once at start. 0 stands for what could not be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
     /// Every capability that this kernel knows, as the host's init has them in its bounding set.
     pub bounding: u64,
-    /// Inode number of the host's mount namespace.
-    pub mnt_ns: u32,
-    /// Inode number of the initial user namespace.
-    pub user_ns: u32,
+    /// Namespaces of the host's init: inode numbers.
+    pub ns: Namespaces,
+    /// The kernel tells which layer of an overlay a file is in: it did not where overlayfs was not loaded
+    /// when the agent started.
+    pub sees_layers: bool,
 }
 
 /// What a container's first process was allowed when it was first judged: the measure for those
@@ -21,6 +26,47 @@ pub struct HostFacts {
 pub struct Baseline {
     /// State of the container's init.
     pub state: TaskState,
+}
+
+/// What a task has more since it runs its present program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gain {
+    /// Capabilities.
+    pub capabilities: u64,
+    /// Effective user id before, where it is another now.
+    pub euid_before: Option<u32>,
+}
+
+/// What was last seen of a container as a whole, as far as its tasks are judged by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Device of its root file system, as [`agent_abi::record::FileRef::dev`]; 0: not known.
+    pub root_dev: u32,
+    /// Whether its sockets could be read; `None`: it was not looked into yet.
+    pub listeners: Option<Read<()>>,
+    /// Boottime at which it was first seen to listen on a port that others reach; 0: not seen.
+    pub serves_since: u64,
+}
+
+/// A container as a whole.
+#[derive(Clone, Copy, Debug)]
+pub struct ContainerFacts<'a> {
+    /// What was seen in it.
+    pub inspection: &'a Inspection,
+    /// The container.
+    pub container: &'a Container,
+    /// Its names, once they are known.
+    pub names: Option<&'a Names>,
+    /// What the pod declared, once that is known.
+    pub declared: Option<&'a Declared>,
+    /// What was seen to happen in it.
+    pub witnessed: &'a Witnessed,
+    /// What of that would be seen.
+    pub sight: Sight,
+    /// What is asked for.
+    pub policy: &'a Policy,
+    /// What the wall shows, seconds since 1970.
+    pub now_unix: i64,
 }
 
 /// One task and everything that is known around it.
@@ -40,6 +86,14 @@ pub struct Facts<'a> {
     pub host: &'a HostFacts,
     /// The container's init, once that was judged.
     pub baseline: Option<&'a Baseline>,
+    /// What its program gave it.
+    pub gain: Gain,
+    /// What was last seen of the container.
+    pub around: Surroundings,
+    /// What is asked for.
+    pub policy: &'a Policy,
+    /// Found by a scan, rather than seen to happen.
+    pub is_scan: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -49,6 +103,13 @@ impl<'a> Facts<'a> {
             Enrichment::Pending(_) => None,
             Enrichment::Complete(names) => Some(&names.declared),
         }
+    }
+
+    /// Whether the program that is known of the process is the one that it runs: not where its exec was lost.
+    #[must_use]
+    pub fn is_program_known(&self) -> bool {
+        let (known, runs) = (self.process.image_exec_id, self.task.exec_id);
+        known == 0 || runs == 0 || known == runs
     }
 
     /// Whether the task came from outside and is measured against the container's init by the

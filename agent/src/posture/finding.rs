@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    ControlId, Evidence, Exemption, FindingId, FindingReport, InstanceReport, Observation, Outcome, Subject,
-    Verdict, hold::Hold,
+    ControlId, Evidence, Exemption, Explanation, FindingId, FindingReport, InstanceReport, Judgement,
+    Observation, Outcome, Severity, Subject, Verdict,
+    control::{TASK, severity_of},
+    hold::Hold,
 };
 use crate::{
     context::{ContainerId, ContainerKey, Names, PendingReason, ProcessId},
@@ -14,8 +16,8 @@ use crate::{
 /// A task that violates a control.
 #[derive(Clone, Debug)]
 pub(super) struct Instance {
-    pub(super) container: ContainerKey,
-    pub(super) container_id: ContainerId,
+    /// `None`: the node itself.
+    pub(super) container: Option<(ContainerKey, ContainerId)>,
     pub(super) names: Option<Arc<Names>>,
     pub(super) process: ProcessId,
     pub(super) tid: u32,
@@ -25,6 +27,8 @@ pub(super) struct Instance {
     pub(super) uid: u32,
     pub(super) euid: u32,
     pub(super) ns_euid: u32,
+    /// Of a control of containers or of the node; else what the evidence says.
+    pub(super) judgement: Option<Arc<Judgement>>,
     pub(super) verdict: Verdict,
     pub(super) outcome: Outcome,
     pub(super) evidence: Evidence,
@@ -32,6 +36,11 @@ pub(super) struct Instance {
 }
 
 impl Instance {
+    /// Whether it is of that container.
+    pub(super) fn is_of(&self, key: ContainerKey) -> bool {
+        self.container.is_some_and(|(own, _)| own == key)
+    }
+
     pub(super) fn observation(&self) -> Observation {
         Observation { outcome: self.outcome, evidence: self.evidence }
     }
@@ -43,7 +52,7 @@ impl Instance {
                 Outcome::Unknown(reason) => Some(reason),
                 _ => None,
             },
-            container: self.container_id,
+            container: self.container.map(|(_, id)| id),
             process: self.process,
             tid: self.tid,
             ns_tgid: self.ns_tgid,
@@ -52,7 +61,11 @@ impl Instance {
             uid: self.uid,
             euid: self.euid,
             ns_euid: self.ns_euid,
-            explanation: (control.control().explain)(&self.evidence),
+            explanation: match (&self.judgement, TASK.get(control as usize)) {
+                (Some(judgement), _) => judgement.explanation.clone(),
+                (None, Some(task)) => (task.explain)(&self.evidence),
+                (None, None) => Explanation::default(),
+            },
             since: self.since,
         }
     }
@@ -74,6 +87,8 @@ pub(super) struct Finding {
     pub(super) id: FindingId,
     pub(super) subject: Subject,
     pub(super) control: ControlId,
+    /// Of a FAIL.
+    pub(super) severity: Severity,
     pub(super) stage: Stage,
     pub(super) first_seen: Clock,
     /// When `live` last became empty; a live finding was last seen now.
@@ -112,11 +127,19 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(id: FindingId, subject: Subject, control: ControlId, now: Clock, hold: Hold) -> Self {
+    pub(super) fn new(
+        id: FindingId,
+        subject: Subject,
+        control: ControlId,
+        severity: Severity,
+        now: Clock,
+        hold: Hold,
+    ) -> Self {
         Self {
             id,
             subject,
             control,
+            severity,
             stage: Stage::Held,
             first_seen: now,
             last_seen: now,
@@ -209,13 +232,20 @@ impl Finding {
     }
 
     /// The same verdict for another reason.
-    pub(super) fn update(&mut self, process: ProcessId, tid: u32, observation: Observation) {
+    pub(super) fn update(
+        &mut self,
+        process: ProcessId,
+        tid: u32,
+        observation: Observation,
+        judgement: Option<&Arc<Judgement>>,
+    ) {
         let kept = self.instances.iter_mut().find(|kept| kept.process == process && kept.tid == tid);
         if let Some(kept) = kept
-            && kept.observation() != observation
+            && (kept.observation() != observation || kept.judgement.as_ref() != judgement)
         {
             kept.outcome = observation.outcome;
             kept.evidence = observation.evidence;
+            kept.judgement = judgement.map(Arc::clone);
             self.dirty = true;
         }
     }
@@ -241,7 +271,7 @@ impl Finding {
             id: self.id,
             control: self.control,
             verdict,
-            severity: self.control.control().severity_of(verdict),
+            severity: severity_of(self.severity, verdict),
             subject: self.subject.clone(),
             pending: if names.is_some() { None } else { self.pending },
             names,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    CONTROL_COUNT, CONTROLS, ControlId, Exemption, Explanation, Outcome, Posture, Subject, UnknownReason,
-    Verdict, finding::Stage,
+    CONTROL_COUNT, CONTROLS, ControlId, Exemption, Explanation, Level, Policy, Posture, Severity, Subject,
+    UnknownReason, Verdict, WORKLOAD_CONTROLS, finding::Stage, level,
 };
 use crate::context::{ContainerId, ContainerKey, Names, PendingReason};
 
@@ -21,8 +21,12 @@ pub struct ContainerPosture {
     pub names: Option<Arc<Names>>,
     /// Why they are not.
     pub pending: Option<PendingReason>,
-    /// One for each control.
+    /// One for each control that is judged and has something to say.
     pub controls: Vec<ControlPosture>,
+    /// The Pod Security level that is kept; `None`: it cannot be told.
+    pub observed: Option<Level>,
+    /// The one that is declared; `None`: it is not told.
+    pub declared: Option<Level>,
 }
 
 /// What one control says of one container.
@@ -32,6 +36,8 @@ pub struct ControlPosture {
     pub control: ControlId,
     /// The worst of what it says of the container's tasks.
     pub verdict: Verdict,
+    /// Severity of a FAIL.
+    pub severity: Severity,
     /// Why, if it is UNKNOWN.
     pub unknown: Option<UnknownReason>,
     /// Who answers for it, if it is EXEMPT.
@@ -42,15 +48,17 @@ pub struct ControlPosture {
 
 /// What the controls say of a container of which no task was judged.
 #[must_use]
-pub fn not_judged() -> Vec<ControlPosture> {
+pub fn not_judged(policy: &Policy) -> Vec<ControlPosture> {
     let not_judged = |control: &super::Control| ControlPosture {
         control: control.id,
         verdict: Verdict::Unknown,
+        severity: policy.severity(control.id),
         unknown: Some(UnknownReason::NotJudged),
         exemption: None,
         explanation: None,
     };
-    CONTROLS.iter().map(not_judged).collect()
+    let judged = CONTROLS[..WORKLOAD_CONTROLS].iter().filter(|control| policy.judges(control.id));
+    judged.map(not_judged).collect()
 }
 
 /// Numbers by control and verdict, in the order of [`CONTROLS`] and [`Verdict::ALL`].
@@ -69,25 +77,24 @@ impl Posture {
                 subject: entry.subject.clone(),
                 names: entry.names.clone(),
                 pending: entry.pending,
-                controls: CONTROLS
+                observed: level::observed(entry, &self.policy.enabled),
+                declared: entry.names.as_ref().and_then(|names| level::declared(&names.declared)),
+                controls: CONTROLS[..WORKLOAD_CONTROLS]
                     .iter()
                     .enumerate()
+                    .filter(|(index, control)| self.policy.judges(control.id) && entry.applies(*index))
                     .map(|(index, control)| {
-                        let (verdict, observation) = entry.verdict(index);
+                        let (verdict, unknown, explanation) = entry.verdict(index);
                         ControlPosture {
                             control: control.id,
                             verdict,
-                            unknown: observation.and_then(|observation| match observation.outcome {
-                                Outcome::Unknown(reason) => Some(reason),
-                                _ => None,
-                            }),
+                            severity: self.policy.severity(control.id),
+                            unknown,
                             exemption: entry
                                 .exemption(index)
                                 .filter(|_| verdict == Verdict::Exempt)
                                 .map(Arc::clone),
-                            explanation: observation
-                                .filter(|observation| observation.evidence != super::Evidence::NONE)
-                                .map(|observation| (control.explain)(&observation.evidence)),
+                            explanation,
                         }
                     })
                     .collect(),
@@ -97,13 +104,36 @@ impl Posture {
         containers
     }
 
+    /// The verdict of one control on a container, in small letters; `None`: it is not judged.
+    #[must_use]
+    pub fn verdict(&self, container: ContainerKey, control: &str) -> Option<&'static str> {
+        let entry = self.containers.get(&container)?;
+        let index = CONTROLS[..WORKLOAD_CONTROLS].iter().position(|known| known.slug == control)?;
+        let is_judged = self.policy.judges(CONTROLS[index].id) && entry.applies(index);
+        is_judged.then(|| match entry.verdict_with_reason(index).0 {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "fail",
+            Verdict::Drift => "drift",
+            Verdict::Exempt => "exempt",
+            Verdict::Unknown => "unknown",
+        })
+    }
+
+    /// As [`not_judged`], by the policy that is in force.
+    #[must_use]
+    pub fn not_judged(&self) -> Vec<ControlPosture> {
+        not_judged(&self.policy)
+    }
+
     /// Containers by control and verdict: `kestrel_verdicts`.
     #[must_use]
     pub fn verdicts(&self) -> Summary {
-        let mut summary = Summary::default();
+        let mut summary = [[0; Verdict::ALL.len()]; CONTROL_COUNT];
         for entry in self.containers.values() {
-            for (control, verdicts) in summary.iter_mut().enumerate() {
-                verdicts[entry.verdict(control).0 as usize] += 1;
+            for (control, verdicts) in summary[..WORKLOAD_CONTROLS].iter_mut().enumerate() {
+                if self.policy.enabled[control] && entry.applies(control) {
+                    verdicts[entry.verdict_with_reason(control).0 as usize] += 1;
+                }
             }
         }
         summary
@@ -112,7 +142,7 @@ impl Posture {
     /// Findings that are not resolved by control and verdict: `kestrel_findings`.
     #[must_use]
     pub fn findings(&self) -> Summary {
-        let mut summary = Summary::default();
+        let mut summary = [[0; Verdict::ALL.len()]; CONTROL_COUNT];
         for finding in self.ledger.sorted() {
             if finding.stage != Stage::Resolved {
                 let verdict = finding.worst_live().unwrap_or_else(|| finding.verdict_to_tell());

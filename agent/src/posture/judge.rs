@@ -1,13 +1,16 @@
 //! Judges tasks, and keeps what each one was judged to be so that only changes count.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use agent_abi::record::{TaskState, task_flag};
 use hashbrown::HashMap;
 
 use super::{
-    Baseline, CONTROL_COUNT, CONTROLS, Change, ControlId, Counters, Exemptions, Facts, HostFacts,
-    Observation, Settings, Sizes, Subject, Verdict,
+    Baseline, CONTAINER_CONTROLS, CONTROLS, Change, ControlId, Counters, Exemptions, Facts, Gain, HostFacts,
+    Judgement, Observation, Policy, Settings, Sight, Sizes, Subject, Surroundings, TASK_CONTROLS, Verdict,
+    WORKLOAD_CONTROLS, Witnessed,
+    control::TASK,
+    controls::threads_differ,
     entry::{ContainerEntry, MAX_THREADS, Mark, ProcessEntry},
     finding::Instance,
     hold::Hold,
@@ -22,12 +25,10 @@ use crate::{
     time::{Clock, Date, SECOND},
 };
 
-/// How long a container that went before it was named can still get its name.
-const LINGER_NS: u64 = 30 * SECOND;
 /// From one look of the loop to the next, from which on it stood still: a turn takes some milliseconds.
 const STANDSTILL_NS: u64 = SECOND;
 
-const _: () = assert!(CONTROL_COUNT <= 64, "changed controls are the bits of a u64");
+const _: () = assert!(TASK_CONTROLS <= 64, "changed controls are the bits of a u64");
 
 /// Why a task is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,21 +58,40 @@ pub struct Judged<'a> {
     pub container: &'a Container,
 }
 
+/// What a control saw, and of whom.
+pub(super) struct Sighting<'a> {
+    pub(super) container: ContainerKey,
+    pub(super) container_id: ContainerId,
+    pub(super) process: ProcessId,
+    /// The task; of a control of containers, the leader of the process by which the container was seen.
+    pub(super) task: &'a TaskState,
+    pub(super) exe_path: &'a [u8],
+    pub(super) observation: Observation,
+    /// Of a control of containers.
+    pub(super) judgement: Option<&'a Arc<Judgement>>,
+}
+
 /// The judge and its ledger. Lives on the hot loop's thread; nothing in here waits.
 pub struct Posture {
-    settings: Settings,
+    pub(super) settings: Settings,
+    pub(super) policy: Policy,
+    pub(super) sight: Sight,
     pub(super) exemptions: Exemptions,
     host: HostFacts,
     /// Last day for which exemptions were looked up.
     pub(super) today: Option<Date>,
     pub(super) ledger: Ledger,
     pub(super) containers: HashMap<ContainerKey, ContainerEntry>,
-    processes: HashMap<ProcessId, ProcessEntry>,
+    pub(super) processes: HashMap<ProcessId, ProcessEntry>,
+    /// What the controls of the node last said.
+    pub(super) node: BTreeMap<ControlId, Arc<Judgement>>,
     /// Who the containers of the last run belonged to.
     pub(super) remembered: HashMap<ContainerId, Subject>,
     /// There are findings of the last run that nothing confirmed yet.
     pub(super) has_unconfirmed: bool,
-    scanned_at: Option<u64>,
+    /// The same of controls that look at containers and at the node as a whole.
+    pub(super) has_unseen: bool,
+    pub(super) scanned_at: Option<u64>,
     /// Boottime at which the loop last looked up, which records may be older than; 0 before the first time.
     looked_up_ns: u64,
 }
@@ -79,17 +99,28 @@ pub struct Posture {
 impl Posture {
     /// A judge that knows nothing yet. `node` is part of every finding's id.
     #[must_use]
-    pub fn new(settings: Settings, exemptions: Exemptions, host: HostFacts, node: String) -> Self {
+    pub fn new(
+        settings: Settings,
+        policy: Policy,
+        exemptions: Exemptions,
+        host: HostFacts,
+        node: String,
+    ) -> Self {
+        let ledger = Ledger::new(node, settings, policy.severities);
         Self {
             settings,
+            policy,
+            sight: Sight::default(),
             exemptions,
             host,
             today: None,
-            ledger: Ledger::new(node, settings),
+            ledger,
             containers: HashMap::new(),
             processes: HashMap::new(),
+            node: BTreeMap::new(),
             remembered: HashMap::new(),
             has_unconfirmed: false,
+            has_unseen: false,
             scanned_at: None,
             looked_up_ns: 0,
         }
@@ -130,11 +161,16 @@ impl Posture {
         if is_init && entry.baseline.is_none() && task.ns.user != 0 {
             entry.baseline = Some(Baseline { state: *task });
         }
-        let baseline = entry.baseline;
+        let (baseline, around) = (entry.baseline, entry.around);
+        let is_sandboxed = entry.names.as_ref().is_some_and(|names| names.sandboxed_runtime);
         if !self.make_process(process.id, key, task.exec_id, cause, now, changes) {
             return;
         }
         self.ledger.counters.judged += 1;
+        let Some(entry) = self.processes.get_mut(&process.id) else { return };
+        if is_leader {
+            entry.observe_rights(task, cause == Cause::Exec);
+        }
 
         let facts = Facts {
             task,
@@ -144,21 +180,26 @@ impl Posture {
             declared: Facts::declared_of(container),
             host: &self.host,
             baseline: baseline.as_ref(),
+            gain: if is_leader { entry.gain } else { Gain::default() },
+            around,
+            policy: &self.policy,
+            is_scan: cause == Cause::Scan,
         };
-        let mut observations = [Observation::NOT_APPLICABLE; CONTROL_COUNT];
-        for (observation, control) in observations.iter_mut().zip(&CONTROLS) {
-            *observation = (control.check)(&facts);
+        let mut observations = [Observation::NOT_APPLICABLE; TASK_CONTROLS];
+        for ((observation, control), enabled) in observations.iter_mut().zip(&TASK).zip(self.policy.enabled) {
+            if !enabled {
+                continue;
+            }
+            *observation = if is_sandboxed { Observation::SANDBOXED } else { (control.check)(&facts) };
         }
-
-        let Some(entry) = self.processes.get_mut(&process.id) else { return };
-        let Some(marks) = entry.marks(task.task.tid, is_leader, &observations) else {
+        let Some(marks) = entry.marks(task, is_leader, &observations) else {
             if is_leader || entry.threads.len() >= MAX_THREADS {
                 self.refuse(key);
             }
             return;
         };
         let mut changed = 0_u64;
-        let mut old = [Class::NotApplicable; CONTROL_COUNT];
+        let mut old = [Class::NotApplicable; TASK_CONTROLS];
         for (control, (mark, observation)) in marks.iter_mut().zip(&observations).enumerate() {
             let new = Mark::of(observation);
             if *mark != new {
@@ -170,12 +211,44 @@ impl Posture {
         while changed != 0 {
             let control = changed.trailing_zeros() as usize;
             changed &= changed - 1;
-            self.turn(control, old[control], &observations[control], judged, cause, now, changes);
+            let sighting = Sighting {
+                container: key,
+                container_id: container.id,
+                process: process.id,
+                task,
+                exe_path: &process.exe_path,
+                observation: observations[control],
+                judgement: None,
+            };
+            self.turn(control, old[control], &sighting, cause, now, changes);
+        }
+        if is_leader {
+            self.settle_threads(judged, now, changes);
+        }
+    }
+
+    /// The leader of a process may something else than before: threads that differed may be like it now.
+    fn settle_threads(&mut self, judged: Judged<'_>, now: Clock, changes: &mut Vec<Change>) {
+        let Judged { task, process, container, .. } = judged;
+        while let Some(tid) = self.processes.get_mut(&process.id).and_then(|entry| entry.thread_like(task)) {
+            let mut thread = *task;
+            thread.task.tid = tid;
+            let sighting = Sighting {
+                container: container.key,
+                container_id: container.id,
+                process: process.id,
+                task: &thread,
+                exe_path: &process.exe_path,
+                observation: threads_differ::alike(),
+                judgement: None,
+            };
+            let control = ControlId::ThreadsDiffer as usize;
+            self.turn(control, Class::Fail, &sighting, Cause::Context, now, changes);
         }
     }
 
     /// Whether the container is kept, which it is from now on if there is room.
-    fn known(&mut self, container: &Container, now: Clock) -> bool {
+    pub(super) fn known(&mut self, container: &Container, now: Clock) -> bool {
         match self.containers.get(&container.key) {
             Some(entry) => {
                 if entry.names.is_none() && matches!(container.enrichment, Enrichment::Complete(_)) {
@@ -221,9 +294,13 @@ impl Posture {
             // A record may be read late, and only then is asked for the name.
             hold: Hold::until(now.boottime_ns.max(self.looked_up_ns).saturating_add(wait)),
             baseline: None,
-            tally: [[0; CLASSES]; CONTROL_COUNT],
-            findings: [None; CONTROL_COUNT],
-            seen: [[Observation::NOT_JUDGED; 2]; CONTROL_COUNT],
+            tally: [[0; CLASSES]; WORKLOAD_CONTROLS],
+            findings: [None; WORKLOAD_CONTROLS],
+            seen: [[Observation::NOT_JUDGED; 2]; TASK_CONTROLS],
+            judgements: [const { None }; CONTAINER_CONTROLS],
+            through: None,
+            around: Surroundings::default(),
+            witnessed: Witnessed::default(),
             processes: 0,
             is_incomplete: false,
             is_gone: false,
@@ -267,7 +344,9 @@ impl Posture {
             ProcessEntry {
                 container,
                 exec_id,
-                leader: [Mark::NONE; CONTROL_COUNT],
+                leader: [Mark::NONE; TASK_CONTROLS],
+                rights: None,
+                gain: Gain::default(),
                 threads: Vec::new(),
                 exe: None,
             },
@@ -282,37 +361,36 @@ impl Posture {
         }
     }
 
-    /// One control says something else of a task than before.
-    #[expect(clippy::too_many_arguments, reason = "one step of `judge`, split off to be read")]
-    fn turn(
+    /// One control says something else than before.
+    pub(super) fn turn(
         &mut self,
         control: usize,
         old: Class,
-        observation: &Observation,
-        judged: Judged<'_>,
+        sighting: &Sighting<'_>,
         cause: Cause,
         now: Clock,
         changes: &mut Vec<Change>,
     ) {
-        let Judged { task, process, container, .. } = judged;
-        let Some(entry) = self.containers.get_mut(&container.key) else { return };
+        let Sighting { task, process, observation, .. } = *sighting;
+        let Some(entry) = self.containers.get_mut(&sighting.container) else { return };
         let new = observation.outcome.class();
         if old != new {
             let tally = &mut entry.tally[control];
             tally[old as usize] = tally[old as usize].saturating_sub(1);
             tally[new as usize] += 1;
         }
-        if new != Class::NotApplicable {
-            entry.seen[control][usize::from(new > Class::Pass)] = *observation;
+        if new != Class::NotApplicable
+            && let Some(seen) = entry.seen.get_mut(control)
+        {
+            seen[usize::from(new > Class::Pass)] = observation;
         }
 
         let exempt = entry.exempt[control].is_some();
         let (old, new) = (Verdict::of(old, exempt), Verdict::of(new, exempt));
-        let (process_id, tid) = (process.id, task.task.tid);
         let kept = entry.findings[control].and_then(|id| self.ledger.get_mut(id));
         if old == new && old != Verdict::Pass {
             if let Some(finding) = kept {
-                finding.update(process_id, tid, *observation);
+                finding.update(process, task.task.tid, observation, sighting.judgement);
                 let id = finding.id;
                 self.ledger.settle(id, now, changes);
             }
@@ -322,7 +400,7 @@ impl Posture {
         if old != Verdict::Pass
             && let Some(finding) = kept
         {
-            finding.remove(old, process_id, tid, now);
+            finding.remove(old, process, task.task.tid, now);
         }
         if new != Verdict::Pass {
             let control_id = CONTROLS[control].id;
@@ -350,20 +428,22 @@ impl Posture {
                 Cause::Scan => old == Verdict::Pass && finding.restored.is_none(),
                 Cause::Fork | Cause::Context => false,
             };
-            let Some(process_entry) = self.processes.get_mut(&process_id) else { return };
-            let exe = process_entry.exe.get_or_insert_with(|| Arc::from(process.exe_path.as_slice()));
+            let exe = match self.processes.get_mut(&process) {
+                Some(entry) => Arc::clone(entry.exe.get_or_insert_with(|| Arc::from(sighting.exe_path))),
+                None => Arc::from(sighting.exe_path),
+            };
             let instance = Instance {
-                container: container.key,
-                container_id: container.id,
+                container: Some((sighting.container, sighting.container_id)),
                 names: entry.names.clone(),
-                process: process_id,
-                tid,
+                process,
+                tid: task.task.tid,
                 ns_tgid: task.ns_tgid,
-                exe: Arc::clone(exe),
+                exe,
                 comm: task.comm,
                 uid: task.ids.uid,
                 euid: task.ids.euid,
                 ns_euid: task.ids.ns_euid,
+                judgement: sighting.judgement.map(Arc::clone),
                 verdict: new,
                 outcome: observation.outcome,
                 evidence: observation.evidence,
@@ -376,88 +456,10 @@ impl Posture {
         }
     }
 
-    /// A process has ended.
-    pub fn process_gone(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
-        self.image_replaced(process, now, changes);
-        let Some(ProcessEntry { container: key, .. }) = self.processes.remove(&process) else { return };
-        let Some(entry) = self.containers.get_mut(&key) else { return };
-        entry.processes = entry.processes.saturating_sub(1);
-        if entry.is_gone && entry.processes == 0 {
-            self.count_out(key, now, changes);
-        }
-    }
-
-    /// A process has replaced its image: nothing that was said of it holds, and its other threads
-    /// are gone. It is judged anew next. [`Posture::judge`] sees that by itself where the kernel
-    /// tells the image's version.
-    pub fn image_replaced(&mut self, process: ProcessId, now: Clock, changes: &mut Vec<Change>) {
-        let Some(kept) = self.processes.get_mut(&process) else { return };
-        kept.exe = None;
-        let leader = std::mem::replace(&mut kept.leader, [Mark::NONE; CONTROL_COUNT]);
-        let tasks = std::iter::once((process.tgid, leader)).chain(kept.threads.drain(..));
-        let Some(entry) = self.containers.get_mut(&kept.container) else { return };
-        for (tid, marks) in tasks {
-            for (control, mark) in marks.into_iter().enumerate() {
-                let tally = &mut entry.tally[control][mark.class as usize];
-                *tally = tally.saturating_sub(1);
-                let verdict = Verdict::of(mark.class, entry.exempt[control].is_some());
-                if verdict != Verdict::Pass
-                    && let Some(id) = entry.findings[control]
-                    && let Some(finding) = self.ledger.get_mut(id)
-                {
-                    finding.remove(verdict, process, tid, now);
-                    self.ledger.settle(id, now, changes);
-                }
-            }
-        }
-    }
-
-    /// A container's cgroup was removed. Tasks that had left it live on and are still its own.
-    pub fn container_gone(&mut self, key: ContainerKey, now: Clock, changes: &mut Vec<Change>) {
-        let Some(entry) = self.containers.get_mut(&key) else { return };
-        if entry.linger_until.is_some() {
-            return;
-        }
-        entry.is_gone = true;
-        if entry.processes == 0 {
-            self.count_out(key, now, changes);
-            return;
-        }
-        let left = ControlId::LeftContainer as usize;
-        let mut ended: Vec<_> = self
-            .processes
-            .iter()
-            .filter(|(_, entry)| entry.container == key && entry.leader[left].class != Class::Fail)
-            .map(|(&id, _)| id)
-            .collect();
-        ended.sort_unstable();
-        for process in ended {
-            self.process_gone(process, now, changes);
-        }
-    }
-
-    /// The last of a container that is gone.
-    fn count_out(&mut self, key: ContainerKey, now: Clock, changes: &mut Vec<Change>) {
-        let Some(entry) = self.containers.get_mut(&key) else { return };
-        for id in entry.findings.iter().flatten() {
-            self.ledger.detach(*id, now, changes);
-        }
-        if entry.names.is_none() && entry.findings.iter().any(Option::is_some) {
-            entry.linger_until = Some(now.boottime_ns.saturating_add(LINGER_NS));
-        } else {
-            self.containers.remove(&key);
-        }
-    }
-
     /// How long a finding waits for a name, in nanoseconds.
     #[must_use]
     pub const fn name_wait_ns(&self) -> u64 {
         self.settings.name_wait_ns
-    }
-
-    /// The start scan is done: what the last run left open must be confirmed by now.
-    pub fn scan_complete(&mut self, now: Clock) {
-        self.scanned_at = Some(now.boottime_ns);
     }
 
     /// Since when the longest held finding waits to be told. Cheap when nothing is due.
@@ -480,16 +482,7 @@ impl Posture {
             self.renew_exemptions(today);
         }
         self.containers.retain(|_, entry| entry.linger_until.is_none_or(|until| now.boottime_ns < until));
-        if self.has_unconfirmed
-            && let Some(scanned_at) = self.scanned_at
-        {
-            let waits = self.containers.values().any(|entry| entry.names.is_none());
-            if !waits || now.boottime_ns >= scanned_at.saturating_add(self.settings.name_wait_ns) {
-                self.ledger.resolve_unconfirmed(now, changes);
-                self.has_unconfirmed = false;
-                self.remembered = HashMap::new();
-            }
-        }
+        self.resolve_unconfirmed(now, changes);
         self.ledger.tick(now, changes);
     }
 

@@ -25,6 +25,8 @@ pub enum Subject {
     },
     /// A container that has no name yet, by its runtime id.
     Container(String),
+    /// The node itself.
+    Node,
 }
 
 impl Subject {
@@ -81,6 +83,7 @@ impl FindingId {
                 part("container");
                 part(id);
             }
+            Subject::Node => part("node"),
         }
         let digest = hash.finalize();
         let mut id = [0; 16];

@@ -3,7 +3,8 @@
 use hashbrown::HashMap;
 
 use super::{
-    Change, ChangeKind, ControlId, Counters, FindingId, Resolution, Settings, Subject, Verdict,
+    CONTROL_COUNT, Change, ChangeKind, ControlId, Counters, FindingId, Resolution, Settings, Severity,
+    Subject, Verdict,
     finding::{Finding, Stage},
     hold::Hold,
 };
@@ -33,6 +34,8 @@ pub(super) struct Transfer {
 pub(super) struct Ledger {
     node: String,
     settings: Settings,
+    /// Of a FAIL, by control.
+    pub(super) severities: [Severity; CONTROL_COUNT],
     findings: HashMap<FindingId, Finding>,
     /// Told findings that go on under another id; their last word waits for the other's first.
     superseded: Vec<(Finding, FindingId)>,
@@ -44,10 +47,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(node: String, settings: Settings) -> Self {
+    pub(super) fn new(node: String, settings: Settings, severities: [Severity; CONTROL_COUNT]) -> Self {
         Self {
             node,
             settings,
+            severities,
             findings: HashMap::new(),
             superseded: Vec::new(),
             superseded_ns: 0,
@@ -97,7 +101,8 @@ impl Ledger {
                 self.counters.findings_refused += 1;
                 return None;
             }
-            self.findings.insert(id, Finding::new(id, subject.clone(), control, now, hold));
+            let severity = self.severities[control as usize];
+            self.findings.insert(id, Finding::new(id, subject.clone(), control, severity, now, hold));
         }
         let finding = self.findings.get_mut(&id)?;
         finding.revive(hold, now);
@@ -153,7 +158,7 @@ impl Ledger {
             old.attached = old.attached.saturating_sub(1);
         }
         let (mut moved, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut old.instances).into_iter().partition(|kept| kept.container == container);
+            std::mem::take(&mut old.instances).into_iter().partition(|kept| kept.is_of(container));
         old.instances = kept;
         let is_empty = old.attached == 0 && old.worst_live().is_none();
         if is_empty {
@@ -239,7 +244,7 @@ impl Ledger {
         for ((live, old), new) in finding.live.iter_mut().zip(old_share).zip(new_share) {
             *live = live.saturating_sub(old) + new;
         }
-        for instance in finding.instances.iter_mut().filter(|kept| kept.container == container) {
+        for instance in finding.instances.iter_mut().filter(|kept| kept.is_of(container)) {
             instance.verdict = verdict_of(instance.outcome);
         }
         let worst = finding.worst_live();
@@ -311,10 +316,16 @@ impl Ledger {
         }
     }
 
-    /// What the last run of the agent left open and nothing has confirmed is over.
-    pub(super) fn resolve_unconfirmed(&mut self, now: Clock, changes: &mut Vec<Change>) {
+    /// What the last run of the agent left open, of these controls, and nothing has confirmed is over.
+    pub(super) fn resolve_unconfirmed(
+        &mut self,
+        is_of: impl Fn(ControlId) -> bool,
+        now: Clock,
+        changes: &mut Vec<Change>,
+    ) {
         let before = changes.len();
-        for finding in self.findings.values_mut().filter(|finding| finding.unconfirmed) {
+        let unconfirmed = |finding: &&mut Finding| finding.unconfirmed && is_of(finding.control);
+        for finding in self.findings.values_mut().filter(unconfirmed) {
             finding.unconfirmed = false;
             finding.stage = Stage::Resolved;
             changes.push(Change {

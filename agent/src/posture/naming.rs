@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    CONTROL_COUNT, CONTROLS, Exemption, Exemptions, Posture, Subject, Verdict, entry::ContainerEntry,
+    CONTROLS, Exemption, Exemptions, Posture, Subject, Verdict, WORKLOAD_CONTROLS, entry::ContainerEntry,
     hold::Hold, ledger::Transfer,
 };
 use crate::{
@@ -16,7 +16,7 @@ impl Posture {
         &self,
         names: Option<&Names>,
         today: Date,
-    ) -> [Option<Arc<Exemption>>; CONTROL_COUNT] {
+    ) -> [Option<Arc<Exemption>>; WORKLOAD_CONTROLS] {
         std::array::from_fn(|control| {
             self.exemptions.find(CONTROLS[control].id, names?, today).map(Arc::clone)
         })
@@ -94,7 +94,7 @@ impl Posture {
                         finding.exemption.clone_from(&exemption);
                     }
                     let own = finding.instances.iter_mut().chain(&mut finding.last);
-                    for instance in own.filter(|instance| instance.container == container.key) {
+                    for instance in own.filter(|instance| instance.is_of(container.key)) {
                         instance.names = Some(Arc::clone(names));
                     }
                 }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::inspect::NotRead;
+
 /// Why a control cannot tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnknownReason {
@@ -24,6 +26,22 @@ pub enum UnknownReason {
     NotJudged,
     /// There were more tasks than the agent keeps, so some were not judged.
     NotAllJudged,
+    /// The runtime runs the workload in a virtual machine or a kernel of its own.
+    SandboxedRuntime,
+    /// The agent has not looked into the container yet.
+    NotInspected,
+    /// It was not read.
+    NotRead(NotRead),
+    /// The runtime does not tell, or has not yet.
+    NotTold,
+    /// The policy says nothing that it could be held against.
+    NoPolicy,
+    /// Neither AppArmor nor SELinux is in force on the node.
+    NoLabelModule,
+    /// It ran before the agent did: what its program gave it was not seen.
+    ExecNotSeen,
+    /// The hook that would see it is not attached.
+    NotObserved,
 }
 
 impl UnknownReason {
@@ -39,6 +57,14 @@ impl UnknownReason {
             Self::ValueNotUnderstood => "kernel reported a value that is not understood",
             Self::NotJudged => "no task was judged yet",
             Self::NotAllJudged => "more tasks than are kept, some were not judged",
+            Self::SandboxedRuntime => "the runtime runs the workload in a kernel of its own",
+            Self::NotInspected => "the container was not looked into yet",
+            Self::NotRead(why) => why.as_str(),
+            Self::NotTold => "the runtime does not tell",
+            Self::NoPolicy => "the policy says nothing of it",
+            Self::NoLabelModule => "neither AppArmor nor SELinux is in force on the node",
+            Self::ExecNotSeen => "it ran before the agent did",
+            Self::NotObserved => "nothing on this node observes it",
         }
     }
 }
@@ -72,6 +98,14 @@ pub(super) enum Class {
 pub(super) const CLASSES: usize = 5;
 
 impl Outcome {
+    /// Why it cannot tell.
+    pub(super) const fn unknown(self) -> Option<UnknownReason> {
+        match self {
+            Self::Unknown(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
     pub(super) const fn class(self) -> Class {
         match self {
             Self::NotApplicable => Class::NotApplicable,
@@ -199,9 +233,42 @@ impl Observation {
     pub const NOT_JUDGED: Self =
         Self { outcome: Outcome::Unknown(UnknownReason::NotJudged), evidence: Evidence::NONE };
 
+    /// The host's task is not the workload's.
+    pub const SANDBOXED: Self =
+        Self { outcome: Outcome::Unknown(UnknownReason::SandboxedRuntime), evidence: Evidence::NONE };
+
     /// An outcome with its numbers.
     pub fn new<T: IntoBytes + Immutable>(outcome: Outcome, numbers: &T) -> Self {
         Self { outcome, evidence: Evidence::of(numbers) }
+    }
+}
+
+/// What a control says of a container as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What it says.
+    pub outcome: Outcome,
+    /// Why.
+    pub explanation: Explanation,
+}
+
+impl Judgement {
+    /// Without a declaration.
+    pub fn new(outcome: Outcome, observed: impl Into<String>) -> Self {
+        Self { outcome, explanation: Explanation { observed: observed.into(), declared: None } }
+    }
+
+    /// With what was declared.
+    #[must_use]
+    pub fn declared(mut self, declared: Option<String>) -> Self {
+        self.explanation.declared = declared;
+        self
+    }
+
+    /// It cannot be told.
+    #[must_use]
+    pub fn unknown(reason: UnknownReason) -> Self {
+        Self::new(Outcome::Unknown(reason), reason.as_str())
     }
 }
 

@@ -93,7 +93,7 @@ impl From<InstanceReport> for StoredInstance {
         } = report;
         Self {
             verdict,
-            container: container.as_str().to_owned(),
+            container: container.map(|container| container.as_str().to_owned()).unwrap_or_default(),
             start_ticks: process.start_ticks,
             tgid: process.tgid,
             tid,
@@ -114,7 +114,10 @@ impl StoredInstance {
         Some(InstanceReport {
             verdict: self.verdict,
             unknown: None,
-            container: ContainerId::parse(self.container.as_bytes())?,
+            container: match self.container.as_str() {
+                "" => None,
+                id => Some(ContainerId::parse(id.as_bytes())?),
+            },
             process: ProcessId { start_ticks: self.start_ticks, tgid: self.tgid },
             tid: self.tid,
             ns_tgid: self.ns_tgid,
@@ -183,8 +186,15 @@ impl Posture {
             if self.ledger.id_of(&stored.subject, control.id) != stored.id {
                 continue;
             }
-            let mut finding =
-                Finding::new(stored.id, stored.subject, control.id, now, Hold::until(now.boottime_ns));
+            let severity = self.policy.severity(control.id);
+            let mut finding = Finding::new(
+                stored.id,
+                stored.subject,
+                control.id,
+                severity,
+                now,
+                Hold::until(now.boottime_ns),
+            );
             finding.stage = if stored.open { Stage::Open } else { Stage::Resolved };
             finding.first_seen = clock(stored.first_seen);
             finding.last_seen = clock(stored.last_seen);
@@ -196,6 +206,7 @@ impl Posture {
             finding.unconfirmed = stored.open;
             finding.restored = stored.instance.and_then(StoredInstance::into_report);
             self.has_unconfirmed |= stored.open;
+            self.has_unseen |= stored.open;
             self.ledger.insert_restored(finding);
         }
         if is_same_boot {

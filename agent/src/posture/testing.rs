@@ -5,12 +5,13 @@ use std::sync::Arc;
 use agent_abi::record::TaskState;
 
 use super::{
-    Cause, Change, ChangeKind, Exemptions, HostFacts, Judged, Posture, Settings,
-    controls::testing::{HOST_MNT_NS, HOST_USER_NS, names, process, task},
+    Cause, Change, ChangeKind, Exemptions, HostFacts, Judged, Policy, Posture, Settings,
+    controls::testing::{HOST_NS, names, process, task},
 };
 use crate::{
     capability::ALL,
-    context::{Container, Enrichment, ProcessId},
+    context::{Container, Enrichment, Names, ProcessId},
+    inspect::Inspection,
     time::{Clock, SECOND},
 };
 
@@ -27,9 +28,9 @@ impl Bench {
     }
 
     pub(super) fn with(settings: Settings, exemptions: Exemptions) -> Self {
-        let host = HostFacts { bounding: ALL, mnt_ns: HOST_MNT_NS, user_ns: HOST_USER_NS };
+        let host = HostFacts { bounding: ALL, ns: HOST_NS, sees_layers: true };
         Self {
-            posture: Posture::new(settings, exemptions, host, "node".into()),
+            posture: Posture::new(settings, Policy::default(), exemptions, host, "node".into()),
             // 2024-02-29T12:34:56Z
             now: Clock { boottime_ns: 1000 * SECOND, wall_ns: 1_709_210_096 * SECOND },
             changes: Vec::new(),
@@ -49,6 +50,23 @@ impl Bench {
     ) {
         let judged = Judged { task: &process.state, allow: &process.seccomp_allow, process, container };
         self.posture.judge(judged, cause, self.now, &mut self.changes);
+    }
+
+    /// A thread of the process has changed.
+    pub(super) fn judge_thread(
+        &mut self,
+        container: &Container,
+        process: &crate::context::Process,
+        thread: &TaskState,
+    ) {
+        let judged = Judged { task: thread, allow: &process.seccomp_allow, process, container };
+        self.posture.judge(judged, Cause::Credentials, self.now, &mut self.changes);
+    }
+
+    /// The container is looked into.
+    pub(super) fn look(&mut self, container: &Container, inspection: &Inspection) -> bool {
+        let process = process(task(|_| ()));
+        self.posture.inspected(container, &process, inspection, self.now, &mut self.changes)
     }
 
     pub(super) fn exec(&mut self, container: &Container, state: TaskState) {
@@ -133,4 +151,9 @@ pub(crate) fn hostile_change() -> Change {
         process.exe_path = b"/tmp/\x1b]0;owned\x07\xff".to_vec();
         process.state.comm = *b"\x1b[31mevil\0\0\0\0\0\0\0";
     })
+}
+
+/// Names of a container of a workload, for tests elsewhere.
+pub(crate) fn names_of(owner: &str) -> Names {
+    names(owner)
 }

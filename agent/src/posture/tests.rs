@@ -1,5 +1,6 @@
 //! Sequences of events, and what the ledger makes of them.
 
+mod inspected;
 mod lifecycle;
 mod naming;
 mod random;

@@ -1,8 +1,9 @@
 //! The programs, and what they can see on this node.
 
+use agent_abi::offset::{ABSENT, Offsets};
 use anyhow::{Error, Result};
 
-use super::{alive::AliveFile, coverage, filter, host::Host, losses::Start, open::Ground};
+use super::{alive::AliveFile, coverage, filter, host::Host, losses::Start, open::Ground, rules};
 use crate::{
     coverage::CoverageReport,
     kernel::{Layout, LoadError, Plan, Programs, lockdown},
@@ -23,19 +24,20 @@ pub(super) struct Attached {
 
 /// Attaches the programs, or adopts those that run.
 pub(super) fn attach(ground: &Ground) -> Result<Attached> {
-    let Ground { config, state, mounted, boot, telemetry, health, .. } = ground;
+    let Ground { config, state, mounted, boot, telemetry, health, rules: configured, .. } = ground;
+    let in_force = configured.as_ref().and_then(|(_, start)| start.rules.as_deref());
     let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
     let alive = AliveFile::new(state.file("alive"), &boot.id);
     let last_alive_ns = alive.read();
     let plan = Plan {
         pin_dir: config.pin_dir.clone(),
         layout: layout.clone(),
-        wants: filter::wants(&config.streams),
+        wants: rules::wants(&config.streams, in_force),
         filter: filter::filter(config),
         hooks: config.hooks,
     };
     let mut programs = plan.carry_out().map_err(explained)?;
-    let host = Host::read(mounted, &mut programs.scan)?;
+    let host = Host::read(mounted, &mut programs.scan, sees_layers(&layout.offsets))?;
     let report = coverage::report(&boot.release, &layout, &programs);
     report.log();
     telemetry.support.set(&report);
@@ -64,4 +66,9 @@ fn explained(error: LoadError) -> Error {
         );
     }
     error.into()
+}
+
+/// Whether the kernel tells which layer of an overlay a file is in.
+fn sees_layers(offsets: &Offsets) -> bool {
+    offsets.ovl_inode_vfs != ABSENT && offsets.ovl_inode_upper != ABSENT
 }

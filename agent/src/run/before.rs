@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
+use agent_abi::hook::Hook;
+
 use anyhow::Result;
 use tokio::sync::mpsc;
 
@@ -16,7 +18,8 @@ use super::{
     tell,
 };
 use crate::{
-    kernel::{self, Buckets, CgroupMap, LinkPins, Predecessor, Switches, TaskScan, UntoldMap},
+    coverage::Support,
+    kernel::{self, Buckets, CgroupMap, InterestTable, LinkPins, Predecessor, Switches, TaskScan, UntoldMap},
     output::event::Body,
     pipeline::{Untold, clock},
     source::{Ring, SequenceCheck},
@@ -35,8 +38,11 @@ pub(super) struct Sources {
     pub(super) sequence: SequenceCheck,
     pub(super) scan: TaskScan,
     pub(super) links: LinkPins,
+    pub(super) interest: InterestTable,
     pub(super) host: Host,
     pub(super) alive: AliveFile,
+    /// First bytes of connections are seen.
+    pub(super) sees_packets: bool,
 }
 
 /// What goes on from here.
@@ -84,6 +90,10 @@ pub(super) async fn tell_of(
     for body in told.into_iter().chain(untold_before).chain(left_behind(&programs.predecessors)?) {
         tell(notices, body).await;
     }
+    let sees_packets = report
+        .hooks
+        .iter()
+        .any(|entry| entry.name == Hook::Packet.name() && entry.support == Support::Supported);
     let sources = Sources {
         critical: programs.critical,
         bulk: programs.bulk,
@@ -95,8 +105,10 @@ pub(super) async fn tell_of(
         sequence,
         scan: programs.scan,
         links: programs.links,
+        interest: programs.interest,
         host,
         alive,
+        sees_packets,
     };
     Ok((sources, Before { losses, untold, words, beat_ns }))
 }

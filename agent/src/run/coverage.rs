@@ -8,7 +8,7 @@ use agent_abi::{
 use crate::{
     coverage::{CoverageReport, Support},
     kernel::{Layout, Programs},
-    posture::{CONTROLS, control::Requirements},
+    posture::control::{Requirements, TASK},
 };
 
 /// What works on this node.
@@ -19,8 +19,8 @@ pub(super) fn report(release: &str, layout: &Layout, programs: &Programs) -> Cov
     for &(hook, _) in &programs.hooks {
         report.hook(hook.name(), hook_support(hook, programs));
     }
-    for control in CONTROLS {
-        report.control(control.slug, control_support(&control.requires, &layout.offsets, programs));
+    for control in TASK {
+        report.control(control.id.slug(), control_support(&control.requires, &layout.offsets, programs));
     }
     report.missing_fields.clone_from(&layout.missing);
     report

@@ -65,18 +65,19 @@ pub(super) struct Host {
 impl Host {
     /// Namespaces from the kernel's scan: /proc/1/ns is closed to whoever has fewer capabilities
     /// than process 1, and the agent has few. Without an iterator /proc has to do.
-    pub(super) fn read(mounted: &Mounted, tasks: &mut TaskScan) -> Result<Self, HostError> {
-        let (mnt, pid, user) = match scan_host(tasks) {
-            Some(state) => (state.ns.mnt, state.ns.pid, state.ns.user),
-            None => (proc::namespace(1, "mnt"), proc::namespace(1, "pid"), proc::namespace(1, "user")),
-        };
-        if mnt == 0 || pid == 0 {
+    pub(super) fn read(
+        mounted: &Mounted,
+        tasks: &mut TaskScan,
+        sees_layers: bool,
+    ) -> Result<Self, HostError> {
+        let ns = scan_host(tasks).map_or_else(|| proc::namespaces(1), |state| state.ns);
+        if ns.mnt == 0 || ns.pid == 0 {
             return Err(HostError::Namespaces);
         }
         let status = Process::new(1).and_then(|init| init.status()).map_err(HostError::Init)?;
         Ok(Self {
-            context: context::Host { mnt_ns: mnt, pid_ns: pid, hierarchy: mounted.hierarchy.id() },
-            posture: HostFacts { bounding: status.capbnd.unwrap_or(0), mnt_ns: mnt, user_ns: user },
+            context: context::Host { mnt_ns: ns.mnt, pid_ns: ns.pid, hierarchy: mounted.hierarchy.id() },
+            posture: HostFacts { bounding: status.capbnd.unwrap_or(0), ns, sees_layers },
         })
     }
 }

@@ -1,16 +1,26 @@
 //! From what is told to the outbox.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use kestrel_proto::v1;
 use tokio::sync::mpsc;
 
-use super::delivery::Delivery;
+use super::{
+    delivery::Delivery,
+    waiting::{Waiting, Way},
+};
 use crate::{
-    export::Exporter,
+    detect::Detection,
+    export::{Exported, Exporter},
     outbox::{Item, Lane, Outbox},
     output::event::Body,
-    pipeline::{Detected, InventorySnapshot, Throttled, lifecycle::LifecycleBatch, raw::RawBatch},
+    pipeline::{Detected, InventorySnapshot, Throttled, Told, lifecycle::LifecycleBatch, raw::RawBatch},
     posture::Change,
     time::Clock,
 };
@@ -19,12 +29,17 @@ use crate::{
 /// disk.
 const TIDY: Duration = Duration::from_secs(1);
 
-/// Encodes and appends, in order.
+/// Encodes and appends, in order but for what waits for names.
 pub(super) struct Keeper {
     outbox: Outbox,
     epoch: u64,
     exporter: Exporter,
     inventories: mpsc::Sender<Vec<v1::Inventory>>,
+    /// Encoded, not looked at.
+    events: Vec<Exported>,
+    waiting: Waiting,
+    /// How many buffers are appended, for the hot loop.
+    told: Arc<Told>,
     /// Encoded, not appended.
     items: Vec<Item>,
     /// The last number in the lane of findings.
@@ -35,12 +50,20 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(delivery: &Delivery, inventories: mpsc::Sender<Vec<v1::Inventory>>) -> Self {
+    pub(super) fn new(
+        delivery: &Delivery,
+        inventories: mpsc::Sender<Vec<v1::Inventory>>,
+        waiting: Waiting,
+        told: Arc<Told>,
+    ) -> Self {
         Self {
             outbox: delivery.outbox.clone(),
             epoch: delivery.epoch,
             exporter: Exporter::new(),
             inventories,
+            events: Vec::new(),
+            waiting,
+            told,
             items: Vec::new(),
             last_finding: 0,
             is_dirty: false,
@@ -64,22 +87,48 @@ impl Keeper {
         self.items.push(self.exporter.detected(detected));
     }
 
-    pub(super) fn lifecycle(&mut self, batch: &LifecycleBatch) {
-        self.exporter.lifecycle(batch, &mut self.items);
+    pub(super) fn detection(&mut self, detection: &Detection) {
+        self.items.push(self.exporter.detection(detection));
     }
 
-    pub(super) fn raw(&mut self, batch: &RawBatch, lane: Lane) {
-        self.exporter.raw(batch, lane, &mut self.items);
+    pub(super) fn lifecycle(&mut self, batch: &LifecycleBatch) {
+        self.exporter.lifecycle(batch, &mut self.events);
+        self.waiting.take(Way::Lifecycle, &mut self.events, Instant::now(), &mut self.items);
+    }
+
+    pub(super) fn rare(&mut self, batch: &RawBatch) {
+        self.exporter.raw(batch, Lane::Detections, &mut self.events);
+        self.waiting.take(Way::Rare, &mut self.events, Instant::now(), &mut self.items);
+    }
+
+    pub(super) fn bulk(&mut self, batch: &RawBatch) {
+        self.exporter.raw(batch, Lane::Bulk, &mut self.events);
+        self.waiting.take(Way::Bulk, &mut self.events, Instant::now(), &mut self.items);
     }
 
     /// Gives numbers. From then on it goes to the collector, and outlives a kill.
     pub(super) fn append(&mut self) {
-        if self.items.is_empty() {
-            return;
+        if !self.items.is_empty() {
+            let appended = self.outbox.append(&mut self.items);
+            self.last_finding = appended.last[Lane::Findings.index()];
+            self.is_dirty = true;
         }
-        let appended = self.outbox.append(&mut self.items);
-        self.last_finding = appended.last[Lane::Findings.index()];
-        self.is_dirty = true;
+        for way in Way::ALL {
+            told(&self.told, way).store(self.waiting.told(way), Ordering::Release);
+        }
+        self.waiting.measure();
+    }
+
+    /// What has waited for names long enough goes on.
+    pub(super) fn let_go(&mut self) {
+        self.waiting.tick(Instant::now(), &mut self.items);
+        self.append();
+    }
+
+    /// Nothing follows: all is appended.
+    pub(super) fn finish(&mut self) {
+        self.waiting.finish(&mut self.items);
+        self.append();
     }
 
     /// What was appended outlives power loss, unless the disk does not let it: the outbox says so.
@@ -103,5 +152,14 @@ impl Keeper {
             v1::Watermark { epoch: self.epoch, lane: v1::Lane::Findings.into(), sequence: self.last_finding };
         // Full: one waits for the collector, and another will be asked for.
         let _ = self.inventories.try_send(self.exporter.inventory(snapshot, after));
+    }
+}
+
+/// Where the hot loop looks.
+pub(super) fn told(told: &Told, way: Way) -> &AtomicU64 {
+    match way {
+        Way::Lifecycle => &told.lifecycle,
+        Way::Rare => &told.rare,
+        Way::Bulk => &told.bulk,
     }
 }

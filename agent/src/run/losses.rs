@@ -88,7 +88,7 @@ impl Losses {
             }
         };
         // What the programs missed before is in the metrics; when it was cannot be told any more.
-        let told_unrun = unrun(&counters.read()?, &recursion);
+        let told_unrun = unrun(&counters.read()?, &recursion.read());
         let mut losses = Self {
             counters,
             progress,
@@ -139,7 +139,9 @@ impl Losses {
                 *told = lost;
             }
         }
-        let unrun = unrun(&sums, &self.recursion);
+        // Each costs a file of /proc a program.
+        let recursion = self.recursion.read();
+        let unrun = unrun(&sums, &recursion);
         for (hook, (&count, told)) in Hook::ALL.into_iter().zip(unrun.iter().zip(&mut self.told_unrun)) {
             if count > *told {
                 missed.needs_scan = true;
@@ -153,7 +155,7 @@ impl Losses {
                 *told = count;
             }
         }
-        for (hook, misses) in self.recursion.read() {
+        for &(hook, misses) in &recursion {
             self.telemetry.hooks.recursion_misses.of(hook).set(misses);
         }
         self.since = now;
@@ -162,9 +164,9 @@ impl Losses {
     }
 }
 
-fn unrun(sums: &[HookCounters; HOOKS], recursion: &RecursionCounters) -> [u64; HOOKS] {
+fn unrun(sums: &[HookCounters; HOOKS], recursion: &[(Hook, u64)]) -> [u64; HOOKS] {
     let mut unrun = sums.map(|counters| counters.tail_failed);
-    for (hook, misses) in recursion.read() {
+    for &(hook, misses) in recursion {
         unrun[hook as usize] += misses;
     }
     unrun

@@ -7,24 +7,30 @@ mod coverage;
 mod delivery;
 mod filter;
 mod host;
+mod inspect;
 mod keep;
 mod lock;
 mod losses;
 mod naming;
 mod open;
+mod record;
+mod resolver;
+mod rules;
 mod running;
 mod sample;
 mod scan;
 mod sink;
 mod spawn;
 mod throttle;
+mod waiting;
 
 use std::{thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, oneshot};
 
-use self::{attach::attach, open::Ground, running::Signals, sink::Notice};
+pub use self::record::{Recording, record};
+use self::{attach::attach, open::Ground, record::Tape, running::Signals, sink::Notice};
 use crate::{config::Config, output::event::Body, pipeline::clock};
 
 /// Losses and the like; at start the whole attach report, before anybody reads.
@@ -35,22 +41,44 @@ const NOTICES: usize = 512;
 /// # Errors
 /// Why it could not start, or which part ended.
 pub fn run(config: Config) -> Result<()> {
+    run_with(config, None)
+}
+
+fn run_with(config: Config, tape: Option<Tape>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(start(config));
+    let result = runtime.block_on(start(config, tape));
     // Threads that wait in the kernel must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn start(config: Config) -> Result<()> {
+async fn start(config: Config, tape: Option<Tape>) -> Result<()> {
     let mut signals = Signals::new()?;
     let ground = Ground::open(config).await?;
     let attached = attach(&ground)?;
     let (notices, notices_out) = mpsc::channel(NOTICES);
     let (attached, before) = before::tell_of(attached, &ground, &notices).await?;
-    let mut running = spawn::spawn(ground, attached, before, notices, notices_out).await?;
-    let reason = running.watch(&mut signals).await;
-    running.end(reason, &mut signals).await
+    let (lasts, lines, writer) = match tape {
+        None => (None, None, None),
+        Some(Tape { lasts, lines, writer }) => (lasts, Some(lines), Some(writer)),
+    };
+    let mut running = spawn::spawn(ground, attached, before, (notices, notices_out), lines).await?;
+    let reason = tokio::select! {
+        reason = running.watch(&mut signals) => reason,
+        () = over(lasts) => Ok("the recording is over"),
+    };
+    running.end(reason, &mut signals).await?;
+    match writer {
+        None => Ok(()),
+        Some(writer) => Ok(writer.await.context("the writer of the recording panicked")??),
+    }
+}
+
+async fn over(lasts: Option<Duration>) {
+    match lasts {
+        Some(lasts) => tokio::time::sleep(lasts).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn tell(notices: &mpsc::Sender<Notice>, body: Body) {

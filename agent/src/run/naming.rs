@@ -10,6 +10,7 @@ use crate::{
         PendingReason,
         cri::{self, Answer, Question, Settings},
     },
+    http::Health,
     pipeline::Message,
     telemetry::{Telemetry, label::CriResult},
 };
@@ -26,12 +27,13 @@ pub(super) fn settings(config: &Config) -> Settings {
     Settings { socket, call_timeout: config.cri.timeout, ..Settings::default() }
 }
 
-/// Asks, and passes answers on, until the hot loop is gone.
+/// Asks, and passes answers on, until the hot loop is gone. Beside it, which runtime it is.
 pub(super) async fn run(
     settings: Settings,
     questions: mpsc::Receiver<Question>,
     messages: mpsc::Sender<Message>,
     telemetry: Arc<Telemetry>,
+    health: Arc<Health>,
 ) {
     let (answers, mut answered) = mpsc::channel(ANSWERS);
     let pass_on = async {
@@ -42,7 +44,12 @@ pub(super) async fn run(
             }
         }
     };
-    tokio::join!(cri::run(settings, questions, answers), pass_on);
+    let version = cri::watch_version(settings.clone(), |version| health.set_runtime(version));
+    let named = async { tokio::join!(cri::run(settings, questions, answers), pass_on) };
+    tokio::select! {
+        _ = named => {}
+        () = version => {}
+    }
 }
 
 fn result(answer: &Answer) -> CriResult {

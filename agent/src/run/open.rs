@@ -5,12 +5,14 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use tokio::task::JoinSet;
 
-use super::{delivery::Delivery, host::Boot, lock::StateDir};
+use super::{delivery::Delivery, host::Boot, lock::StateDir, rules::AtStart};
 use crate::{
     config::{Config, Listen},
+    detect::Loading,
     http::{Health, Pages, Server, ServerLimits},
     kernel::Mounted,
-    posture::{CONTROLS, Exemptions},
+    policy::Loaded,
+    posture::{CONTROLS, Exemptions, Policy},
     telemetry::Telemetry,
 };
 
@@ -20,6 +22,8 @@ const MAX_SILENCE: Duration = Duration::from_secs(10);
 /// What the rest stands on.
 pub(super) struct Ground {
     pub(super) config: Config,
+    pub(super) policy: Policy,
+    /// Of the configuration, then of the policy.
     pub(super) exemptions: Exemptions,
     pub(super) state: StateDir,
     pub(super) mounted: Mounted,
@@ -28,6 +32,8 @@ pub(super) struct Ground {
     pub(super) health: Arc<Health>,
     /// Where a collector is configured.
     pub(super) delivery: Option<Delivery>,
+    /// Where rules are configured.
+    pub(super) rules: Option<(Loading, AtStart)>,
     /// Each of them is watched.
     pub(super) tasks: JoinSet<()>,
 }
@@ -35,7 +41,15 @@ pub(super) struct Ground {
 impl Ground {
     /// Takes the state directory and serves HTTP: alive, and not ready.
     pub(super) async fn open(config: Config) -> Result<Self> {
-        let exemptions = config.exemptions()?;
+        let Loaded { policy, exemptions, .. } = Policy::load(config.policy.as_deref())?;
+        let exemptions = config.exemptions()?.and(exemptions);
+        for exemption in exemptions.configured().filter(|exemption| exemption.asks_for_service_account()) {
+            tracing::warn!(
+                owner = %exemption.owner,
+                reason = %exemption.reason,
+                "exemption by service account matches nothing: container runtimes do not tell it"
+            );
+        }
         let state = StateDir::take(&config.state_dir)?;
         let mounted = Mounted::detect()?;
         let boot = Boot::read()?;
@@ -44,6 +58,7 @@ impl Ground {
         let delivery = Delivery::open(&config, &state, &boot);
         let mut ground = Self {
             config,
+            policy,
             exemptions,
             state,
             mounted,
@@ -51,9 +66,14 @@ impl Ground {
             telemetry,
             health: Arc::new(Health::new(MAX_SILENCE)),
             delivery,
+            rules: None,
             tasks: JoinSet::new(),
         };
         ground.serve().await?;
+        ground.rules = Loading::of(&ground.config).map(|loading| {
+            let at_start = AtStart::load_first(&loading, &ground.health, &ground.telemetry);
+            (loading, at_start)
+        });
         Ok(ground)
     }
 

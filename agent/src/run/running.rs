@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::SyncSender,
     },
 };
 
@@ -29,7 +30,14 @@ pub(super) struct Running {
     pub(super) sink: oneshot::Receiver<()>,
     pub(super) scanning: oneshot::Receiver<()>,
     pub(super) finding: oneshot::Receiver<()>,
+    pub(super) inspecting: oneshot::Receiver<()>,
+    pub(super) reading_node: oneshot::Receiver<()>,
     pub(super) canary: oneshot::Receiver<()>,
+    pub(super) rules: Option<oneshot::Receiver<()>>,
+    /// Looks up names for them.
+    pub(super) resolver: Option<oneshot::Receiver<()>>,
+    /// Ends the thread that looks after the rules.
+    pub(super) stop_rules: SyncSender<()>,
     pub(super) uplink: Option<RunningUplink>,
     pub(super) start_scan_done: watch::Receiver<bool>,
     pub(super) notices: mpsc::Sender<Notice>,
@@ -52,8 +60,12 @@ impl Running {
                 _ = &mut self.hot => return Err("the hot loop ended"),
                 _ = &mut self.sink => return Err("the writer ended"),
                 _ = &mut self.scanning => return Err("the scanner ended"),
+                _ = &mut self.reading_node => return Err("the reads of the node ended"),
+                _ = &mut self.inspecting => return Err("the looks into containers ended"),
                 _ = &mut self.finding => return Err("the search for cgroups ended"),
                 _ = &mut self.canary => return Err("the canary ended"),
+                () = over(&mut self.rules) => return Err("the reading of rules ended"),
+                () = over(&mut self.resolver) => return Err("the looking up of names ended"),
                 () = ended(&mut self.uplink) => return Err("the uplink ended"),
                 Some(_) = self.ground.tasks.join_next() => return Err("a part of the agent ended"),
                 Ok(()) = self.start_scan_done.changed() => {
@@ -68,7 +80,10 @@ impl Running {
     /// Source, then what follows it, each when the one before has ended. What the collector has not
     /// taken in time stays on disk.
     pub(super) async fn end(self, reason: Reason, signals: &mut Signals) -> Result<()> {
-        let Self { mut ground, hot, sink, uplink, notices, stop, state_file, alive, beat_ns, .. } = self;
+        let Self {
+            mut ground, hot, sink, uplink, notices, stop, stop_rules, state_file, alive, beat_ns, ..
+        } = self;
+        drop(stop_rules);
         stop.store(true, Ordering::Relaxed);
         let name = match reason {
             Ok(name) => name,
@@ -97,6 +112,13 @@ impl Running {
             }
         }
         Ok(())
+    }
+}
+
+async fn over(thread: &mut Option<oneshot::Receiver<()>>) {
+    match thread {
+        Some(thread) => drop(thread.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is looked at some times a second: counters, buckets, pins, the outbox.
+//! What is looked at every second: counters, buckets, pins, the outbox.
 
 use std::{
     sync::{
@@ -25,9 +25,7 @@ use crate::{
 };
 
 /// How often losses are looked for and word is left.
-const SAMPLE: Duration = Duration::from_millis(500);
-/// Of these, each such one looks at the buckets too: there may be thousands.
-const LOOKS_PER_BUCKETS: u32 = 2;
+const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Looks.
 pub(super) struct Sampler {
@@ -52,7 +50,6 @@ impl Sampler {
     pub(super) async fn run(mut self) {
         let mut due = interval(SAMPLE);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks = 0_u32;
         loop {
             due.tick().await;
             if let Some(hook) = self.links.removed()
@@ -69,10 +66,7 @@ impl Sampler {
             if let Err(error) = self.tell_losses().await {
                 tracing::error!(%error, "cannot read the hooks' counters");
             }
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(LOOKS_PER_BUCKETS) {
-                self.tell_throttled().await;
-            }
+            self.tell_throttled().await;
             if let Some(outbox) = &self.outbox {
                 self.telemetry.outbox.sample(&outbox.status());
             }

@@ -16,16 +16,18 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::keep::Keeper;
+use super::{
+    keep::{Keeper, told},
+    waiting::Way,
+};
 use crate::{
-    outbox::Lane,
     output::{
         event::{Body, Event, Origin},
         jsonl::{Dropped, JsonLines},
         terminal::{self, Look},
     },
     pipeline::{
-        Message, Outgoing, Told,
+        Buffer, Filled, Message, Outgoing, Told,
         lifecycle::{FilledLifecycle, LifecycleReceiver},
         raw::{FilledRaw, RawReceivers},
     },
@@ -120,11 +122,11 @@ impl Sink {
                     None => lifecycle_open = false,
                 },
                 filled = rare.recv(), if rare_open => match filled {
-                    Some(filled) => self.raw(filled, Lane::Detections),
+                    Some(filled) => self.rare(filled),
                     None => rare_open = false,
                 },
                 filled = bulk.recv(), if bulk_open => match filled {
-                    Some(filled) => self.raw(filled, Lane::Bulk),
+                    Some(filled) => self.bulk(filled),
                     None => bulk_open = false,
                 },
                 notice = notices.recv(), if notices_open => match notice {
@@ -136,7 +138,8 @@ impl Sink {
                     let _ = self.messages.send(Message::Inventory).await;
                 }
                 _ = renew.tick() => self.store().await,
-                _ = sync.tick() => if let Some(keeper) = &mut self.keeper {
+                _ = sync.tick(), if self.keeper.is_some() => if let Some(keeper) = &mut self.keeper {
+                    keeper.let_go();
                     keeper.tidy();
                 }
             }
@@ -145,10 +148,13 @@ impl Sink {
             self.lifecycle(filled);
         }
         while let Some(filled) = rare.recv().await {
-            self.raw(filled, Lane::Detections);
+            self.rare(filled);
         }
         while let Some(filled) = bulk.recv().await {
-            self.raw(filled, Lane::Bulk);
+            self.bulk(filled);
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.finish();
         }
         while let Some(notice) = notices.recv().await {
             self.tell(notice);
@@ -182,6 +188,12 @@ impl Sink {
                     }
                     self.show(detected.at, Body::detected(&detected));
                 }
+                Outgoing::Detection(detection) => {
+                    if let Some(keeper) = &mut self.keeper {
+                        keeper.detection(&detection);
+                    }
+                    self.show(detection.at, Body::detection(&detection));
+                }
                 Outgoing::Inventory(snapshot) => {
                     if let Some(keeper) = &mut self.keeper {
                         keeper.inventory(&snapshot);
@@ -208,25 +220,28 @@ impl Sink {
         }
     }
 
-    fn raw(&mut self, filled: FilledRaw, lane: Lane) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.raw(&filled, lane);
-            // Back to the hot loop before the disk is waited for.
-            drop(filled);
-            keeper.append();
-        }
-        let told = if lane == Lane::Bulk { &self.told.bulk } else { &self.told.rare };
-        told.fetch_add(1, Ordering::Release);
+    fn lifecycle(&mut self, filled: FilledLifecycle) {
+        self.buffer(filled, Way::Lifecycle, |keeper, batch| keeper.lifecycle(batch));
     }
 
-    fn lifecycle(&mut self, filled: FilledLifecycle) {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.lifecycle(&filled);
-            // Back to the hot loop before the disk is waited for.
-            drop(filled);
-            keeper.append();
-        }
-        self.told.lifecycle.fetch_add(1, Ordering::Release);
+    fn rare(&mut self, filled: FilledRaw) {
+        self.buffer(filled, Way::Rare, |keeper, batch| keeper.rare(batch));
+    }
+
+    fn bulk(&mut self, filled: FilledRaw) {
+        self.buffer(filled, Way::Bulk, |keeper, batch| keeper.bulk(batch));
+    }
+
+    fn buffer<B: Buffer>(&mut self, filled: Filled<B>, way: Way, keep: impl FnOnce(&mut Keeper, &B)) {
+        let Some(keeper) = &mut self.keeper else {
+            // There is nobody to whom more could be told.
+            told(&self.told, way).fetch_add(1, Ordering::Release);
+            return;
+        };
+        keep(keeper, &filled);
+        // Back to the hot loop before the disk is waited for.
+        drop(filled);
+        keeper.append();
     }
 
     fn tell(&mut self, notice: Notice) {

@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc,
         atomic::AtomicBool,
-        mpsc::{Receiver, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     time::Duration,
 };
@@ -17,24 +17,33 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     before::{Before, Sources},
     delivery::{self, RunningUplink},
+    filter, inspect,
     keep::Keeper,
     naming,
     open::Ground,
+    resolver::Resolver,
+    rules::Reloader,
     running::Running,
     sample::Sampler,
     scan::{self, Scanner},
     sink::{Inlets, Notice, Sink},
     spawn_thread,
     throttle::BucketReader,
+    waiting::Waiting,
 };
 use crate::{
-    config::Config,
+    config::{Config, Rules, Scope, Streams},
     context::{Context, Limits},
+    detect::{self, Detector, Loading, Recorder},
     filter::CgroupMarks,
+    inspect::Inspector,
     kernel::prove,
     output::{event::Origin, jsonl::JsonLines},
-    pipeline::{Outlets, Parts, Pipeline, Reader, clock, lifecycle, raw},
-    posture::{self, Posture, store},
+    pipeline::{
+        Outlets, Parts, Pipeline, Reader, clock, lifecycle,
+        raw::{self, Narrow},
+    },
+    posture::{self, Posture, Sight, store},
     telemetry::{
         Telemetry,
         label::{Queue, Table},
@@ -49,6 +58,8 @@ const CHANGES: usize = 1024;
 /// Containers to be named, cgroups to be found.
 const QUESTIONS: usize = 1024;
 
+/// Containers to be looked into; one takes about a millisecond.
+const INSPECTIONS: usize = 64;
 /// Cgroups that are gone, to whoever reads their buckets once a second.
 const GONE: usize = 4096;
 
@@ -57,8 +68,8 @@ pub(super) async fn spawn(
     mut ground: Ground,
     sources: Sources,
     before: Before,
-    notices: mpsc::Sender<Notice>,
-    notices_out: mpsc::Receiver<Notice>,
+    (notices, notices_out): (mpsc::Sender<Notice>, mpsc::Receiver<Notice>),
+    tape: Option<SyncSender<String>>,
 ) -> Result<Running> {
     let Sources {
         critical,
@@ -71,28 +82,37 @@ pub(super) async fn spawn(
         sequence,
         scan,
         links,
+        interest,
         host,
         alive,
+        sees_packets,
     } = sources;
     let Before { losses, untold, words, beat_ns } = before;
     let state_file = ground.state.file("findings.json");
     let exemptions = ground.exemptions.clone();
+    let policy = ground.policy.clone();
     let Ground { config, telemetry, health, mounted, boot, delivery, .. } = &ground;
     let mut posture =
-        Posture::new(posture_settings(config), exemptions, host.posture, config.node_name.clone());
+        Posture::new(posture_settings(config), policy, exemptions, host.posture, config.node_name.clone());
+    posture.set_sight(Sight {
+        files: config.streams.files != Scope::Off,
+        packets: config.streams.network != Scope::Off && sees_packets,
+    });
     restore(&mut posture, &state_file, &boot.id);
 
     let (messages, messages_in) = mpsc::channel(MESSAGES);
     let (changes, changes_out) = mpsc::channel(CHANGES);
     let (names, names_out) = mpsc::channel(QUESTIONS);
     let (cgroups, cgroups_out) = mpsc::channel(QUESTIONS);
+    let (inspections, inspections_out) = mpsc::channel(INSPECTIONS);
+    let (node, node_out) = mpsc::channel(1);
     let (start_scan, start_scan_done) = watch::channel(false);
     let (proof, observed) = sync_channel(4);
     let (canary, canary_seen) = sync_channel(4);
     let (lifecycle, lifecycle_out) = lifecycle::channel(delivery::processes(config));
-    let (raw, raw_out) = raw::channel(delivery::raw_streams(config));
+    let (raw, raw_out) = raw::channel(delivery::raw_streams(config), narrow(config));
     set_capacities(config, telemetry);
-    let outlets = Outlets::new(changes, names, cgroups, start_scan);
+    let outlets = Outlets::new(changes, names, cgroups, inspections, node, start_scan);
     let told = Arc::clone(&outlets.told);
     let mut pipeline = Pipeline::new(Parts {
         context: Context::new(context_limits(config), host.context),
@@ -102,10 +122,12 @@ pub(super) async fn spawn(
         outlets,
         lifecycle,
         raw,
+        detector: detector(config, telemetry, tape),
         sequence,
         boot_id: boot.id.clone(),
         proof: Some(proof),
         canary: Some(canary),
+        inspect_every_ns: nanos(config.inspect.interval),
     });
     pipeline.leave_word(untold);
     let (gone, gone_out) = sync_channel(GONE);
@@ -128,6 +150,15 @@ pub(super) async fn spawn(
         let (mounted, messages) = (mounted.clone(), messages.clone());
         spawn_thread("cgroups", move || scan::find_cgroups(&mounted, cgroups_out, &messages))?
     };
+    let inspecting = {
+        let (inspector, messages) = (Inspector::new(), messages.clone());
+        let telemetry = Arc::clone(telemetry);
+        spawn_thread("inspect", move || inspect::run(inspector, inspections_out, &messages, &telemetry))?
+    };
+    let reading_node = {
+        let messages = messages.clone();
+        spawn_thread("node", move || inspect::read_node(node_out, &messages))?
+    };
     let scanner = Scanner {
         mounted: mounted.clone(),
         tasks: scan,
@@ -148,10 +179,37 @@ pub(super) async fn spawn(
         None => (None, None, None),
         Some(delivery) => {
             let (uplink, maker) = RunningUplink::spawn(delivery, &ground)?;
-            (Some(uplink), Some(Keeper::new(delivery, maker.made)), Some(maker.asked))
+            let waiting = Waiting::new(config.findings.name_wait, Arc::clone(telemetry));
+            let keeper = Keeper::new(delivery, maker.made, waiting, Arc::clone(&told));
+            (Some(uplink), Some(keeper), Some(maker.asked))
         }
     };
-    let naming = naming::run(naming::settings(config), names_out, messages.clone(), Arc::clone(telemetry));
+    let naming = naming::run(
+        naming::settings(config),
+        names_out,
+        messages.clone(),
+        Arc::clone(telemetry),
+        Arc::clone(health),
+    );
+    let (stop_rules, rules_stop) = sync_channel(1);
+    let (rules, resolver) = match ground.rules.clone() {
+        None => (None, None),
+        Some((loading, start)) => {
+            let (resolver, asking) = Resolver::new(messages.clone());
+            let reloader = Reloader {
+                loading,
+                start,
+                streams: config.streams.clone(),
+                interest,
+                resolver: asking,
+                messages: messages.clone(),
+                health: Arc::clone(health),
+                telemetry: Arc::clone(telemetry),
+            };
+            let rules = spawn_thread("rules", move || reloader.run(&rules_stop))?;
+            (Some(rules), Some(spawn_thread("resolver", move || resolver.run())?))
+        }
+    };
     let sampler = Sampler {
         losses,
         buckets,
@@ -188,7 +246,12 @@ pub(super) async fn spawn(
         sink,
         scanning,
         finding,
+        inspecting,
+        reading_node,
         canary,
+        rules,
+        resolver,
+        stop_rules,
         uplink,
         start_scan_done,
         notices,
@@ -215,11 +278,31 @@ fn spawn_sink(sink: Sink, inlets: Inlets) -> Result<oneshot::Receiver<()>> {
     spawn_thread("sink", move || runtime.block_on(sink.run(inlets)))
 }
 
+/// What the streams want, where rules may want more.
+fn narrow(config: &Config) -> Option<Narrow> {
+    let Streams { files_below, .. } = &config.streams;
+    Loading::of(config).map(|_| Narrow::new(&filter::wants(&config.streams), files_below))
+}
+
+fn detector(config: &Config, telemetry: &Arc<Telemetry>, tape: Option<SyncSender<String>>) -> Detector {
+    let Rules { rate, burst, repeat_after, .. } = config.rules;
+    let limits = detect::Limits { rate, burst, repeat_after_ns: nanos(repeat_after) };
+    let name_wait_ns = nanos(config.findings.name_wait);
+    let mut detector =
+        Detector::new(limits, name_wait_ns, config.node_name.clone(), clock::now(), Arc::clone(telemetry));
+    if let Some(tape) = tape {
+        detector.record(Recorder::new(tape, Arc::clone(telemetry)));
+    }
+    detector
+}
+
 fn set_capacities(config: &Config, telemetry: &Telemetry) {
     for (queue, capacity) in [
         (Queue::Findings, CHANGES),
         (Queue::CriRequests, QUESTIONS),
         (Queue::CgroupRequests, QUESTIONS),
+        (Queue::Inspections, INSPECTIONS),
+        (Queue::NodeReads, 1),
         (Queue::Lifecycle, lifecycle::CAPACITY),
         (Queue::Rare, raw::RARE_CAPACITY),
         (Queue::Bulk, raw::BULK_CAPACITY),
@@ -241,8 +324,11 @@ fn context_limits(config: &Config) -> Limits {
     Limits { processes, containers, cgroups }
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn posture_settings(config: &Config) -> posture::Settings {
-    let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     posture::Settings {
         name_wait_ns: nanos(config.findings.name_wait),
         quiet_ns: nanos(config.findings.quiet_time),

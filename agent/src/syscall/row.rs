@@ -86,6 +86,12 @@ impl Capture {
         Self(Want { text_len: position, ..self.0 })
     }
 
+    /// With the name that an open was given as its text, where it has no other.
+    pub(super) const fn with_name(self) -> Self {
+        let is_open = self.0.handler as u32 == HANDLER_FILE && self.0.name != NONE;
+        if is_open && self.0.text == NONE { self.text(self.0.name) } else { self }
+    }
+
     /// As many bytes of memory.
     pub(super) const fn bytes(self, position: u8, bytes: u8) -> Self {
         Self(Want { text: position, text_bytes: bytes, ..self.0 })

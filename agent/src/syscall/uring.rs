@@ -255,7 +255,7 @@ pub(crate) const OPERATION_ROWS: &[Row] = &[
 ];
 
 /// Name of an opcode (include/uapi/linux/io_uring.h, `enum io_uring_op`, Linux 7.2).
-pub(super) fn name(opcode: u32) -> Option<&'static str> {
+pub(crate) fn name(opcode: u32) -> Option<&'static str> {
     NAMES.get(usize::try_from(opcode).ok()?).copied()
 }
 

@@ -69,6 +69,8 @@ impl Only {
 pub struct Wants {
     calls: Vec<(&'static str, Only)>,
     hooks: HookSet,
+    /// The names that opens were given.
+    names: bool,
 }
 
 impl Wants {
@@ -98,6 +100,11 @@ impl Wants {
     /// One more consumer of a hook that is attached only where it is wanted.
     pub fn add_hook(&mut self, hook: Hook) {
         self.hooks.insert(hook);
+    }
+
+    /// A consumer wants the names that opens were given too, beside the paths of what they opened.
+    pub fn add_names(&mut self) {
+        self.names = true;
     }
 
     /// Those hooks, and those that see the wanted calls where `sys_exit` does not.
@@ -164,6 +171,7 @@ impl Wants {
             let Some(only) = self.only(call.name) else { continue };
             let on_entry = SEEN_ON_ENTRY.contains(&call.name);
             let mut wanted = |abi: u8, number: u32, capture: Capture| {
+                let capture = if self.names { capture.with_name() } else { capture };
                 set(&mut table, abi, number, capture, only);
                 if let Some(slot) = table.get_mut(number as usize).filter(|_| on_entry) {
                     slot.wanted |= 1 << ENTRY_SHIFT << abi;

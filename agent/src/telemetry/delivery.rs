@@ -2,9 +2,23 @@
 
 use super::{
     cell::{Cell, Cells, Latency},
-    label::{OutboxLane, UplinkEnd, UplinkPressure},
+    label::{NameWaitEnd, OutboxLane, UplinkEnd, UplinkPressure},
 };
 use crate::outbox::OutboxStatus;
+
+/// Events that wait for their container's names before they go to the outbox. `taken` is `events`
+/// and the sum of `ended`.
+#[derive(Debug, Default)]
+pub struct NameWait {
+    /// Events that wait now.
+    pub events: Cell,
+    /// What they take.
+    pub bytes: Cell,
+    /// Events whose container's names were asked for.
+    pub taken: Cell,
+    /// Those of them that went on, by why.
+    pub ended: Cells<NameWaitEnd>,
+}
 
 /// The outbox, as last sampled.
 #[derive(Debug, Default)]

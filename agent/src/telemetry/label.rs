@@ -56,6 +56,34 @@ labels! {
         Bulk = "bulk",
     }
 
+    /// Why a match of a rule is not told by itself.
+    HeldBack("reason") {
+        /// The same process did the same to the same object.
+        Repeated = "repeated",
+        /// The rule matched too often.
+        TooFast = "rate",
+    }
+
+    /// Why an event that waited for names is judged.
+    Unparked("reason") {
+        /// The names have come, or will not come.
+        Named = "named",
+        /// It has waited long enough.
+        Deadline = "deadline",
+        /// Others need its room.
+        Room = "room",
+        /// New rules come into force, or the agent stops.
+        End = "end",
+    }
+
+    /// What came of reading the files of rules anew.
+    Reload("result") {
+        /// They are in force.
+        Ok = "ok",
+        /// They are refused; those before stay in force.
+        Failed = "failed",
+    }
+
     /// Kinds of events.
     EventKind("kind") {
         /// A new process.
@@ -150,6 +178,10 @@ labels! {
         CriRequests = "cri_requests",
         /// Cgroups to be found.
         CgroupRequests = "cgroup_requests",
+        /// Containers to be looked into.
+        Inspections = "inspections",
+        /// The node to be read.
+        NodeReads = "node_reads",
         /// Findings on their way out.
         Findings = "findings",
         /// What processes and containers do, on its way out. Counted in events.
@@ -210,6 +242,22 @@ labels! {
         Exempt = "exempt",
         /// Cannot be told.
         Unknown = "unknown",
+    }
+
+    /// Why an event waits no more for its container's names. All but the first go without.
+    NameWaitEnd("reason") {
+        /// They came.
+        Named = "named",
+        /// They will not come soon.
+        Refused = "refused",
+        /// They did not come in time.
+        Deadline = "deadline",
+        /// It was the oldest, and there was no room.
+        Room = "room",
+        /// The container is gone.
+        Gone = "gone",
+        /// The agent stops.
+        Stop = "stop",
     }
 
     /// Queues of the outbox.

@@ -6,6 +6,7 @@
 mod blind;
 mod cell;
 mod delivery;
+mod detect;
 mod hooks;
 pub mod label;
 mod render;
@@ -17,7 +18,8 @@ use agent_abi::hook::Hook;
 
 pub use blind::{Blind, BlindInterval};
 pub use cell::{Cell, Cells, Grid, Latency, Named};
-pub use delivery::{Canary, Outbox, Uplink};
+pub use delivery::{Canary, NameWait, Outbox, Uplink};
+pub use detect::Detect;
 pub use hooks::Hooks;
 use label::{
     CriResult, DecodeReason, EventKind, Label, OutputDrop, Queue, QueueDrop, Ring, ScanKind, SupportState,
@@ -45,10 +47,14 @@ pub struct Telemetry {
     pub cri: Cri,
     /// Judging.
     pub posture: Posture,
+    /// Rules.
+    pub detect: Detect,
     /// The queues between threads.
     pub queues: Queues,
     /// Lines written.
     pub output: Output,
+    /// What waits for names.
+    pub name_wait: NameWait,
     /// What waits for the collector.
     pub outbox: Outbox,
     /// The way to the collector.
@@ -125,6 +131,10 @@ pub struct Cri {
 pub struct Posture {
     /// Events that were judged.
     pub judged: Cell,
+    /// Containers that were looked into.
+    pub inspected: Cell,
+    /// Containers that were to be looked into and had no process any more.
+    pub missed: Cell,
     /// Containers now, by control and verdict.
     pub containers: Named<VerdictLabel>,
     /// Findings now, by control and verdict.
@@ -202,12 +212,16 @@ impl Telemetry {
             cri: Cri::default(),
             posture: Posture {
                 judged: Cell::default(),
+                inspected: Cell::default(),
+                missed: Cell::default(),
                 containers: Named::new(controls),
                 findings: Named::new(controls),
                 latency: Latency::default(),
             },
+            detect: Detect::default(),
             queues: Queues::default(),
             output: Output::default(),
+            name_wait: NameWait::default(),
             outbox: Outbox::default(),
             uplink: Uplink::default(),
             canary: Canary::default(),

@@ -17,8 +17,8 @@ use prometheus_client::{
 };
 
 use super::{
-    Canary, Context, Cri, Decode, Hooks, Outbox, Output, Posture, Queues, Rings, SupportGauges, Telemetry,
-    Throttle, Uplink,
+    Canary, Context, Cri, Decode, Detect, Hooks, NameWait, Outbox, Output, Posture, Queues, Rings,
+    SupportGauges, Telemetry, Throttle, Uplink,
     cell::{Cell, Cells, Grid, Latency, Named},
     hooks,
     label::Label,
@@ -63,8 +63,10 @@ impl Page<'_> {
             context,
             cri,
             posture,
+            detect,
             queues,
             output,
+            name_wait,
             outbox,
             uplink,
             canary,
@@ -79,8 +81,10 @@ impl Page<'_> {
         self.context(context)?;
         self.cri(cri)?;
         self.posture(posture)?;
+        self.detect(detect)?;
         self.queues(queues)?;
         self.output(output)?;
+        self.name_wait(name_wait)?;
         self.outbox(outbox)?;
         self.uplink(uplink)?;
         self.canary(canary)?;
@@ -91,6 +95,26 @@ impl Page<'_> {
             1e3,
         )?;
         self.support(support)
+    }
+
+    fn name_wait(&mut self, name_wait: &NameWait) -> fmt::Result {
+        let NameWait { events, bytes, taken, ended } = name_wait;
+        self.single_gauge(
+            "kestrel_name_wait_events",
+            "Events that wait for their container's names",
+            events,
+        )?;
+        self.single_gauge("kestrel_name_wait_used_bytes", "Bytes that they take", bytes)?;
+        self.single(
+            "kestrel_name_wait_taken_events",
+            "Events whose container's names were asked for",
+            taken,
+        )?;
+        self.counter(
+            "kestrel_name_wait_ended_events",
+            "Events that wait no more; all but the named go without names",
+            ended,
+        )
     }
 
     fn outbox(&mut self, outbox: &Outbox) -> fmt::Result {
@@ -190,6 +214,55 @@ impl Page<'_> {
         )
     }
 
+    fn detect(&mut self, detect: &Detect) -> fmt::Result {
+        let Detect {
+            active,
+            defined,
+            loaded_seconds,
+            stale,
+            reloads,
+            matches,
+            held_back,
+            recorded,
+            unrecorded,
+            parked,
+            unparked,
+            waiting,
+        } = detect;
+        self.single_gauge("kestrel_rules_active_rules", "Rules that are evaluated", active)?;
+        self.single_gauge("kestrel_rules_defined_rules", "Rules that are defined", defined)?;
+        self.single_gauge(
+            "kestrel_rules_loaded_timestamp_seconds",
+            "When the rules in force were loaded; 0: there are none",
+            loaded_seconds,
+        )?;
+        self.single_gauge(
+            "kestrel_rules_stale_sets",
+            "1 while the newest files of rules are refused, and those before are in force",
+            stale,
+        )?;
+        self.counter("kestrel_rules_reload_runs", "Times that files of rules were read anew", reloads)?;
+        self.single("kestrel_detection_matched_events", "Matches of rules, told or held back", matches)?;
+        self.counter(
+            "kestrel_detection_held_back_events",
+            "Matches that are told as a number only",
+            held_back,
+        )?;
+        self.single("kestrel_recording_written_events", "Events written to a recording", recorded)?;
+        self.single(
+            "kestrel_recording_dropped_events",
+            "Events that found no room on their way to the recording",
+            unrecorded,
+        )?;
+        self.single(
+            "kestrel_detection_parked_events",
+            "Events that had to wait for the names of their container",
+            parked,
+        )?;
+        self.counter("kestrel_detection_unparked_events", "Of these, judged since", unparked)?;
+        self.single_gauge("kestrel_detection_waiting_events", "Of these, waiting now", waiting)
+    }
+
     fn rings(&mut self, rings: &Rings) -> fmt::Result {
         let Rings { received, bytes, lost } = rings;
         self.counter("kestrel_ring_received_records", "Records read from the ring", received)?;
@@ -227,8 +300,14 @@ impl Page<'_> {
     }
 
     fn posture(&mut self, posture: &Posture) -> fmt::Result {
-        let Posture { judged, containers, findings, latency } = posture;
+        let Posture { judged, inspected, missed, containers, findings, latency } = posture;
         self.single("kestrel_posture_judged_events", "Events that were judged", judged)?;
+        self.single("kestrel_posture_inspected_containers", "Looks into containers", inspected)?;
+        self.single(
+            "kestrel_posture_missed_containers",
+            "Looks into containers that had no process any more",
+            missed,
+        )?;
         self.named("kestrel_posture_containers", "Containers by control and verdict", "control", containers)?;
         self.named("kestrel_posture_findings", "Findings by control and verdict", "control", findings)?;
         self.latency("kestrel_verdict_latency_seconds", "From exec in the kernel to its verdict", latency)

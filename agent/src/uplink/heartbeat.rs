@@ -8,7 +8,9 @@ use procfs::process::Process;
 
 use super::state::UplinkState;
 use crate::{
+    context::cri::RuntimeVersion,
     coverage::{CoverageReport, Entry, Support},
+    detect::{RulesStatus, Summary},
     http::Health,
     outbox::{LaneStatus, Outbox},
     pipeline::clock,
@@ -56,8 +58,23 @@ impl Reporter {
             memory_only: outbox.memory_only,
             resident_bytes,
             cpu_ms,
+            runtime: health.runtime().map(|RuntimeVersion { name, version }| v1::Runtime { name, version }),
+            rules: health.rules().map(rules),
         }
     }
+}
+
+fn rules(status: RulesStatus) -> v1::Rules {
+    let RulesStatus { in_force, error, failed } = status;
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let mut rules = v1::Rules { error, failed, ..v1::Rules::default() };
+    if let Some(Summary { hash, active, defined, loaded_ns, warnings }) = in_force {
+        rules.hash = hash;
+        (rules.active, rules.defined) = (number(active), number(defined));
+        rules.loaded_unix_ns = i64::try_from(loaded_ns).unwrap_or(i64::MAX);
+        rules.warnings = warnings;
+    }
+    rules
 }
 
 fn coverage(report: &CoverageReport) -> Vec<v1::Coverage> {

@@ -12,6 +12,7 @@ pub(super) struct AgentMessage {
 }
 
 /// What is in it.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and prost knows no box here")]
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(super) enum Payload {
     #[prost(message, tag = "1")]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -23,7 +23,7 @@ use kestrel_agent::{
     source::SequenceCheck,
     syscall::{Family, Only, Wants},
 };
-use nix::libc;
+use rustix::thread::{MembarrierCommand, membarrier};
 
 use crate::{environment::kernel_version, shared};
 
@@ -110,19 +110,8 @@ impl Loaded {
 
     /// Numbers of the links that are pinned.
     fn links(&self) -> Vec<u32> {
-        let mut folders = vec![self.pin_dir.clone()];
-        let mut links = Vec::new();
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-                if entry.file_type().unwrap().is_dir() {
-                    folders.push(entry.path());
-                } else if entry.file_name().to_string_lossy().starts_with("link_") {
-                    let link = FdLink::from(PinnedLink::from_pin(entry.path()).unwrap());
-                    links.push(link.info().unwrap().id());
-                }
-            }
-        }
-        links
+        let number = |pin| FdLink::from(PinnedLink::from_pin(pin).unwrap()).info().unwrap().id();
+        pinned_links(&self.pin_dir).into_iter().map(number).collect()
     }
 
     /// Gives the critical ring's events to `each` until it says that it has seen enough.
@@ -165,14 +154,26 @@ impl Drop for Loaded {
     }
 }
 
+/// Pins of the links below a folder.
+pub(crate) fn pinned_links(pins: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![pins.to_path_buf()];
+    let mut links = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name().to_string_lossy().starts_with("link_") {
+                links.push(entry.path());
+            }
+        }
+    }
+    links
+}
+
 /// Waits until every program that runs now has come to its end: they do not run across a grace period,
 /// and `MEMBARRIER_CMD_GLOBAL` (membarrier(2)) waits for one.
 fn wait_for_programs() {
-    const GLOBAL: libc::c_int = 1;
-    // SAFETY: a call without memory.
-    #[expect(unsafe_code, reason = "no library has it")]
-    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
-    assert_eq!(result, 0, "{}", nix::errno::Errno::last());
+    membarrier(MembarrierCommand::Global).unwrap();
 }
 
 /// Numbers that no record has.
@@ -222,7 +223,7 @@ pub(crate) fn with(family: Family, only: Only) -> Wants {
 }
 
 fn carry_out(
-    pin_dir: &std::path::Path,
+    pin_dir: &Path,
     hierarchy: Hierarchy,
     ring_bytes: [u32; RING_COUNT],
     wants: Wants,

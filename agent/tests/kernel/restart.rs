@@ -8,7 +8,7 @@ use agent_abi::{
 };
 use kestrel_agent::{decode::Event, kernel::UntoldWords, syscall::Wants};
 
-use crate::loaded::Loaded;
+use crate::loaded::{Loaded, pinned_links};
 
 const RINGS: [u32; 2] = [1 << 22, 1 << 16];
 
@@ -93,8 +93,13 @@ fn what_others_keep_in_the_pin_directory_stays() {
     let older = loaded.pin_dir.join("v0");
     std::fs::create_dir(&theirs).unwrap();
     std::fs::create_dir(&older).unwrap();
+    // Nor is it found by way of a symbolic link among ours.
+    let their_link = theirs.join("link_theirs");
+    std::fs::hard_link(&pinned_links(&loaded.pin_dir)[0], &their_link).unwrap();
+    std::os::unix::fs::symlink(&theirs, older.join("elsewhere")).unwrap();
     loaded.restart();
-    assert!(theirs.is_dir());
+    assert!(their_link.exists());
+    std::fs::remove_file(&their_link).unwrap();
     assert!(!older.exists(), "another version of ours goes");
     kestrel_agent::kernel::detach(&loaded.pin_dir).unwrap();
     assert_eq!(std::fs::read_dir(&loaded.pin_dir).unwrap().count(), 1);

@@ -2,9 +2,7 @@
 //! takes an emulated processor seconds.
 
 use std::{
-    fs,
     ops::{Deref, DerefMut},
-    path::Path,
     sync::{Mutex, MutexGuard, PoisonError, TryLockError},
 };
 
@@ -12,7 +10,7 @@ use agent_abi::map::RING_COUNT;
 use aya::programs::links::PinnedLink;
 use kestrel_agent::syscall::Wants;
 
-use crate::loaded::Loaded;
+use crate::loaded::{Loaded, pinned_links};
 
 /// Those of the test before. One set and no more: each makes all that is done slower.
 static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
@@ -28,8 +26,8 @@ struct Kept {
 impl Kept {
     fn new(ring_bytes: [u32; RING_COUNT], wants: Wants) -> Self {
         let loaded = Loaded::new(ring_bytes, wants.clone());
-        let mut links = Vec::new();
-        open_links(&loaded.pin_dir, &mut links);
+        let links =
+            pinned_links(&loaded.pin_dir).iter().map(|pin| PinnedLink::from_pin(pin).unwrap()).collect();
         loaded.unpin();
         Self { ring_bytes, wants, loaded, _links: links }
     }
@@ -84,16 +82,5 @@ impl Deref for Shared {
 impl DerefMut for Shared {
     fn deref_mut(&mut self) -> &mut Loaded {
         &mut self.0.as_mut().unwrap().loaded
-    }
-}
-
-fn open_links(dir: &Path, links: &mut Vec<PinnedLink>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            open_links(&path, links);
-        } else if path.file_name().unwrap().to_str().unwrap().starts_with("link_") {
-            links.push(PinnedLink::from_pin(&path).unwrap());
-        }
     }
 }

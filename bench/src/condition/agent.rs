@@ -29,7 +29,7 @@ pub struct AgentOptions {
     /// Socket of the container runtime.
     pub cri_socket: Option<PathBuf>,
     /// Its configuration file.
-    pub config: Option<&'static str>,
+    pub config: Option<String>,
     /// File to write the agent's pid to before it runs: `cgroup.procs` of its memory cgroup.
     pub cgroup_procs: Option<PathBuf>,
 }
@@ -68,7 +68,7 @@ impl Agent {
         command.arg("run").arg("--state-dir").arg(dir.path().join("state"));
         command.arg("--findings-file").arg(dir.path().join("findings.jsonl"));
         command.arg("--pin-dir").arg(&pins).arg("--listen").arg(listen.to_string());
-        if let Some(config) = options.config {
+        if let Some(config) = &options.config {
             let file = dir.path().join("agent.yaml");
             fs::write(&file, config)?;
             command.arg("--config").arg(file);

@@ -6,7 +6,7 @@ mod floor;
 mod links;
 mod programs;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
@@ -38,6 +38,17 @@ pub const ALL_STREAMS: &str = concat!(
     "rate: 0}\n"
 );
 
+/// The configuration of an agent with the rules of a file: the streams are on the same hooks as those of
+/// [`ALL_STREAMS`], and leave files to the rules.
+#[must_use]
+pub fn with_rules(file: &Path) -> String {
+    format!(
+        "streams: {{processes: containers, files: off, network: containers, system: all, rate: 0}}\n\
+         rules: {{files: [{:?}]}}\n",
+        file.display().to_string()
+    )
+}
+
 /// What stands for the agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Subject {
@@ -53,6 +64,8 @@ pub struct Switch {
     floor: Floor,
     subject: Subject,
     agent: PathBuf,
+    /// Of the agent.
+    config: String,
     now: Attached,
 }
 
@@ -67,8 +80,8 @@ enum Attached {
 impl Switch {
     /// Nothing is attached yet.
     #[must_use]
-    pub fn new(floor: Floor, subject: Subject, agent: PathBuf) -> Self {
-        Self { floor, subject, agent, now: Attached::Nothing }
+    pub fn new(floor: Floor, subject: Subject, agent: PathBuf, config: String) -> Self {
+        Self { floor, subject, agent, config, now: Attached::Nothing }
     }
 
     /// Detaches what is attached, waits until the kernel says so, and attaches what `condition` says.
@@ -84,7 +97,7 @@ impl Switch {
                 self.floor.attach()?;
             }
             (Condition::Agent, Subject::Process) => {
-                let options = AgentOptions { config: Some(ALL_STREAMS), ..AgentOptions::default() };
+                let options = AgentOptions { config: Some(self.config.clone()), ..AgentOptions::default() };
                 let agent = Agent::start(&self.agent, &options)?;
                 self.same_hooks(&agent.hooks()?)?;
                 self.now = Attached::Agent(agent);
@@ -120,7 +133,7 @@ impl Switch {
 }
 
 /// The ids of programs that were pinned in `dir`, and the names of the hooks they are linked to.
-fn pinned(dir: &std::path::Path) -> Result<(Vec<u32>, Vec<String>)> {
+fn pinned(dir: &Path) -> Result<(Vec<u32>, Vec<String>)> {
     let mut programs = Vec::new();
     let mut hooks = Vec::new();
     let mut folders = vec![dir.to_owned()];

@@ -16,6 +16,10 @@ use crate::{
 
 /// How long each state is watched.
 pub const WINDOW: Duration = Duration::from_secs(30);
+/// By then the start scan is in and each container was looked into twice.
+const SETTLE: Duration = Duration::from_secs(20);
+/// Two rounds of looks by the default interval.
+const AT_REST: Duration = Duration::from_secs(120);
 const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Watches the agent for [`WINDOW`]. `state` says in the report what the containers did.
@@ -46,6 +50,36 @@ pub fn watch(state: &str, pid: u32, cgroup: Option<&MemoryCgroup>) -> Result<Vec
         measures.push(bytes("cgroup charge", charged).note("with page cache that can be had back"));
     }
     Ok(measures)
+}
+
+/// Anonymous memory of an agent that has settled.
+///
+/// # Errors
+/// When it is gone.
+pub fn anonymous_after_a_while(pid: u32) -> Result<u64> {
+    interrupt::sleep(SETTLE)?;
+    Process::new(pid).anonymous()
+}
+
+/// An agent at rest beside `count` containers, over more than a round of looks into all of them; `alone`:
+/// its anonymous memory without any.
+///
+/// # Errors
+/// When it is gone.
+pub fn at_rest(pid: u32, count: usize, alone: u64) -> Result<Vec<Measure>> {
+    let process = Process::new(pid);
+    interrupt::sleep(SETTLE)?;
+    let start = Instant::now();
+    let before = process.cpu()?;
+    interrupt::sleep(AT_REST)?;
+    let used = (process.cpu()? - before).as_secs_f64() / start.elapsed().as_secs_f64();
+    let each = process.anonymous()?.saturating_sub(alone) as f64 / count as f64;
+    Ok(vec![
+        Measure::exact(&format!("agent CPU, {count} containers, default configuration"), used, Unit::Cpu)
+            .note("of one CPU, over two rounds of looks")
+            .held_against(bars::AT_REST),
+        Measure::exact("anonymous memory for each of them", each, Unit::Bytes),
+    ])
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::{
 };
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// The system's allocator, counted. For `#[global_allocator]`.
 #[derive(Debug)]
@@ -17,28 +18,42 @@ pub fn allocations() -> u64 {
     ALLOCATIONS.load(Ordering::Relaxed)
 }
 
+/// Bytes that are allocated now, where the process uses [`CountingAllocator`].
+#[must_use]
+pub fn allocated_bytes() -> u64 {
+    BYTES.load(Ordering::Relaxed)
+}
+
+/// Counts an allocation of so many bytes.
+fn count(bytes: usize) {
+    ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
 // SAFETY: hands every call on as it is.
 #[expect(unsafe_code, reason = "the trait is unsafe")]
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count(layout.size());
         // SAFETY: as the caller's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count(layout.size());
         // SAFETY: as the caller's.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count(size);
+        BYTES.fetch_sub(layout.size() as u64, Ordering::Relaxed);
         // SAFETY: as the caller's.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size() as u64, Ordering::Relaxed);
         // SAFETY: as the caller's.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -53,8 +68,10 @@ mod tests {
 
     #[test]
     fn a_box_is_counted() {
-        let before = allocations();
-        drop(std::hint::black_box(Box::new(7)));
-        assert!(allocations() > before);
+        let before = (allocations(), allocated_bytes());
+        let large = std::hint::black_box(vec![7_u8; 64 << 20]);
+        assert!(allocations() > before.0);
+        assert!(allocated_bytes() >= before.1 + (32 << 20), "others allocate, too, but less");
+        drop(large);
     }
 }

@@ -131,6 +131,7 @@ impl Mix {
             "/usr/local/bin/app",
             &["app", "--listen=:8080", "--config=/etc/app/config.yaml"],
         );
+        container.exec_id = init.exec_id + 1;
         container.workers.push(init);
     }
 
@@ -252,6 +253,8 @@ struct Container {
     init: TaskRef,
     workers: Vec<TaskState>,
     pids: u32,
+    /// `exec_id` of the process that forks next: a child begins with its creator's.
+    exec_id: u64,
 }
 
 impl Container {
@@ -267,6 +270,7 @@ impl Container {
             init: TaskRef::default(),
             workers: Vec::new(),
             pids: 0,
+            exec_id: 1,
         }
     }
 
@@ -304,7 +308,15 @@ impl Container {
 
     fn namespaces(&self) -> Namespaces {
         let first = 0xf100_0000 + self.index * 8;
-        Namespaces { mnt: first, pid: first + 1, ipc: first + 2, uts: first + 3, cgroup: first + 4, ..HOST }
+        Namespaces {
+            mnt: first,
+            pid: first + 1,
+            ipc: first + 2,
+            uts: first + 3,
+            cgroup: first + 4,
+            net: first + 5,
+            ..HOST
+        }
     }
 
     fn process(&mut self, parent: TaskRef, now_ns: u64) -> TaskState {
@@ -324,6 +336,7 @@ impl Container {
             seccomp_mode,
             seccomp_filters,
             login_uid: UNMAPPED,
+            exec_id: self.exec_id,
             comm: comm("app"),
             ..TaskState::default()
         };

@@ -6,18 +6,21 @@ use anyhow::{Context as _, Result, ensure};
 use kestrel_agent::{
     config::Scope,
     context::{Context, Host, Limits, cri},
+    detect::{self, Detector, RuleSet, Users},
+    inspect::node::Candidate,
     pipeline::{
-        CgroupQuestion, Message, Outgoing, Outlets, Parts, Pipeline,
+        CgroupQuestion, InspectionQuestion, Message, Outgoing, Outlets, Parts, Pipeline, clock,
         lifecycle::{self, LifecycleReceiver, Processes},
         raw::{self, RawReceivers, RawStreams},
     },
-    posture::{CONTROLS, Exemptions, HostFacts, Posture, Settings},
+    posture::{CONTROLS, Exemptions, HostFacts, Policy, Posture, Settings},
     source::SequenceCheck,
     telemetry::{
         Telemetry,
         label::{DecodeReason, Label as _, Queue, QueueDrop, Ring, ScanKind},
     },
 };
+use rules::{compile::Matching, load::Config};
 use tokio::sync::{mpsc, watch};
 
 use super::{Stage, mix, recording::CPUS};
@@ -31,6 +34,7 @@ const LIMITS: Limits = Limits { processes: 32_768, containers: 4096, cgroups: 16
 
 /// A pipeline whose slow side takes everything and answers nothing.
 pub(crate) struct Whole {
+    name: &'static str,
     pipeline: Pipeline,
     telemetry: Arc<Telemetry>,
     changes: mpsc::Receiver<Outgoing>,
@@ -42,47 +46,85 @@ pub(crate) struct Whole {
     in_round: usize,
     names: mpsc::Receiver<cri::Question>,
     cgroups: mpsc::Receiver<CgroupQuestion>,
+    inspections: mpsc::Receiver<InspectionQuestion>,
+    node: mpsc::Receiver<Vec<Candidate>>,
     _messages: mpsc::Sender<Message>,
 }
 
 impl Whole {
     /// With empty tables, after a start scan that found nothing.
     pub(crate) fn new() -> Result<Self> {
+        Self::start("decode to verdict", None)
+    }
+
+    /// The same, with the rules that come with Kestrel in force.
+    pub(crate) fn with_rules() -> Result<Self> {
+        let texts = rules::default::FILES.map(|(name, content)| detect::Text::new(name, content));
+        let rules = RuleSet::load(&texts, &Config::default(), Matching::First)?;
+        Self::start("decode to rules", Some(rules))
+    }
+
+    fn start(name: &'static str, rules: Option<RuleSet>) -> Result<Self> {
         let slugs: Vec<_> = CONTROLS.iter().map(|control| control.slug).collect();
         let telemetry = Arc::new(Telemetry::new(&slugs));
         let (messages, messages_in) = mpsc::channel(QUEUE);
         let (changes, changes_out) = mpsc::channel(QUEUE);
         let (names, names_out) = mpsc::channel(QUEUE);
         let (cgroups, cgroups_out) = mpsc::channel(QUEUE);
+        let (inspections, inspections_out) = mpsc::channel(QUEUE);
+        let (node, node_out) = mpsc::channel(1);
         let (start_scan, _) = watch::channel(false);
         let (lifecycle, mut lifecycle_out) = lifecycle::channel(Processes::Containers);
         // Somebody reads: no more buffers are made.
         drop(lifecycle_out.try_recv());
-        let (raw, raw_out) = raw::channel(Some(RawStreams {
-            files: Scope::All,
-            network: Scope::All,
-            system: Scope::All,
-            signals: Scope::All,
-        }));
+        let (raw, raw_out) = raw::channel(
+            Some(RawStreams {
+                files: Scope::All,
+                network: Scope::All,
+                system: Scope::All,
+                signals: Scope::All,
+            }),
+            None,
+        );
         let host = Host { mnt_ns: mix::HOST.mnt, pid_ns: mix::HOST.pid, hierarchy: 0 };
-        let facts = HostFacts { bounding: mix::ALL_CAPS, mnt_ns: mix::HOST.mnt, user_ns: mix::HOST.user };
-        let posture = Posture::new(Settings::default(), Exemptions::default(), facts, "bench".to_owned());
+        let facts = HostFacts { bounding: mix::ALL_CAPS, ns: mix::HOST, sees_layers: true };
+        let posture = Posture::new(
+            Settings::default(),
+            Policy::default(),
+            Exemptions::default(),
+            facts,
+            "bench".to_owned(),
+        );
         let mut pipeline = Pipeline::new(Parts {
             context: Context::new(LIMITS, host),
             posture,
             telemetry: Arc::clone(&telemetry),
             messages: messages_in,
-            outlets: Outlets::new(changes, names, cgroups, start_scan),
+            outlets: Outlets::new(changes, names, cgroups, inspections, node, start_scan),
             lifecycle,
             raw,
+            detector: Detector::new(
+                detect::Limits::default(),
+                0,
+                "bench".to_owned(),
+                clock::now(),
+                Arc::clone(&telemetry),
+            ),
             sequence: SequenceCheck::new(std::array::from_fn(|_| vec![0; CPUS])),
             boot_id: "bench".to_owned(),
             proof: None,
             canary: None,
+            inspect_every_ns: u64::MAX,
         });
         messages.try_send(Message::ScanDone(ScanKind::Start)).context("the pipeline takes no messages")?;
+        if let Some(rules) = rules {
+            let users = Arc::new(Users::default());
+            let rules = Message::Rules { rules: Arc::new(rules), users };
+            messages.try_send(rules).context("the pipeline takes no rules")?;
+        }
         pipeline.take_answers();
         Ok(Self {
+            name,
             pipeline,
             telemetry,
             changes: changes_out,
@@ -92,6 +134,8 @@ impl Whole {
             in_round: 0,
             names: names_out,
             cgroups: cgroups_out,
+            inspections: inspections_out,
+            node: node_out,
             _messages: messages,
         })
     }
@@ -99,7 +143,7 @@ impl Whole {
 
 impl Stage for Whole {
     fn name(&self) -> &'static str {
-        "decode to verdict"
+        self.name
     }
 
     fn is_whole(&self) -> bool {
@@ -133,6 +177,8 @@ impl Stage for Whole {
         while self.changes.try_recv().is_ok() {}
         while self.names.try_recv().is_ok() {}
         while self.cgroups.try_recv().is_ok() {}
+        while self.inspections.try_recv().is_ok() {}
+        while self.node.try_recv().is_ok() {}
     }
 
     fn check(&self) -> Result<()> {

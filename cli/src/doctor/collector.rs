@@ -99,15 +99,20 @@ fn says(status: &v1::StatusResponse, now_unix_ns: i64, report: &mut Report) {
     if status.alerts.is_empty() {
         report.warn(
             SUBJECT,
-            "no alert channel is configured, so nobody is told of findings",
+            "no alert channel is configured, so nobody is told of findings and detections",
             "set alerts.slack or alerts.webhook in the collector's configuration",
         );
     }
     for channel in &status.alerts {
-        let v1::AlertChannel { name, pending, delivered, failed, last_error } = channel;
+        let v1::AlertChannel { name, pending, delivered, failed, last_error, grouped } = channel;
         let subject = format!("alerts {}", inert(name));
         if last_error.is_empty() {
-            report.ok(&subject, format!("{delivered} delivered, {pending} pending, {failed} failed"));
+            let grouped = match grouped {
+                0 => String::new(),
+                number => format!(", {} to be told as a number", count(*number, "detection")),
+            };
+            report
+                .ok(&subject, format!("{delivered} delivered, {pending} pending, {failed} failed{grouped}"));
         } else {
             let what =
                 format!("the last try failed: {}; {pending} pending, {failed} failed", inert(last_error));

@@ -33,7 +33,7 @@ pub async fn run(global: &Global, args: &DoctorArgs, look: Look) -> Result<Outco
     let mut output = Output::stdout();
     for line in report.lines() {
         match global.output {
-            Format::Json => output.line(json::write(line)?)?,
+            format @ (Format::Json | Format::Yaml) => output.object(json::write(line)?, format)?,
             _ => output.line(line.text(look))?,
         }
     }

@@ -48,6 +48,7 @@ fn one(node: &v1::Node, now_unix_ns: i64, report: &mut Report) {
     if let Some(heartbeat) = &node.heartbeat {
         agent(heartbeat, subject, report);
         outbox(heartbeat, subject, report);
+        rules(heartbeat, subject, report);
     } else if node.connected {
         report.warn(
             subject,
@@ -157,6 +158,25 @@ fn agent(heartbeat: &v1::Heartbeat, subject: &str, report: &mut Report) {
         let what = format!("its clock is {} off the collector's", time::span(drift.unsigned_abs()));
         report.warn(subject, what, "let NTP set the node's clock");
     }
+}
+
+fn rules(heartbeat: &v1::Heartbeat, subject: &str, report: &mut Report) {
+    let Some(rules) = &heartbeat.rules else { return };
+    if let Some(error) = &rules.error {
+        report.fail(
+            subject,
+            format!("its newest rules are refused, {} in force: {}", refused(rules), inert(error)),
+            "`kestrel rules check` on the files says where; the agent takes them when they are good",
+        );
+    }
+    for warning in &rules.warnings {
+        report.warn(subject, format!("rules: {}", inert(warning)), "`kestrel rules check` says more");
+    }
+}
+
+/// What is in force instead.
+fn refused(rules: &v1::Rules) -> &'static str {
+    if rules.hash.is_empty() { "none are" } else { "those before are" }
 }
 
 fn outbox(heartbeat: &v1::Heartbeat, subject: &str, report: &mut Report) {

@@ -9,9 +9,9 @@ use kestrel_proto::{
 use crate::{
     look::{Cell, GAP, Look, Paint, cell, last_cell, place},
     text::{
-        count, finding, lane, node, paint_of,
+        count, detection, finding, lane, node, paint_of,
         raw::{Said, cgroup, say},
-        severity_paint, short_id, verdict,
+        short_id, verdict,
     },
     time,
 };
@@ -169,10 +169,10 @@ fn line_of(event: &Event, envelope: &v1::Envelope) -> Line {
             text: finding::evidence(finding),
         },
         Event::Detection(detection) => Line {
-            word: Cell::painted("DETECT", severity_paint(detection.severity())),
+            word: Cell::painted("DETECT", detection::paint(detection)),
             subject: inert(&detection.rule),
             place: in_container(detection.container_id.as_deref()),
-            text: inert(&detection.output),
+            text: detection::text(detection, process),
         },
         Event::Exec(exec) => Line {
             word: Cell::painted("EXEC", Paint::Dim),

@@ -68,9 +68,16 @@ pub fn table(containers: &[v1::InventoryResponse], is_wide: bool) -> Table {
 
 /// By namespace, pod, container and node.
 pub fn sort(containers: &mut [v1::InventoryResponse]) {
-    containers.sort_by_cached_key(|response| {
-        let container = response.container.clone().and_then(|posture| posture.container).unwrap_or_default();
-        let names = container.names.unwrap_or_default();
-        (names.namespace, names.pod, names.container, response.node.clone(), container.id)
-    });
+    containers.sort_by_cached_key(key);
+}
+
+/// As [`sort`], of some of them.
+pub fn sort_by_place(containers: &mut [&v1::InventoryResponse]) {
+    containers.sort_by_cached_key(|response| key(response));
+}
+
+fn key(response: &v1::InventoryResponse) -> (String, String, String, String, String) {
+    let container = response.container.clone().and_then(|posture| posture.container).unwrap_or_default();
+    let names = container.names.unwrap_or_default();
+    (names.namespace, names.pod, names.container, response.node.clone(), container.id)
 }

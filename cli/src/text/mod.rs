@@ -1,11 +1,13 @@
 //! What people read.
 
+mod detection;
 pub mod event;
 pub mod finding;
 pub mod hook;
 pub mod inventory;
 mod network;
 pub mod node;
+pub mod posture;
 mod raw;
 
 use inert::inert;

@@ -143,7 +143,7 @@ fn of_family(family: SocketFamily) -> String {
     .to_owned()
 }
 
-fn address(address: &v1::Address) -> String {
+pub(super) fn address(address: &v1::Address) -> String {
     if !address.path.is_empty() {
         let mut text = String::new();
         push_name(&mut text, &address.path);

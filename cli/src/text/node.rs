@@ -30,6 +30,39 @@ pub fn backlog(node: &v1::Node) -> (u64, u64) {
     })
 }
 
+/// The container runtime.
+fn runtime(node: &v1::Node) -> String {
+    match node.heartbeat.as_ref().and_then(|heartbeat| heartbeat.runtime.as_ref()) {
+        Some(runtime) => inert(format!("{} {}", runtime.name, runtime.version).trim_end()),
+        None => "-".to_owned(),
+    }
+}
+
+fn rules_of(node: &v1::Node) -> Option<&v1::Rules> {
+    node.heartbeat.as_ref()?.rules.as_ref()
+}
+
+/// How many rules are in force, and which.
+fn rules(node: &v1::Node, is_wide: bool) -> Vec<Cell> {
+    let Some(rules) = rules_of(node) else {
+        return vec![Cell::from("-"); if is_wide { 4 } else { 1 }];
+    };
+    let paint = if rules.error.is_some() { Paint::Bad } else { Paint::Plain };
+    let number = format!("{}/{}", rules.active, rules.defined);
+    let hash = inert(&rules.hash);
+    if !is_wide {
+        let short = hash.get(..8).unwrap_or(&hash);
+        return vec![Cell::painted(format!("{number} {short}").trim_end(), paint)];
+    }
+    let loaded = match rules.loaded_unix_ns {
+        0 => "never".to_owned(),
+        loaded => time::rfc3339(loaded),
+    };
+    let failed = Cell::painted(rules.failed.to_string(), paint);
+    let hash = if hash.is_empty() { "-".to_owned() } else { hash };
+    vec![Cell::painted(number, paint), hash.into(), loaded.into(), failed]
+}
+
 /// All as lines.
 #[must_use]
 pub fn table(nodes: &[v1::Node], is_wide: bool, now_unix_ns: i64) -> Table {
@@ -42,6 +75,11 @@ pub fn table(nodes: &[v1::Node], is_wide: bool, now_unix_ns: i64) -> Table {
             "HEARD",
             "AGENT",
             "KERNEL",
+            "RUNTIME",
+            "RULES",
+            "HASH",
+            "LOADED",
+            "REFUSED",
             "CONTAINERS",
             "FINDINGS",
             "BACKLOG",
@@ -57,6 +95,7 @@ pub fn table(nodes: &[v1::Node], is_wide: bool, now_unix_ns: i64) -> Table {
             "HEARD",
             "AGENT",
             "KERNEL",
+            "RULES",
             "CONTAINERS",
             "FINDINGS",
             "BACKLOG",
@@ -80,13 +119,12 @@ pub fn table(nodes: &[v1::Node], is_wide: bool, now_unix_ns: i64) -> Table {
         if !node.connected && status.condition() == v1::NodeCondition::Healthy {
             detail.insert_str(0, "not connected; ");
         }
+        if let Some(error) = rules_of(node).and_then(|rules| rules.error.as_ref()) {
+            let separator = if detail.is_empty() { "" } else { "; " };
+            let said = if is_wide { format!(": {}", inert(error)) } else { String::new() };
+            detail.insert_str(0, &format!("newest rules REFUSED{said}{separator}"));
+        }
         let name: Cell = inert(&node.name).into();
-        let facts: [Cell; 4] = [
-            inert(&node.agent_version).into(),
-            inert(&node.kernel).into(),
-            node.containers.to_string().into(),
-            node.open_findings.to_string().into(),
-        ];
         let mut row = vec![name];
         if is_wide {
             row.push(inert(&node.cluster).into());
@@ -96,7 +134,12 @@ pub fn table(nodes: &[v1::Node], is_wide: bool, now_unix_ns: i64) -> Table {
             row.push(connected);
         }
         row.push(heard.into());
-        row.extend(facts);
+        row.extend([inert(&node.agent_version).into(), inert(&node.kernel).into()]);
+        if is_wide {
+            row.push(runtime(node).into());
+        }
+        row.extend(rules(node, is_wide));
+        row.extend([node.containers.to_string().into(), node.open_findings.to_string().into()]);
         row.push(backlog.into());
         row.push(Cell::painted(if is_wide { node.gap_events } else { lost }.to_string(), lost_paint));
         if is_wide {

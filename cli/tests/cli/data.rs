@@ -176,6 +176,38 @@ pub(crate) fn events() -> Vec<v1::Envelope> {
             output: HOSTILE.to_owned(),
             ..Default::default()
         }),
+        Event::Detection(v1::Detection {
+            rule: HOSTILE.to_owned(),
+            priority: v1::Priority::Critical.into(),
+            tags: vec!["T1552.001".to_owned(), HOSTILE.to_owned()],
+            output: "a secret was read".to_owned(),
+            process: id(),
+            event_type: "openat".to_owned(),
+            fields: vec![
+                v1::DetectionField { name: "fd.name".to_owned(), value: Some(HOSTILE.to_owned()) },
+                v1::DetectionField { name: "proc.tty".to_owned(), value: None },
+            ],
+            ancestors: vec![v1::Ancestor {
+                pid: 12,
+                comm: HOSTILE.as_bytes().to_vec().into(),
+                exe: b"/bin/sh".to_vec().into(),
+            }],
+            object: Some(v1::detection::Object::Path(HOSTILE.as_bytes().to_vec().into())),
+            held_back: 7,
+            pending_names: true,
+            ..Default::default()
+        }),
+        Event::Detection(v1::Detection {
+            rule: "Connection to a peer".to_owned(),
+            priority: v1::Priority::Notice.into(),
+            output: "it connected".to_owned(),
+            object: Some(v1::detection::Object::Peer(v1::Address {
+                ip: "203.0.113.9".to_owned(),
+                port: 4444,
+                ..Default::default()
+            })),
+            ..Default::default()
+        }),
         Event::ContainerStarted(v1::ContainerStarted { container_id: "c".repeat(64), found: true }),
         Event::ContainerGone(v1::ContainerGone { container_id: "c".repeat(64) }),
         Event::Gap(v1::Gap {
@@ -238,7 +270,19 @@ pub(crate) fn nodes() -> Vec<v1::Node> {
         status: Some(v1::NodeStatus { condition: v1::NodeCondition::Healthy.into(), ..Default::default() }),
         connected: true,
         last_heard_unix_ns: now() - 2 * HOUR - HOUR / 2,
-        heartbeat: Some(v1::Heartbeat { healthy: true, ready: true, ..Default::default() }),
+        heartbeat: Some(v1::Heartbeat {
+            healthy: true,
+            ready: true,
+            runtime: Some(v1::Runtime { name: "containerd".to_owned(), version: "2.0.1".to_owned() }),
+            rules: Some(v1::Rules {
+                hash: "3f2a9c1d".repeat(8),
+                active: 118,
+                defined: 123,
+                loaded_unix_ns: AT,
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
         inventory_unix_ns: Some(AT),
         containers: 12,
         open_findings: 3,
@@ -257,6 +301,15 @@ pub(crate) fn nodes() -> Vec<v1::Node> {
         heartbeat: Some(v1::Heartbeat {
             ready: true,
             memory_only: Some("the disk is full".to_owned()),
+            rules: Some(v1::Rules {
+                hash: "0b".repeat(32),
+                active: 2,
+                defined: 2,
+                loaded_unix_ns: AT,
+                error: Some(format!("/etc/kestrel/rules.d/local.yaml:3:34: {HOSTILE}")),
+                failed: 3,
+                warnings: vec![format!("local.yaml: rule `x` is never answered {HOSTILE}")],
+            }),
             canary: Some(v1::Canary { failing: true, ..Default::default() }),
             lanes: vec![v1::LaneState {
                 lane: v1::Lane::Findings.into(),
@@ -327,10 +380,12 @@ pub(crate) fn inventory() -> Vec<v1::InventoryResponse> {
             control("privileged", v1::Verdict::Pass),
             control("capabilities", v1::Verdict::Exempt),
         ],
+        ..Default::default()
     };
     let unnamed = v1::ContainerPosture {
         container: Some(v1::Container { id: "d".repeat(64), ..Default::default() }),
         controls: vec![control("seccomp", v1::Verdict::Pass)],
+        ..Default::default()
     };
     [posture, unnamed]
         .map(|container| v1::InventoryResponse {

@@ -101,6 +101,10 @@ fn filters_reach_the_collector() {
         "High",
         "--rule",
         "r",
+        "--priority",
+        "info",
+        "--tag",
+        "T1059,T1552*",
         "--node",
         "a",
         "--node",
@@ -124,6 +128,8 @@ fn filters_reach_the_collector() {
             verdicts: vec![v1::Verdict::Fail.into(), v1::Verdict::Drift.into()],
             rules: texts(&["r"]),
             nodes: texts(&["a", "b"]),
+            min_priority: v1::Priority::Informational.into(),
+            tags: texts(&["T1059", "T1552*"]),
         }
     );
 }

@@ -4,11 +4,15 @@
 
 mod data;
 mod doctor;
+mod levels;
 mod list;
+mod posture;
 mod raw;
+mod rules;
 mod secure;
 mod server;
 mod tail;
+mod workloads;
 
 use std::{
     path::Path,
@@ -56,8 +60,19 @@ fn a_shell_completes_it() {
 
 #[test]
 fn help_teaches() {
-    for command in ["", "tail", "findings", "inventory", "nodes", "doctor", "completion"] {
-        let mut args: Vec<&str> = if command.is_empty() { vec![] } else { vec![command] };
+    for command in [
+        "",
+        "tail",
+        "findings",
+        "inventory",
+        "posture",
+        "posture explain",
+        "posture levels",
+        "nodes",
+        "doctor",
+        "completion",
+    ] {
+        let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
         let (code, out, _) = parts(&kestrel().args(args).output().unwrap());
         assert_eq!(code, 0);
@@ -87,7 +102,7 @@ fn wrong_usage_is_2_and_says_what_would_do() {
 fn a_collector_that_is_not_there_is_2() {
     // Bound and closed again: nobody listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for command in ["tail", "findings", "inventory", "nodes", "doctor"] {
+    for command in ["tail", "findings", "inventory", "posture", "nodes", "doctor"] {
         let server = format!("http://127.0.0.1:{port}");
         let (code, _, err) = parts(&kestrel().args([command, "--server", &server]).output().unwrap());
         assert_eq!(code, 2, "{command}: {err}");

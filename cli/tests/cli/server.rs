@@ -41,6 +41,7 @@ struct Scripted {
 pub(crate) struct Asked {
     pub tail: Vec<v1::TailRequest>,
     pub findings: Vec<v1::FindingsRequest>,
+    pub inventory: Vec<v1::InventoryRequest>,
 }
 
 /// It runs until it is dropped.
@@ -140,8 +141,9 @@ impl Watch for Scripted {
 
     async fn inventory(
         &self,
-        _: Request<v1::InventoryRequest>,
+        request: Request<v1::InventoryRequest>,
     ) -> Result<Response<Self::InventoryStream>, Status> {
+        self.asked.lock().unwrap().inventory.push(request.into_inner());
         Ok(Response::new(Box::pin(tokio_stream::iter(self.script.inventory.clone()).map(Ok))))
     }
 

@@ -191,10 +191,11 @@ fn a_start_is_asked_for_as_given() {
     for args in [
         &["tail", "--no-follow", "--since", "2027-01-15T08:00:00Z", "--kind", "exec,loss"][..],
         &["tail", "--no-follow", "--after", "1042:7"],
+        &["tail", "--no-follow", "--priority", "Warning", "--tag", "T1552*,T1059", "--rule", "Shell*"],
     ] {
         assert_eq!(run(&server, args).0, 0);
     }
-    let [since, after] = &server.asked().tail[..] else { panic!("two calls") };
+    let [since, after, matched] = &server.asked().tail[..] else { panic!("three calls") };
     assert_eq!(since.start, Some(Start::SinceUnixNs(data::AT)));
     assert_eq!(
         since.filter.as_ref().unwrap().kinds,
@@ -202,4 +203,10 @@ fn a_start_is_asked_for_as_given() {
     );
     assert_eq!(after.start, Some(Start::After(v1::Cursor { frame: 1042, index: 7 })));
     assert!(!after.follow);
+    let filter = matched.filter.as_ref().unwrap();
+    assert_eq!(filter.min_priority(), v1::Priority::Warning);
+    assert_eq!(
+        (filter.tags.as_slice(), filter.rules.as_slice()),
+        (&["T1552*", "T1059"].map(str::to_owned)[..], &["Shell*".to_owned()][..])
+    );
 }

@@ -21,14 +21,14 @@ use tracing::{error, info, warn};
 use super::{
     batch::{self, Batch, Form},
     config::ChannelConfig,
-    entry::{Entry, Place, Result as Sent},
+    entry::{Entry, Place, Release, Result as Sent, Tally},
     journal::Journal,
     notice::Notice,
     post::{Outcome, Poster},
     queue::{Policy, Queue},
     secret::SecretUrl,
 };
-use crate::state::transition::Transition;
+use crate::state::{presence::unix_ns, transition::Transition};
 
 /// Most transitions that are journalled at once.
 const TAKEN: usize = 256;
@@ -46,6 +46,8 @@ pub struct Pace {
     pub look: Duration,
     /// How long a request in flight may go on when the collector stops.
     pub grace: Duration,
+    /// How long detections of one rule and place are gathered after one was told.
+    pub window: Duration,
 }
 
 impl Default for Pace {
@@ -57,6 +59,7 @@ impl Default for Pace {
             revoked: second * 300,
             look: second * 5,
             grace: second * 5,
+            window: second * 300,
         }
     }
 }
@@ -82,6 +85,12 @@ pub struct ChannelStatus {
     pub memory_only: Option<String>,
     /// The last notice that is taken and on disk.
     pub taken: Option<Place>,
+    /// Detections that wait for the end of their window.
+    pub grouped: u64,
+    /// Detections that were told before that, for want of room, over restarts.
+    pub early: u64,
+    /// What became of all other detections, over restarts.
+    pub detections: Tally,
 }
 
 /// Queue and journal, changed together.
@@ -101,6 +110,15 @@ pub(super) struct Channel {
     book: Arc<AsyncMutex<Book>>,
     status: Arc<Mutex<ChannelStatus>>,
     wake: Notify,
+}
+
+/// What is to be done next.
+enum Next {
+    Send,
+    /// A window ended.
+    Release,
+    /// Nothing, until a window ends.
+    Wait(Option<Duration>),
 }
 
 /// What was tried, as long as its end is not in the journal.
@@ -134,7 +152,16 @@ impl Channel {
     }
 
     pub(super) fn policy(&self) -> Policy {
-        Policy { min_severity: self.config.min_severity, resolved: self.config.resolved }
+        Policy {
+            min_severity: self.config.min_severity,
+            resolved: self.config.resolved,
+            min_priority: self.config.min_priority,
+            window_ns: self.window_ns(),
+        }
+    }
+
+    fn window_ns(&self) -> i64 {
+        i64::try_from(self.pace.window.as_nanos()).unwrap_or(i64::MAX)
     }
 
     pub(super) fn status(&self) -> ChannelStatus {
@@ -175,11 +202,14 @@ impl Channel {
         while transitions.recv_many(&mut taken, TAKEN).await > 0 {
             let taken = std::mem::take(&mut taken);
             self.commit(move |queue| {
-                let mut entries = Vec::new();
+                let mut entries: Vec<Entry> = Vec::new();
                 for transition in &taken {
                     let Some(entry) = queue.decide(transition, policy) else { continue };
                     queue.apply(entry.clone());
-                    entries.push(entry);
+                    // A flood of one rule is one entry.
+                    if !entries.last_mut().is_some_and(|last| last.absorb(&entry)) {
+                        entries.push(entry);
+                    }
                 }
                 entries
             })
@@ -197,12 +227,20 @@ impl Channel {
         let mut last: Option<Instant> = None;
         let mut failures = 0;
         while !stop.is_cancelled() {
-            if !self.has_work().await {
-                tokio::select! {
-                    () = self.wake.notified() => {}
-                    () = stop.cancelled() => {}
+            match self.next().await {
+                Next::Send => {}
+                Next::Release => {
+                    self.release().await?;
+                    continue;
                 }
-                continue;
+                Next::Wait(longest) => {
+                    tokio::select! {
+                        () = self.wake.notified() => {}
+                        () = stop.cancelled() => {}
+                        () = sleep_or_ever(longest) => {}
+                    }
+                    continue;
+                }
             }
             if let Some(last) = last
                 && stop.run_until_cancelled(sleep_until(last + self.pace.interval)).await.is_none()
@@ -247,9 +285,21 @@ impl Channel {
         Ok(())
     }
 
-    async fn has_work(&self) -> bool {
+    async fn next(&self) -> Next {
         let book = self.book.lock().await;
-        !book.queue.waiting().is_empty() || book.queue.overflow() > 0
+        let left = book.queue.groups().next(unix_ns(), self.window_ns());
+        match left.map(|left| Duration::from_nanos(u64::try_from(left).unwrap_or_default())) {
+            Some(Duration::ZERO) => Next::Release,
+            _ if !book.queue.waiting().is_empty() || book.queue.overflow() > 0 => Next::Send,
+            left => Next::Wait(left),
+        }
+    }
+
+    /// What was gathered in windows that have ended is to be told.
+    async fn release(&self) -> Result<(), tokio::task::JoinError> {
+        let now_unix_ns = unix_ns();
+        let release = Release { before_unix_ns: now_unix_ns.saturating_sub(self.window_ns()), now_unix_ns };
+        self.commit(move |queue| apply(queue, Entry { release: Some(release), ..Entry::default() })).await
     }
 
     /// Chooses what goes into the next message. What may have arrived goes again as it was.
@@ -353,6 +403,8 @@ impl Book {
         let Self { queue, journal } = self;
         status.pending = queue.waiting().len() as u64 + queue.overflow();
         (status.delivered, status.failed) = queue.totals();
+        (status.grouped, status.early) = (queue.groups().untold(), queue.groups().early());
+        status.detections = queue.tally();
         status.memory_only = journal.problem().map(str::to_owned);
         if status.memory_only.is_none() {
             status.taken = queue.taken();
@@ -401,6 +453,13 @@ pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
 async fn pause(wait: Duration, stop: &CancellationToken) {
     // Whoever called looks at `stop` next.
     let _ = stop.run_until_cancelled(sleep(wait)).await;
+}
+
+async fn sleep_or_ever(longest: Option<Duration>) {
+    match longest {
+        Some(longest) => sleep(longest).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// From 0 to 1; so that many collectors do not come at the same moment.

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use kestrel_proto::v1::Severity;
+use kestrel_proto::{
+    detection::priority_named,
+    v1::{Priority, Severity},
+};
 use serde::Deserialize;
 use settings::{
     ConfigError, Key,
@@ -27,7 +30,14 @@ pub struct RawAlerts {
 
 sections! {
     /// `alerts.slack`, `alerts.webhook`.
-    RawChannel { url_file: String, url_env: String, min_severity: String, resolved: bool, plain_http: bool }
+    RawChannel {
+        url_file: String,
+        url_env: String,
+        min_severity: String,
+        min_priority: String,
+        resolved: bool,
+        plain_http: bool
+    }
     /// `alerts.receiver`.
     RawReceiver { url_file: String, url_env: String, interval: String, method: String, plain_http: bool }
 }
@@ -54,6 +64,8 @@ pub struct ChannelConfig {
     pub url: UrlSource,
     /// Findings below it are not told.
     pub min_severity: Severity,
+    /// Detections that are less urgent are not told.
+    pub min_priority: Priority,
     /// Whether it is told that something is over.
     pub resolved: bool,
     /// Whether the URL may be http on another machine.
@@ -108,12 +120,18 @@ impl RawAlerts {
 
 impl RawChannel {
     fn check(self, checker: Checker<'_>, section: &str) -> Result<ChannelConfig, ConfigError> {
-        let Self { url_file, url_env, min_severity, resolved, plain_http } = self;
+        let Self { url_file, url_env, min_severity, min_priority, resolved, plain_http } = self;
         let url = source(checker, section, url_file, url_env)?;
-        let mut config =
-            ChannelConfig { url, min_severity: Severity::Info, resolved: true, plain_http: false };
+        let mut config = ChannelConfig {
+            url,
+            min_severity: Severity::Info,
+            min_priority: Priority::Debug,
+            resolved: true,
+            plain_http: false,
+        };
         let key = |name: &str| format!("{section}.{name}");
         checker.text(&key("min_severity"), min_severity, parse_severity, &mut config.min_severity)?;
+        checker.text(&key("min_priority"), min_priority, parse_priority, &mut config.min_priority)?;
         checker.field(&key("resolved"), resolved, Ok, &mut config.resolved)?;
         checker.field(&key("plain_http"), plain_http, Ok, &mut config.plain_http)?;
         Ok(config)
@@ -186,6 +204,15 @@ fn parse_severity(text: &str) -> Result<Severity, String> {
     }
 }
 
+/// As Falco names them.
+fn parse_priority(text: &str) -> Result<Priority, String> {
+    priority_named(text).ok_or_else(|| {
+        format!(
+            "expected debug, informational, notice, warning, error, critical, alert or emergency, got {text:?}"
+        )
+    })
+}
+
 fn parse_method(text: &str) -> Result<Method, String> {
     match text {
         "get" => Ok(Method::Get),
@@ -209,7 +236,7 @@ mod tests {
     #[test]
     fn all_keys() {
         let config = check(
-            "slack: {url_file: /etc/kestrel/slack, min_severity: high, resolved: false}\n\
+            "slack: {url_file: /etc/kestrel/slack, min_severity: high, min_priority: Warning, resolved: false}\n\
              webhook: {url_env: HOOK, plain_http: true}\n\
              receiver: {url_env: ALIVE, interval: 30s, method: post}\n\
              ca_file: /etc/ca.pem\ntimeout: 5s\n",
@@ -218,7 +245,9 @@ mod tests {
         let slack = config.slack.unwrap();
         assert_eq!(slack.url, UrlSource::File("/etc/kestrel/slack".into()));
         assert_eq!((slack.min_severity, slack.resolved), (Severity::High, false));
-        assert!(config.webhook.unwrap().plain_http);
+        assert_eq!(slack.min_priority, Priority::Warning);
+        let webhook = config.webhook.unwrap();
+        assert!(webhook.plain_http && webhook.min_priority == Priority::Debug);
         assert_eq!(config.receiver.unwrap().method, Method::Post);
         assert_eq!(config.timeout, Duration::from_secs(5));
         assert_eq!(check("").unwrap(), AlertsConfig::default());
@@ -233,6 +262,7 @@ mod tests {
             ("slack: {url_file: 'https://hooks.example/secret'}", "expected an absolute path"),
             ("slack: {url: 'https://hooks.example/secret'}", "unknown key `url`"),
             ("slack: {url_env: A, min_severity: worst}", "expected info, low"),
+            ("slack: {url_env: A, min_priority: high}", "expected debug, informational, notice, warning"),
             ("receiver: {url_env: A, interval: 1ms}", "expected 1s to 1h"),
         ] {
             let error = check(yaml).unwrap_err();

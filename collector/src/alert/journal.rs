@@ -75,6 +75,20 @@ impl Journal {
         Opened { journal, queue, damaged, new }
     }
 
+    /// The collector runs without this channel: what it tells when it is there again begins then. What
+    /// waits stays.
+    pub fn leave(path: &Path) {
+        if !path.exists() {
+            return;
+        }
+        let Opened { mut journal, mut queue, .. } = Self::open(path);
+        if queue.taken().is_some() {
+            let entry = Entry { off: true, ..Entry::default() };
+            queue.apply(entry.clone());
+            journal.append(&[entry], &queue);
+        }
+    }
+
     /// Why what is to be told is in memory only; nothing when it is on disk.
     #[must_use]
     pub fn problem(&self) -> Option<&str> {

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod channel;
 pub mod config;
 pub mod entry;
+pub mod group;
 pub mod journal;
 pub mod notice;
 pub mod post;
@@ -40,7 +41,7 @@ pub use self::{
     config::{AlertsConfig, RawAlerts},
     entry::Place,
 };
-use crate::state::{Standing, Transition};
+use crate::state::{Replayed, Standing, Transition};
 
 /// Most transitions that wait for one channel's journal; then the log's followers wait.
 const QUEUED: usize = 1024;
@@ -83,8 +84,11 @@ impl Alerts {
         let poster = Poster::new(config.ca_file.as_deref(), config.timeout)?;
         let mut alerts = Self { channels: Vec::new(), damaged: Vec::new(), poster };
         let mut add = |name, render, config: &Option<ChannelConfig>| {
-            let Some(config) = config else { return };
             let path = folder.join(format!("{name}.journal"));
+            let Some(config) = config else {
+                Journal::leave(&path);
+                return;
+            };
             let Opened { journal, queue, damaged, new: _ } = Journal::open(&path);
             if damaged {
                 alerts.damaged.push(name);
@@ -110,6 +114,13 @@ impl Alerts {
         self.channels.iter().map(|channel| channel.status().taken).min().flatten()
     }
 
+    /// The last transition that every channel has on disk which has taken any. A channel that is new, or
+    /// was off, begins with what comes, and with what is so.
+    #[must_use]
+    pub fn resume(&self) -> Option<Place> {
+        self.channels.iter().filter_map(|channel| channel.status().taken).min()
+    }
+
     /// Whether anything is to be told to anybody.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -131,7 +142,7 @@ impl Alerts {
     /// That the task which writes the journal panicked.
     pub async fn heal(
         &self,
-        replayed: Vec<Transition>,
+        replayed: Replayed,
         standing: Standing,
         next_frame: u64,
         now_unix_ns: i64,
@@ -192,7 +203,7 @@ impl Alerts {
 fn heal(
     queue: &mut Queue,
     policy: Policy,
-    (replayed, standing): &(Vec<Transition>, Standing),
+    (replayed, standing): &(Replayed, Standing),
     damaged: bool,
     (next_frame, at_unix_ns): (u64, i64),
 ) -> Vec<Entry> {
@@ -201,13 +212,20 @@ fn heal(
         queue.apply(entry.clone());
         entries.push(entry);
     };
-    for transition in replayed {
+    // All that the state knows is taken with this.
+    let place = Place { frame: next_frame.saturating_sub(1), index: u32::MAX };
+    let left_out = if queue.taken().is_some() {
+        replayed.left_out(|priority| policy.wants_priority(priority))
+    } else {
+        // New here, or off for a while: no detection of that time is told.
+        take(queue, Entry { restart: Some(place), ..Entry::default() });
+        0
+    };
+    for transition in &replayed.transitions {
         if let Some(entry) = queue.decide(transition, policy) {
             take(queue, entry);
         }
     }
-    // All that the state knows is taken with this.
-    let place = Place { frame: next_frame.saturating_sub(1), index: u32::MAX };
     for (cluster, node, change) in standing.differences(queue.open()) {
         let Place { frame, index } = place;
         let transition = Transition { frame, index, at_unix_ns, cluster, node, change };
@@ -220,8 +238,9 @@ fn heal(
         }
     }
     if queue.taken() != Some(place) {
-        // Also where it was later: then this is another log, whose frames must not count as taken.
-        take(queue, Entry { restart: Some(place), ..Entry::default() });
+        // Also where it was later: then this is another log, whose frames must not count as taken. In one
+        // entry with what was left out, so that it is counted once.
+        take(queue, Entry { restart: Some(place), left_out, ..Entry::default() });
     }
     entries
 }

@@ -1,7 +1,9 @@
 //! What is to be told, as it stands in the journal.
 
-use kestrel_proto::v1;
+use kestrel_proto::{detection::severity_of, v1};
 use prost::Message;
+
+use crate::state::Detected;
 
 /// Most instances of a finding that a message shows.
 const INSTANCES: usize = 3;
@@ -31,6 +33,8 @@ pub enum Kind {
     Resolved = 2,
     /// It opened and was over before anybody could be told.
     Passed = 3,
+    /// A rule matched.
+    Detected = 4,
 }
 
 /// One thing to be told on one channel.
@@ -63,6 +67,21 @@ pub struct Notice {
     /// It may have been told before: the journal that knew was damaged.
     #[prost(bool, tag = "9")]
     pub repeat: bool,
+    /// A detection, or the first of several; absent where something else is meant.
+    #[prost(message, optional, tag = "10")]
+    pub detected: Option<Detected>,
+    /// Of how many detections it speaks.
+    #[prost(uint64, tag = "11")]
+    pub count: u64,
+    /// How many were held back before these, on their nodes.
+    #[prost(uint64, tag = "12")]
+    pub held_back: u64,
+    /// When the last of them happened, its node's clock.
+    #[prost(int64, tag = "13")]
+    pub until_unix_ns: i64,
+    /// They follow one that was told before.
+    #[prost(bool, tag = "14")]
+    pub follows: bool,
 }
 
 impl Notice {
@@ -76,10 +95,20 @@ impl Notice {
         }
     }
 
-    /// Severity: the finding's; of a node's condition HIGH.
+    /// Severity: the finding's; a detection's by how urgent it is; of a node's condition HIGH.
     #[must_use]
     pub fn severity(&self) -> v1::Severity {
-        self.finding.as_ref().map_or(v1::Severity::High, v1::Finding::severity)
+        match (&self.finding, &self.detected) {
+            (Some(finding), _) => finding.severity(),
+            (None, Some(detected)) => severity_of(detected.urgency()),
+            (None, None) => v1::Severity::High,
+        }
+    }
+
+    /// Of how many things it speaks.
+    #[must_use]
+    pub fn weight(&self) -> u64 {
+        self.count.max(1)
     }
 }
 

@@ -3,15 +3,21 @@
 //! A finding that is over before its message went out is told in one message (`Passed`). Over is told
 //! only of what was told, or waits to be told, as open. A finding that the same one under its full
 //! name replaces is not told as over: the other's message says so.
+//!
+//! A detection has no later state. Those of one rule and place are told as [`super::group`] says.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::{
-    entry::{Base, Entry, Place, Result, Told},
+    entry::{Base, Entry, More, Place, Release, Result, Tally, Told},
+    group::{Groups, Key},
     notice::{Kind, Notice, Subject, trimmed},
 };
-use crate::state::transition::{Change, Transition};
-use kestrel_proto::v1::{self, FindingState, NodeCondition, Resolution, Severity, Verdict};
+use crate::state::{
+    Detected,
+    transition::{Change, Transition},
+};
+use kestrel_proto::v1::{self, FindingState, NodeCondition, Priority, Resolution, Severity, Verdict};
 
 /// Most notices that wait. What comes on top is counted and told as a number.
 pub(crate) const WAITING: usize = 10_000;
@@ -25,6 +31,10 @@ pub struct Policy {
     pub min_severity: Severity,
     /// Whether it is told that something is over.
     pub resolved: bool,
+    /// Detections that are less urgent are not told.
+    pub min_priority: Priority,
+    /// How long detections of a group are gathered.
+    pub window_ns: i64,
 }
 
 impl Policy {
@@ -32,6 +42,12 @@ impl Policy {
         finding.alert
             && matches!(finding.verdict(), Verdict::Fail | Verdict::Drift)
             && finding.severity() >= self.min_severity
+    }
+
+    /// Whether detections of that priority are told.
+    #[must_use]
+    pub fn wants_priority(self, priority: Priority) -> bool {
+        priority as i32 >= self.min_priority as i32
     }
 }
 
@@ -47,6 +63,11 @@ pub struct Queue {
     attempted_overflow: u64,
     delivered: u64,
     failed: u64,
+    groups: Groups,
+    /// Detections among those that overflowed.
+    overflow_detections: u64,
+    attempted_detections: u64,
+    tally: Tally,
 }
 
 impl Queue {
@@ -80,6 +101,18 @@ impl Queue {
         (self.delivered, self.failed)
     }
 
+    /// Groups of detections.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// What became of the detections so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
     /// What was told as open and not as over.
     pub fn open(&self) -> impl Iterator<Item = &Subject> {
         self.open.keys()
@@ -97,14 +130,15 @@ impl Queue {
 
     /// What a transition means for this channel, whatever was taken.
     pub(crate) fn entry(&self, transition: &Transition, policy: Policy) -> Entry {
-        let Transition { frame: _, index: _, at_unix_ns, cluster, node, change } = transition;
+        let change = &transition.change;
         let mut notice = Notice {
-            cluster: cluster.to_string(),
-            node: node.to_string(),
-            at_unix_ns: *at_unix_ns,
+            cluster: transition.cluster.to_string(),
+            node: transition.node.to_string(),
+            at_unix_ns: transition.at_unix_ns,
             ..Notice::default()
         };
         let (wanted, over, value) = match change {
+            Change::Detected(detected) => return self.detection(notice, detected, policy),
             Change::Opened(finding) | Change::Updated(finding) => {
                 notice.finding = Some(trimmed(finding));
                 let over = matches!(finding.verdict(), Verdict::Pass | Verdict::Exempt);
@@ -139,33 +173,73 @@ impl Queue {
         }
     }
 
+    /// One that others like it were told before waits for them.
+    fn detection(&self, mut notice: Notice, detected: &Detected, policy: Policy) -> Entry {
+        if !policy.wants_priority(detected.urgency()) {
+            return Entry::default();
+        }
+        notice.set_kind(Kind::Detected);
+        notice.count = 1;
+        notice.held_back = detected.detection.held_back;
+        notice.until_unix_ns = detected.wall_unix_ns;
+        notice.detected = Some(detected.clone());
+        let key = Key::of(&notice);
+        match self.groups.get(&key) {
+            Some(group) if group.takes(notice.at_unix_ns, policy.window_ns) => {
+                let Notice { count, held_back, until_unix_ns, .. } = notice;
+                let first = group.untold.is_none().then(|| Notice { follows: true, ..notice });
+                let more = More { key, count, held_back, until_unix_ns, first };
+                Entry { more: Some(more), ..Entry::default() }
+            }
+            _ => Entry { add: Some(notice), ..Entry::default() },
+        }
+    }
+
     /// Takes an entry of the journal.
     pub fn apply(&mut self, entry: Entry) {
-        let Entry { base, taken, add, close, attempt, result, restart } = entry;
+        let Entry { base, taken, add, close, attempt, result, restart, off, more, release, left_out } = entry;
         if let Some(base) = base {
             *self = Self::from(base);
+        }
+        if off {
+            self.taken = None;
         }
         if restart.is_some() {
             self.taken = restart;
         }
         self.taken = self.taken.max(taken);
         if let Some(notice) = add {
-            self.add(notice);
+            if notice.detected.is_some() { self.detected(notice) } else { self.add(notice) }
         }
+        if let Some(more) = more {
+            self.tally.wanted += more.count;
+            self.groups.count(more);
+        }
+        if let Some(Release { before_unix_ns, now_unix_ns }) = release {
+            let released = self.groups.release(before_unix_ns, now_unix_ns);
+            released.into_iter().for_each(|notice| self.push(notice));
+        }
+        self.tally.wanted += left_out;
+        self.overflow += left_out;
+        self.overflow_detections += left_out;
         if let Some(notice) = close {
             self.close(&notice.subject());
         }
         if let Some(count) = attempt {
             self.attempted = usize::try_from(count).unwrap_or(usize::MAX).min(self.waiting.len());
             self.attempted_overflow = self.overflow;
+            self.attempted_detections = self.overflow_detections;
         }
         match result.map(Result::try_from) {
             Some(Ok(Result::Sent)) => {
                 self.delivered += self.attempted as u64;
+                self.tally.told += self.detections_in_attempt();
+                self.tally.counted += self.attempted_detections;
                 self.done();
             }
             Some(Ok(Result::Refused)) => {
                 self.failed += self.attempted as u64;
+                self.tally.refused += self.detections_in_attempt() + self.attempted_detections;
                 self.done();
             }
             Some(Ok(Result::NotSent)) => self.attempted = 0,
@@ -173,11 +247,37 @@ impl Queue {
         }
     }
 
+    fn detections_in_attempt(&self) -> u64 {
+        self.waiting.iter().take(self.attempted).map(|notice| notice.count).sum()
+    }
+
     fn done(&mut self) {
         self.waiting.drain(..self.attempted);
         self.attempted = 0;
         self.overflow = self.overflow.saturating_sub(self.attempted_overflow);
         self.attempted_overflow = 0;
+        self.overflow_detections = self.overflow_detections.saturating_sub(self.attempted_detections);
+        self.attempted_detections = 0;
+    }
+
+    /// The first of a group, or the first after its window.
+    fn detected(&mut self, notice: Notice) {
+        self.tally.wanted += notice.count;
+        let early = self.groups.begin(Key::of(&notice), notice.at_unix_ns);
+        early.into_iter().for_each(|notice| self.push(notice));
+        self.push(notice);
+    }
+
+    /// To the end of what waits.
+    fn push(&mut self, mut notice: Notice) {
+        self.next_id += 1;
+        notice.id = self.next_id;
+        if self.waiting.len() < WAITING {
+            self.waiting.push_back(notice);
+        } else {
+            self.overflow += notice.weight();
+            self.overflow_detections += notice.count;
+        }
     }
 
     fn add(&mut self, mut notice: Notice) {
@@ -195,6 +295,8 @@ impl Queue {
             Kind::Resolved | Kind::Passed => {
                 self.open.remove(&subject);
             }
+            // Comes by another way.
+            Kind::Detected => {}
         }
         if let Some(last) = self.last_unsent(&subject) {
             match (self.waiting[last].kind(), notice.kind()) {
@@ -226,13 +328,7 @@ impl Queue {
                 _ => {}
             }
         }
-        self.next_id += 1;
-        notice.id = self.next_id;
-        if self.waiting.len() < WAITING {
-            self.waiting.push_back(notice);
-        } else {
-            self.overflow += 1;
-        }
+        self.push(notice);
     }
 
     /// Over without a word: what waits to be told of it is not told either.
@@ -250,7 +346,8 @@ impl Queue {
     fn last_unsent(&self, subject: &Subject) -> Option<usize> {
         let Subject { cluster, node, finding } = subject;
         let about = |notice: &Notice| {
-            notice.finding.as_ref().map_or("", |finding| finding.id.as_str()) == finding
+            notice.detected.is_none()
+                && notice.finding.as_ref().map_or("", |finding| finding.id.as_str()) == finding
                 && notice.node == *node
                 && notice.cluster == *cluster
         };
@@ -270,6 +367,10 @@ impl Queue {
             attempted_overflow,
             delivered,
             failed,
+            groups,
+            overflow_detections,
+            attempted_detections,
+            tally,
         } = self;
         let open = open
             .iter()
@@ -290,6 +391,11 @@ impl Queue {
             attempted_overflow: *attempted_overflow,
             delivered: *delivered,
             failed: *failed,
+            overflow_detections: *overflow_detections,
+            attempted_detections: *attempted_detections,
+            groups: groups.all(),
+            early: groups.early(),
+            tally: *tally,
         };
         Entry { base: Some(base), ..Entry::default() }
     }
@@ -307,6 +413,11 @@ impl From<Base> for Queue {
             attempted_overflow,
             delivered,
             failed,
+            overflow_detections,
+            attempted_detections,
+            groups,
+            early,
+            tally,
         } = base;
         let open = open
             .into_iter()
@@ -323,6 +434,10 @@ impl From<Base> for Queue {
             attempted_overflow,
             delivered,
             failed,
+            groups: Groups::new(groups, early),
+            overflow_detections,
+            attempted_detections,
+            tally,
         }
     }
 }

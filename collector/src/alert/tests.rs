@@ -3,20 +3,30 @@
 use std::{sync::Arc, time::Duration};
 
 use kestrel_proto::v1::{
-    Control, Finding, FindingState, NodeCondition, NodeStatus, Resolution, Severity, Verdict,
+    Container, ContainerNames, Control, Detection, Finding, FindingState, NodeCondition, NodeStatus,
+    Priority, Resolution, Severity, Verdict, Workload,
 };
 use kestrel_tests::lab::slack::{Answer, Received, Slack};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::state::{Change, Fold};
+use crate::state::{Change, Detected, Fold};
+
+mod detections;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn fast() -> Pace {
     let ms = Duration::from_millis;
-    Pace { interval: ms(20), backoff: (ms(10), ms(50)), revoked: ms(60_000), look: ms(20), grace: ms(50) }
+    Pace {
+        interval: ms(20),
+        backoff: (ms(10), ms(50)),
+        revoked: ms(60_000),
+        look: ms(20),
+        grace: ms(50),
+        window: ms(300),
+    }
 }
 
 pub(super) fn finding(id: &str, verdict: Verdict) -> Finding {
@@ -39,6 +49,34 @@ pub(super) fn resolved(id: &str) -> Change {
     finding.set_state(FindingState::Resolved);
     finding.set_resolution(Resolution::Gone);
     Change::Resolved(Arc::new(finding))
+}
+
+/// Of a rule, in a container of a deployment.
+pub(super) fn detected(rule: &str, priority: Priority) -> Detected {
+    let mut detection = Detection {
+        rule: rule.to_owned(),
+        output: format!("{rule} happened"),
+        held_back: 2,
+        ..Detection::default()
+    };
+    detection.set_priority(priority);
+    let names = ContainerNames {
+        namespace: "shop".to_owned(),
+        pod: "cart-1".to_owned(),
+        container: "app".to_owned(),
+        workload: Some(Workload {
+            kind: "Deployment".to_owned(),
+            name: "cart".to_owned(),
+            namespace: "shop".to_owned(),
+        }),
+        ..ContainerNames::default()
+    };
+    let container = Some(Container { id: "ab".to_owned(), names: Some(names), ..Container::default() });
+    Detected { wall_unix_ns: 1, detection, process: None, container }
+}
+
+pub(super) fn matched(rule: &str) -> Change {
+    Change::Detected(Arc::new(detected(rule, Priority::Warning)))
 }
 
 pub(super) fn at(frame: u64, change: Change) -> Transition {
@@ -76,6 +114,7 @@ impl Bench {
         let channel = ChannelConfig {
             url: secret::UrlSource::File(url),
             min_severity: Severity::Low,
+            min_priority: Priority::Notice,
             resolved: true,
             plain_http: false,
         };
@@ -368,10 +407,10 @@ async fn a_lost_journal_is_made_up_for_and_says_so() {
     let running = bench.start();
     let mut fold = Fold::default();
     crate::state::tests::put(&mut fold, 1, &finding("a", Verdict::Fail));
-    running.alerts.heal(Vec::new(), Standing::new(&fold), 2, 5).await.unwrap();
+    running.alerts.heal(Replayed::default(), Standing::new(&fold), 2, 5).await.unwrap();
     running.settled(1).await;
     // Told now, so not a third time.
-    running.alerts.heal(Vec::new(), Standing::new(&fold), 2, 5).await.unwrap();
+    running.alerts.heal(Replayed::default(), Standing::new(&fold), 2, 5).await.unwrap();
     bench.tell(&running, node(NodeCondition::Healthy)).await;
     assert_eq!(running.settled(1).await.delivered, 1);
     assert_eq!(repeats(&bench.slack.received()), [false, true]);
@@ -424,7 +463,7 @@ async fn a_log_that_begins_anew_is_told_of_too() {
     running.settled(1).await;
     running.stop().await;
     let running = bench.start();
-    running.alerts.heal(Vec::new(), Standing::new(&Fold::default()), 1, 5).await.unwrap();
+    running.alerts.heal(Replayed::default(), Standing::new(&Fold::default()), 1, 5).await.unwrap();
     bench.frame = 0;
     // It was told, so it is not told again; the other is new.
     bench.tell(&running, opened("a")).await;

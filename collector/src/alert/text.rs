@@ -1,5 +1,7 @@
 //! Hostile text for messages, and times for people.
 
+use kestrel_proto::v1;
+
 /// Foreign text, inert and at most so many characters long. For places where nothing is interpreted:
 /// `plain_text`, `rich_text` and JSON.
 #[must_use]
@@ -33,6 +35,19 @@ pub fn word(text: impl AsRef<[u8]>, limit: usize) -> String {
     let kept: String = text.chars().map(|char| if is_harmless(char) { char } else { '?' }).collect();
     // Not even "www.": a client may make a link of it.
     cut(&kept.replace("www.", "www?"), limit)
+}
+
+/// The other end of a connection; not inert yet.
+#[must_use]
+pub fn address(address: &v1::Address) -> Vec<u8> {
+    let v1::Address { family, ip, port, path, cid } = address;
+    match (ip.as_str(), cid) {
+        _ if !path.is_empty() => [b"unix ", &**path].concat(),
+        (_, Some(cid)) => format!("cid {cid}:{port}").into(),
+        ("", None) => format!("address family {family}").into(),
+        (ip, None) if ip.contains(':') => format!("[{ip}]:{port}").into(),
+        (ip, None) => format!("{ip}:{port}").into(),
+    }
 }
 
 /// A time as `2026-05-01 12:00:00 UTC`.

@@ -16,9 +16,12 @@
 //! }
 //! ```
 //!
-//! `kind` is `finding.` or `node.` and `opened`, `worse`, `resolved` or `passed` (opened and over
-//! before it could be told). `repeat`: an earlier try may have arrived. `not_listed`: changes that are
-//! only counted. Texts are inert: control and bidi characters are escaped.
+//! `kind` is `detection`, with what is known of it in `detection`, or `finding.` or `node.` and
+//! `opened`, `worse`, `resolved` or `passed` (opened and over before it could be told). `repeat`: an
+//! earlier try may have arrived. `not_listed`: changes that are only counted. A detection's `count` is
+//! of how many it speaks; shown is the first. Texts are inert: control and bidi characters are escaped.
+
+mod detection;
 
 use kestrel_proto::v1;
 use serde::Serialize;
@@ -52,6 +55,8 @@ struct Alert {
     finding: Option<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<Condition>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detection: Option<detection::Detection>,
 }
 
 #[derive(Serialize)]
@@ -106,7 +111,8 @@ pub fn body(batch: &Batch<'_>, form: Form) -> Vec<u8> {
         // A receiver that refuses what we list may take the number.
         Form::Plain => Vec::new(),
     };
-    let not_listed = batch.overflow + (batch.notices.len() - alerts.len()) as u64;
+    let weight = |notices: &[Notice]| notices.iter().map(Notice::weight).sum::<u64>();
+    let not_listed = batch.overflow + weight(batch.notices.get(alerts.len()..).unwrap_or_default());
     let message = Message { version: 1, source: "kestrel", repeat: batch.is_repeat(), not_listed, alerts };
     // Strings and numbers: nothing in it can fail.
     serde_json::to_vec(&message).unwrap_or_default()
@@ -114,6 +120,7 @@ pub fn body(batch: &Batch<'_>, form: Form) -> Vec<u8> {
 
 fn alert(notice: &Notice) -> Alert {
     let kind = match (notice.kind(), notice.finding.is_some()) {
+        (Kind::Detected, _) => "detection",
         (Kind::Opened, true) => "finding.opened",
         (Kind::Worse, true) => "finding.worse",
         (Kind::Resolved, true) => "finding.resolved",
@@ -135,6 +142,7 @@ fn alert(notice: &Notice) -> Alert {
             since: rfc3339(status.since_unix_ns),
             detail: shown(&status.detail, TEXT),
         }),
+        detection: notice.detected.as_ref().map(|detected| detection::of(notice, detected)),
     }
 }
 

@@ -89,6 +89,7 @@ pub(super) fn nodes(state: &State, filter: &Filter) -> Vec<v1::Node> {
                 open_findings: node.findings.open() as u64,
                 gap_events: node.gap_events,
                 unexplained_events: node.unexplained(),
+                controls: node.controls.clone(),
             }
         })
         .collect()

@@ -21,6 +21,10 @@ impl WatchService {
         if bad > 0 {
             problems.push(format!("{bad} nodes are silent or blind: kestrel nodes says which"));
         }
+        let refusing = self.state.presences().refusing_rules();
+        if refusing > 0 {
+            problems.push(format!("{refusing} nodes refused their newest rules: kestrel nodes says which"));
+        }
         StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             wall_unix_ns: unix_ns(),
@@ -40,6 +44,7 @@ impl WatchService {
                     delivered: status.delivered,
                     failed: status.failed,
                     last_error: status.last_error.unwrap_or_default(),
+                    grouped: status.grouped,
                 })
                 .collect(),
         }

@@ -40,7 +40,7 @@ impl Bench {
     fn open(dir: TempDir, window: Window, options: Options) -> Self {
         let (log, _) = Log::open(&dir.path().join("log"), options).unwrap();
         let alerts = Alerts::open(&AlertsConfig::default(), dir.path(), Pace::default()).unwrap();
-        let state = State::open(dir.path(), &log, alerts.taken()).state;
+        let state = State::open(dir.path(), &log, alerts.resume()).state;
         let next = state.read().next_frame();
         let live = Live::new(next, window);
         let feed = log.feed(16);
@@ -300,6 +300,7 @@ async fn filters() {
         ..Detection::default()
     };
     detection.set_severity(Severity::Low);
+    detection.tags = vec!["container".to_owned(), "T1059.004".to_owned()];
     let node = v1::NodeStatus::default();
     bench
         .append(vec![
@@ -328,6 +329,10 @@ async fn filters() {
         (v1::Filter { verdicts: vec![Verdict::Fail.into()], ..filter() }, "finding"),
         (v1::Filter { verdicts: vec![Verdict::Drift.into()], ..filter() }, ""),
         (v1::Filter { rules: texts("Shell*"), ..filter() }, "detection"),
+        (v1::Filter { min_priority: v1::Priority::Notice.into(), ..filter() }, "detection"),
+        (v1::Filter { min_priority: v1::Priority::Warning.into(), ..filter() }, ""),
+        (v1::Filter { tags: texts("T1059*"), ..filter() }, "detection"),
+        (v1::Filter { tags: texts("T1059"), ..filter() }, ""),
         (v1::Filter { nodes: texts("n2"), ..filter() }, "node"),
         (v1::Filter { nodes: texts("n*"), kinds: vec![EventKind::Exit.into()], ..filter() }, "exit"),
     ] {

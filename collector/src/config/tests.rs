@@ -30,6 +30,7 @@ fn the_example_is_the_defaults_and_names_every_key() {
         "url_file",
         "url_env",
         "min_severity",
+        "min_priority",
         "resolved",
         "plain_http",
         "interval",

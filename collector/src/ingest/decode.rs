@@ -38,6 +38,7 @@ enum Kind {
     Batch,
     Inventory,
     Heartbeat,
+    Rules,
     Process,
     Record,
     Detection,
@@ -67,6 +68,7 @@ fn field(kind: Kind, number: u64) -> Option<(Kind, usize)> {
         (Kind::Record, 7) => (Kind::Finding, 0),
         (Kind::Record, 8..=11 | 14) => (Kind::OfCall, 0),
         (Kind::Record, 13) => (Kind::Packet, 0),
+        (Kind::Heartbeat, 17) => (Kind::Rules, 0),
         (Kind::OfCall, 2) => (Kind::Call, 0),
         (Kind::Call, 6) => (Kind::Numbers, 0),
         (Kind::Packet, 7) => (Kind::Dns, 0),
@@ -78,7 +80,9 @@ fn field(kind: Kind, number: u64) -> Option<(Kind, usize)> {
         (Kind::Process, 4) => (Kind::Leaf, size_of::<Bytes>()),
         (Kind::Dns, 4) => (Kind::Leaf, size_of::<v1::DnsQuestion>()),
         (Kind::Dns, 5) => (Kind::Leaf, size_of::<v1::DnsAnswer>()),
-        (Kind::Detection, 3) | (Kind::Finding, 23) | (Kind::Heartbeat, 6) => text,
+        (Kind::Detection, 3) | (Kind::Finding, 23) | (Kind::Heartbeat, 6) | (Kind::Rules, 7) => text,
+        (Kind::Detection, 9) => (Kind::Leaf, size_of::<v1::DetectionField>()),
+        (Kind::Detection, 10) => (Kind::Leaf, size_of::<v1::Ancestor>()),
         (Kind::Finding, 21) => (Kind::Leaf, size_of::<v1::FindingInstance>()),
         (Kind::Inventory, 7) => (Kind::ContainerPosture, size_of::<v1::ContainerPosture>()),
         (Kind::Inventory, 8) => (Kind::Finding, size_of::<v1::Finding>()),
@@ -214,7 +218,19 @@ mod tests {
         let answers = v1::PacketEvent { dns: Some(answers), ..v1::PacketEvent::default() };
         let answers = v1::Record { event: Some(Event::Packet(answers)), ..v1::Record::default() };
         let answers = v1::Batch { records: vec![answers], ..v1::Batch::default() };
+        let rules = v1::Rules { warnings: vec![String::new(); 2_000_000], ..v1::Rules::default() };
+        let rules = v1::Heartbeat { rules: Some(rules), ..v1::Heartbeat::default() };
+        let detected = |detection| {
+            let event = Some(Event::Detection(detection));
+            let records = vec![v1::Record { event, ..v1::Record::default() }];
+            agent_message::Message::Batch(v1::Batch { records, ..v1::Batch::default() })
+        };
+        let fields = vec![v1::DetectionField::default(); 1 << 20];
+        let ancestors = vec![v1::Ancestor::default(); 1 << 20];
         for bomb in [
+            agent_message::Message::Heartbeat(rules),
+            detected(v1::Detection { fields, ..v1::Detection::default() }),
+            detected(v1::Detection { ancestors, ..v1::Detection::default() }),
             agent_message::Message::Batch(numbers),
             agent_message::Message::Batch(answers),
             agent_message::Message::Batch(records),

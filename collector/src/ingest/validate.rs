@@ -29,6 +29,10 @@ const COMM: usize = 64;
 const ARGUMENTS: usize = 4096;
 const ARGUMENT_BYTES: usize = 256 << 10;
 const INSTANCES: usize = 4096;
+/// Of a detection: tags, values that its output names, forebears.
+const TAGS: usize = 256;
+const FIELDS: usize = 256;
+const ANCESTORS: usize = 64;
 /// A hundred years and more; a number above is no time since a boot.
 const BOOTTIME_NS: u64 = 1 << 62;
 const SEQUENCE: u64 = 1 << 62;
@@ -103,8 +107,17 @@ pub fn batch(batch: &v1::Batch) -> Checked {
 /// # Errors
 /// What is wrong with it.
 pub fn inventory(inventory: &v1::Inventory) -> Checked {
-    let v1::Inventory { number: _, part, parts, after, boottime_ns, wall_unix_ns: _, containers, findings } =
-        inventory;
+    let v1::Inventory {
+        number: _,
+        part,
+        parts,
+        after,
+        boottime_ns,
+        wall_unix_ns: _,
+        containers,
+        findings,
+        node_controls,
+    } = inventory;
     ensure((1..=PARTS).contains(parts) && part < parts, || {
         format!("inventory: part {part} of {parts}, expected one from 0 of at most {PARTS}")
     })?;
@@ -119,17 +132,26 @@ pub fn inventory(inventory: &v1::Inventory) -> Checked {
             || Err(Refusal::Invalid("inventory: a container without its id".to_owned())),
             container,
         )?;
-        at_most("inventory: controls", posture.controls.len(), HEARTBEAT_ENTRIES)?;
-        for control in &posture.controls {
-            text("control", &control.control, NAME)?;
-            known::<v1::Verdict>("control: verdict", control.verdict, 1)?;
-            text("control: unknown_reason", &control.unknown_reason, TEXT)?;
-            optional("control: observed", control.observed.as_deref(), TEXT)?;
-            optional("control: declared", control.declared.as_deref(), TEXT)?;
-            exemption(control.exemption.as_ref())?;
-        }
+        known::<v1::PodSecurity>("container: observed_level", posture.observed_level, 0)?;
+        known::<v1::PodSecurity>("container: declared_level", posture.declared_level, 0)?;
+        controls(&posture.controls)?;
     }
+    controls(node_controls)?;
     findings.iter().try_for_each(finding)
+}
+
+fn controls(controls: &[v1::ControlPosture]) -> Checked {
+    at_most("inventory: controls", controls.len(), HEARTBEAT_ENTRIES)?;
+    for control in controls {
+        text("control", &control.control, NAME)?;
+        known::<v1::Verdict>("control: verdict", control.verdict, 1)?;
+        known::<v1::Severity>("control: severity", control.severity, 0)?;
+        text("control: unknown_reason", &control.unknown_reason, TEXT)?;
+        optional("control: observed", control.observed.as_deref(), TEXT)?;
+        optional("control: declared", control.declared.as_deref(), TEXT)?;
+        exemption(control.exemption.as_ref())?;
+    }
+    Ok(())
 }
 
 /// Whether it is a heartbeat.
@@ -152,7 +174,22 @@ pub fn heartbeat(heartbeat: &v1::Heartbeat) -> Checked {
     heartbeat.hooks.iter().try_for_each(|hook| text("hook", &hook.hook, NAME))?;
     heartbeat.queues.iter().try_for_each(|queue| text("queue", &queue.queue, NAME))?;
     heartbeat.lanes.iter().try_for_each(|lane| known::<v1::Lane>("lanes", lane.lane, 1))?;
-    optional("memory_only", heartbeat.memory_only.as_deref(), TEXT)
+    if let Some(v1::Runtime { name, version }) = &heartbeat.runtime {
+        text("runtime: name", name, NAME)?;
+        text("runtime: version", version, NAME)?;
+    }
+    optional("memory_only", heartbeat.memory_only.as_deref(), TEXT)?;
+    heartbeat.rules.as_ref().map_or(Ok(()), rules)
+}
+
+fn rules(rules: &v1::Rules) -> Checked {
+    let v1::Rules { hash, active: _, defined: _, loaded_unix_ns: _, error, failed: _, warnings } = rules;
+    ensure(is_hex(hash, 64..=64) || hash.is_empty(), || {
+        "rules: expected a hash of 64 hex digits, or none".to_owned()
+    })?;
+    optional("rules: error", error.as_deref(), TEXT)?;
+    at_most("rules: warnings", warnings.len(), HEARTBEAT_ENTRIES)?;
+    warnings.iter().try_for_each(|warning| text("rules: warnings", warning, TEXT))
 }
 
 fn record(record: &v1::Record) -> Checked {
@@ -167,14 +204,7 @@ fn record(record: &v1::Record) -> Checked {
         }
         Event::Exit(exit) => process_id("exit", exit.process.as_ref()),
         Event::Credentials(change) => process_id("credentials", change.process.as_ref()),
-        Event::Detection(detection) => {
-            text("detection: rule", &detection.rule, NAME)?;
-            known::<v1::Severity>("detection: severity", detection.severity, 1)?;
-            at_most("detection: tags", detection.tags.len(), HEARTBEAT_ENTRIES)?;
-            detection.tags.iter().try_for_each(|tag| text("detection: tags", tag, NAME))?;
-            text("detection: output", &detection.output, TEXT)?;
-            optional_id("detection", detection.container_id.as_deref())
-        }
+        Event::Detection(it) => detection(it),
         Event::Finding(it) => finding(it),
         Event::File(_)
         | Event::Path(_)
@@ -207,6 +237,49 @@ fn record(record: &v1::Record) -> Checked {
         Event::Ready(_) => Ok(()),
         Event::Stop(stop) => text("stop: reason", &stop.reason, TEXT),
         Event::Node(_) => Err(Refusal::Invalid("the collector itself says how nodes are".to_owned())),
+    }
+}
+
+fn detection(detection: &v1::Detection) -> Checked {
+    let v1::Detection {
+        rule,
+        severity,
+        tags,
+        output,
+        process: _,
+        container_id,
+        priority,
+        event_type,
+        fields,
+        ancestors,
+        held_back: _,
+        pending_names: _,
+        object,
+    } = detection;
+    ensure(!rule.is_empty(), || "detection: expected a rule".to_owned())?;
+    text("detection: rule", rule, NAME)?;
+    known::<v1::Priority>("detection: priority", *priority, 0)?;
+    // A rule says how urgent it is, all else how bad.
+    known::<v1::Severity>("detection: severity", *severity, i32::from(*priority == 0))?;
+    at_most("detection: tags", tags.len(), TAGS)?;
+    tags.iter().try_for_each(|tag| text("detection: tags", tag, NAME))?;
+    text("detection: output", output, TEXT)?;
+    optional_id("detection", container_id.as_deref())?;
+    text("detection: event_type", event_type, NAME)?;
+    at_most("detection: fields", fields.len(), FIELDS)?;
+    for v1::DetectionField { name, value } in fields {
+        text("detection: name of a field", name, NAME)?;
+        optional("detection: value of a field", value.as_deref(), TEXT)?;
+    }
+    at_most("detection: ancestors", ancestors.len(), ANCESTORS)?;
+    for v1::Ancestor { pid: _, comm, exe } in ancestors {
+        bytes("detection: comm of an ancestor", comm, COMM)?;
+        bytes("detection: exe of an ancestor", exe, PATH)?;
+    }
+    match object {
+        Some(v1::detection::Object::Path(path)) => bytes("detection: path", path, PATH),
+        Some(v1::detection::Object::Peer(peer)) => raw::address(Some(peer)),
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Which records somebody wants to see.
 
+use kestrel_proto::detection::urgency;
 use kestrel_proto::v1::{
-    self, ContainerNames, CoverageKind, EventKind, Finding, Severity, Verdict, record::Event,
+    self, ContainerNames, CoverageKind, Detection, EventKind, Finding, Priority, Severity, Verdict,
+    record::Event,
 };
 use thiserror::Error;
 
@@ -39,6 +41,8 @@ pub struct Filter {
     verdicts: Vec<Verdict>,
     rules: Vec<String>,
     nodes: Vec<String>,
+    min_priority: Option<Priority>,
+    tags: Vec<String>,
 }
 
 /// Where something is.
@@ -65,8 +69,11 @@ impl TryFrom<v1::Filter> for Filter {
             verdicts,
             rules,
             nodes,
+            min_priority,
+            tags,
         } = raw;
         let severity = Severity::try_from(min_severity).map_err(|_| FilterError::Unknown("min_severity"))?;
+        let priority = Priority::try_from(min_priority).map_err(|_| FilterError::Unknown("min_priority"))?;
         Ok(Self {
             kinds: numbers("kinds", &kinds)?,
             min_severity: (severity != Severity::Unspecified).then_some(severity),
@@ -78,6 +85,8 @@ impl TryFrom<v1::Filter> for Filter {
             verdicts: numbers("verdicts", &verdicts)?,
             rules: texts("rules", rules)?,
             nodes: texts("nodes", nodes)?,
+            min_priority: (priority != Priority::Unspecified).then_some(priority),
+            tags: texts("tags", tags)?,
         })
     }
 }
@@ -107,7 +116,7 @@ impl Filter {
                 ) && self.takes_place(of_finding(finding))
             }
             Event::Detection(detection) => {
-                self.takes_properties(Some(detection.severity()), None, None, Some(&detection.rule))
+                self.takes_properties(Some(detection.severity()), None, None, Some(detection))
                     && self.takes_place(of_names(names))
             }
             Event::Coverage(coverage) if coverage.kind() == CoverageKind::Control => {
@@ -144,7 +153,7 @@ impl Filter {
         };
         (self.kinds.is_empty() || self.kinds.contains(&EventKind::Container))
             && self.min_severity.is_none()
-            && self.rules.is_empty()
+            && !self.asks_detections()
             && (!asks_controls || controls())
             && self.takes_place(of_names(names))
     }
@@ -154,12 +163,23 @@ impl Filter {
         severity: Option<Severity>,
         control: Option<&str>,
         verdict: Option<Verdict>,
-        rule: Option<&str>,
+        detection: Option<&Detection>,
     ) -> bool {
         self.min_severity.is_none_or(|least| severity.is_some_and(|severity| severity >= least))
             && any(&self.controls, control)
             && (self.verdicts.is_empty() || verdict.is_some_and(|verdict| self.verdicts.contains(&verdict)))
-            && any(&self.rules, rule)
+            && (!self.asks_detections() || detection.is_some_and(|detection| self.takes_detection(detection)))
+    }
+
+    /// Whether it asks for what only detections have.
+    fn asks_detections(&self) -> bool {
+        !self.rules.is_empty() || self.min_priority.is_some() || !self.tags.is_empty()
+    }
+
+    fn takes_detection(&self, detection: &Detection) -> bool {
+        any(&self.rules, Some(&detection.rule))
+            && self.min_priority.is_none_or(|least| urgency(detection) as i32 >= least as i32)
+            && (self.tags.is_empty() || detection.tags.iter().any(|tag| any(&self.tags, Some(tag))))
     }
 
     fn takes_place(&self, place: Whereabouts<'_>) -> bool {

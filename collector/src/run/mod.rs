@@ -81,14 +81,11 @@ async fn collect(config: &Config) -> Result<()> {
     let data = DataDir::take(&config.data_dir)?;
     let security = security(&config.grpc.security)?;
 
-    let Opened { log, state, alerts, transitions, problems } = open(config, data.path()).await?;
+    let Opened { log, state, alerts, replayed, problems } = open(config, data.path()).await?;
     let feed = log.feed(FEED);
     let next_frame = state.read().next_frame();
     let standing = Standing::new(&state.read());
-    alerts
-        .heal(transitions, standing, next_frame, now_unix_ns())
-        .await
-        .context("cannot take up the alerts")?;
+    alerts.heal(replayed, standing, next_frame, now_unix_ns()).await.context("cannot take up the alerts")?;
 
     let telemetry = Arc::new(Telemetry::default());
     let live = Live::new(next_frame, Window::default());
@@ -240,7 +237,7 @@ struct Opened {
     log: Log,
     state: State,
     alerts: Alerts,
-    transitions: Vec<state::Transition>,
+    replayed: state::Replayed,
     problems: Vec<String>,
 }
 
@@ -255,9 +252,9 @@ async fn open(config: &Config, dir: &Path) -> Result<Opened> {
         let alerts = Alerts::open(&config.alerts, &dir.join("alerts"), Pace::default())?;
         let state_dir = dir.join("state");
         make_folder(&state_dir).with_context(|| format!("cannot make {}", state_dir.display()))?;
-        let opened = State::open(&state_dir, &log, alerts.taken());
+        let opened = State::open(&state_dir, &log, alerts.resume());
         problems.extend(opened.problems);
-        Ok(Opened { log, state: opened.state, alerts, transitions: opened.transitions, problems })
+        Ok(Opened { log, state: opened.state, alerts, replayed: opened.replayed, problems })
     })
     .await
     .context("reading the data folder panicked")?
@@ -346,6 +343,7 @@ async fn sample(telemetry: Arc<Telemetry>, ingest: Arc<Ingest>, log: Log, state:
         gauges.writing.set(i64::from(log_problem(&log).is_none()));
         telemetry.ingest.definition_bytes.set(gauge(ingest.definition_bytes() as u64));
         telemetry.known.state(&state.read());
+        telemetry.known.presences(state.presences());
         telemetry.known.alerts(&alerts.status());
     }
 }

@@ -90,10 +90,12 @@ fn whole(parts: Vec<Inventory>) -> Option<Inventory> {
             wall_unix_ns: _,
             containers,
             findings,
+            node_controls,
         } = part;
         whole.after = whole.after.or(after);
         whole.containers.extend(containers);
         whole.findings.extend(findings);
+        whole.node_controls.extend(node_controls);
     }
     (whole.part, whole.parts) = (0, 1);
     Some(whole)
@@ -157,7 +159,7 @@ impl Containers {
             self.refused += 1;
             return;
         }
-        let posture = ContainerPosture { container: Some(container.clone()), controls: Vec::new() };
+        let posture = ContainerPosture { container: Some(container.clone()), ..ContainerPosture::default() };
         self.there.insert(container.id.clone(), Held { posture: Arc::new(posture), since: boottime_ns });
     }
 

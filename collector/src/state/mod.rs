@@ -3,6 +3,7 @@
 //! The fold depends on the log alone: no clock, no order of a map. So the same log gives the same
 //! state and the same transitions, whether it is read from the start or from a snapshot on.
 
+pub mod detected;
 pub mod findings;
 pub mod follow;
 pub mod inventory;
@@ -26,8 +27,9 @@ use std::{
 use kestrel_proto::v1;
 
 pub use self::{
+    detected::Detected,
     node::Node,
-    open::Opened,
+    open::{Opened, Replayed},
     presence::{Connection, Presence, Presences},
     standing::Standing,
     transition::{Change, Transition},

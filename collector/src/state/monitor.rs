@@ -156,7 +156,7 @@ fn why_blind(heartbeat: &Heartbeat) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use kestrel_proto::v1::Canary;
+    use kestrel_proto::v1::{Canary, Rules};
 
     use super::*;
 
@@ -199,6 +199,23 @@ mod tests {
         assert_eq!(judged(NodeCondition::Stopped), None);
         tokio::time::advance(Duration::from_secs(61)).await;
         assert_eq!(judged(NodeCondition::Stopped), Some(NodeCondition::Silent));
+    }
+
+    #[tokio::test]
+    async fn nodes_that_refused_their_newest_rules_are_counted() {
+        let state = super::super::tests::empty();
+        let connection = state.connect("c", "n");
+        let rules = |error: Option<&str>| {
+            let rules = Rules { error: error.map(str::to_owned), ..Rules::default() };
+            Heartbeat { rules: Some(rules), ..heartbeat(true, false) }
+        };
+        for (error, refusing) in [(None, 0), (Some("local.yaml:3:1: no"), 1), (None, 0), (Some("x"), 1)] {
+            state.heard("c", "n", rules(error));
+            assert_eq!(state.presences().refusing_rules(), refusing);
+        }
+        // What is not there refuses nothing.
+        drop(connection);
+        assert_eq!(state.presences().refusing_rules(), 0);
     }
 
     #[tokio::test]

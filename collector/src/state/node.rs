@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use kestrel_proto::v1::{self, NodeCondition, NodeStatus, record::Event};
 
 use super::{
+    detected::{Detected, Index},
     findings::{Findings, Seen},
     inventory::{Containers, Incoming},
     transition::Change,
@@ -33,6 +34,8 @@ pub struct Node {
     pub findings: Findings,
     /// Its containers.
     pub containers: Containers,
+    /// What the controls of the node said in its last inventory.
+    pub controls: Vec<v1::ControlPosture>,
     pub(super) incoming: Incoming,
     pub(super) lanes: BTreeMap<(u64, i32), LaneMark>,
 }
@@ -83,12 +86,17 @@ impl Node {
         let mark = self.lanes.entry((batch.epoch, batch.lane)).or_default();
         let known = mark.take(batch.first_sequence, batch.records.len() as u64);
         let known = usize::try_from(known).unwrap_or(usize::MAX);
-        let mut containers = None;
+        let (mut containers, mut index) = (None, None);
         for (place, record) in batch.records.iter().enumerate().skip(known) {
             let seen = Seen { epoch: batch.epoch, sequence: batch.first_sequence + place as u64, at_unix_ns };
             match &record.event {
                 Some(Event::Finding(finding)) => {
                     changes.extend(self.findings.event(finding, seen, rank(&self.hello)));
+                }
+                Some(Event::Detection(detection)) => {
+                    let index = index.get_or_insert_with(|| Index::new(batch));
+                    let detected = Detected::new(record, detection, index);
+                    changes.push(Change::Detected(detected.into()));
                 }
                 Some(Event::Gap(gap)) => {
                     self.make_room((gap.epoch, gap.lane));
@@ -175,6 +183,7 @@ impl Node {
         let seen = Seen { epoch, sequence: after.sequence, at_unix_ns };
         let changes = self.findings.reconcile(&inventory.findings, seen, rank(&self.hello));
         self.containers.reconcile(inventory.containers, inventory.boottime_ns);
+        self.controls = inventory.node_controls;
         self.inventory_unix_ns = Some(at_unix_ns);
         self.findings.prune(at_unix_ns);
         changes

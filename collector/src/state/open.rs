@@ -5,13 +5,52 @@ use std::{
     sync::{Arc, RwLock},
 };
 
+use kestrel_proto::v1::Priority;
 use tracing::{info, warn};
 
-use super::{Fold, Presences, State, Transition, snapshot};
+use super::{Change, Fold, Presences, State, Transition, snapshot};
 use crate::{alert::Place, log::Log};
 
 /// Most transitions that are handed on from a replay. What is more, [`super::Standing`] makes up for.
 const REPLAYED: usize = 100_000;
+/// Most detections among them. What is more is counted.
+const DETECTIONS: usize = 20_000;
+/// Priorities, with that which is none.
+const PRIORITIES: usize = 9;
+
+/// What a replay brought about that nobody took yet.
+#[derive(Clone, Debug, Default)]
+pub struct Replayed {
+    /// In order.
+    pub transitions: Vec<Transition>,
+    detections: usize,
+    left_out: [u64; PRIORITIES],
+}
+
+impl Replayed {
+    /// Detections of these priorities that are not among the transitions.
+    pub fn left_out(&self, wanted: impl Fn(Priority) -> bool) -> u64 {
+        let counts = self.left_out.iter().zip(0..);
+        let counts = counts.filter(|&(_, number)| Priority::try_from(number).is_ok_and(&wanted));
+        counts.map(|(count, _)| count).sum()
+    }
+
+    /// One more, where there is room.
+    pub(crate) fn push(&mut self, transition: Transition) {
+        match &transition.change {
+            Change::Detected(detected) if self.detections >= DETECTIONS => {
+                if let Some(count) = self.left_out.get_mut(detected.urgency() as usize) {
+                    *count += 1;
+                }
+                return;
+            }
+            Change::Detected(_) => self.detections += 1,
+            _ if self.transitions.len() - self.detections >= REPLAYED => return,
+            _ => {}
+        }
+        self.transitions.push(transition);
+    }
+}
 
 /// A state that has read the whole log.
 #[derive(Debug)]
@@ -19,7 +58,7 @@ pub struct Opened {
     /// It.
     pub state: State,
     /// Transitions that nobody took yet.
-    pub transitions: Vec<Transition>,
+    pub replayed: Replayed,
     /// What was not as it should be.
     pub problems: Vec<String>,
 }
@@ -61,7 +100,7 @@ impl State {
                 Fold::default()
             }
         };
-        let mut transitions = Vec::new();
+        let mut replayed = Replayed::default();
         for item in log.reader(fold.next_frame) {
             match item {
                 Ok(frame) => {
@@ -69,8 +108,7 @@ impl State {
                         let place = Place { frame: transition.frame, index: transition.index };
                         taken.is_some_and(|taken| place > taken)
                     });
-                    let room = REPLAYED - transitions.len();
-                    transitions.extend(fresh.take(room));
+                    fresh.for_each(|transition| replayed.push(transition));
                 }
                 // Before the oldest frame there is nothing to be missed by a state that is new.
                 Err(error) if error.missing().0 == 1 && fold.next_frame == 1 => {}
@@ -87,6 +125,6 @@ impl State {
             presences: Presences::default(),
             dir: Arc::new(dir.to_owned()),
         };
-        Opened { state, transitions, problems }
+        Opened { state, replayed, problems }
     }
 }

@@ -70,6 +70,16 @@ impl Presences {
         self.lock().of.values().filter(|presence| presence.is_connected()).count()
     }
 
+    /// How many connected agents do not use the newest files of their rules.
+    #[must_use]
+    pub fn refusing_rules(&self) -> usize {
+        let refuses =
+            |heartbeat: &Heartbeat| heartbeat.rules.as_ref().is_some_and(|rules| rules.error.is_some());
+        let inner = self.lock();
+        let presences = inner.of.values().filter(|presence| presence.is_connected());
+        presences.filter(|presence| presence.heartbeat.as_ref().is_some_and(refuses)).count()
+    }
+
     pub(super) fn connect(&self, cluster: &str, node: &str) -> Connection {
         let key: NodeKey = (cluster.into(), node.into());
         let mut inner = self.lock();

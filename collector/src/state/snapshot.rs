@@ -100,6 +100,8 @@ struct StoredNode {
     parts: Vec<v1::Inventory>,
     #[prost(message, optional, tag = "14")]
     held: Option<v1::Inventory>,
+    #[prost(message, repeated, tag = "15")]
+    controls: Vec<v1::ControlPosture>,
 }
 
 /// Packs a fold. Takes time in proportion to all there is: not for a thread that others wait for.
@@ -169,6 +171,7 @@ fn store(cluster: &str, name: &str, node: &Node) -> StoredNode {
         lost_events,
         findings,
         containers,
+        controls,
         incoming,
         lanes,
     } = node;
@@ -189,6 +192,7 @@ fn store(cluster: &str, name: &str, node: &Node) -> StoredNode {
         lanes: lanes.iter().map(|(&(epoch, lane), mark)| mark.store(epoch, lane)).collect(),
         parts,
         held,
+        controls: controls.clone(),
     }
 }
 
@@ -207,6 +211,7 @@ fn restore(stored: Stored) -> Fold {
                 lost_events: stored.lost_events,
                 findings: Findings::restore(stored.findings, stored.refused_findings),
                 containers: Containers::restore(stored.containers.unwrap_or_default()),
+                controls: stored.controls,
                 incoming: Incoming::restore(stored.parts, stored.held),
                 lanes: stored
                     .lanes

@@ -45,7 +45,7 @@ fn hello(epochs: &[u64]) -> Content {
 fn inventory(epoch: u64, after: u64, open: &[u64], containers: &[&str], boottime_ns: u64) -> Content {
     let container = |id: &&str| ContainerPosture {
         container: Some(Container { id: (*id).to_owned(), ..Container::default() }),
-        controls: Vec::new(),
+        ..ContainerPosture::default()
     };
     Content::Inventory(Inventory {
         number: boottime_ns,
@@ -85,6 +85,7 @@ fn told(transitions: &[Transition]) -> Vec<String> {
             Change::Opened(finding) => format!("+{}", finding.id),
             Change::Updated(finding) => format!("~{}", finding.id),
             Change::Resolved(finding) => format!("-{}", finding.id),
+            Change::Detected(detected) => format!("!{}", detected.detection.rule),
             Change::Node(status) => status.condition().as_str_name().to_owned(),
         })
         .collect()
@@ -378,6 +379,37 @@ proptest! {
     }
 }
 
+#[test]
+fn a_detection_is_a_transition_once_however_often_it_comes() {
+    let match_of =
+        |rule: &str| Event::Detection(v1::Detection { rule: rule.to_owned(), ..Default::default() });
+    let mut fold = Fold::default();
+    let contents = vec![
+        hello(&[1]),
+        batch(1, Lane::Detections, 1, vec![match_of("a"), match_of("b")]),
+        // The first two again.
+        batch(1, Lane::Detections, 1, vec![match_of("a"), match_of("b"), match_of("c")]),
+    ];
+    assert_eq!(run(&mut fold, contents), ["!a", "!b", "!c"]);
+    assert_eq!(fold.last(), Some(Place { frame: 3, index: 0 }));
+}
+
+#[test]
+fn of_a_long_replay_the_first_detections_are_told_and_the_others_counted() {
+    let mut replayed = Replayed::default();
+    for number in 0..20_007 {
+        let mut detection = v1::Detection::default();
+        detection.set_priority(if number % 2 == 0 { v1::Priority::Alert } else { v1::Priority::Debug });
+        let detected = Detected { detection, ..Detected::default() };
+        let (cluster, node) = ("c".into(), "n".into());
+        let change = Change::Detected(detected.into());
+        replayed.push(Transition { frame: number, index: 0, at_unix_ns: 0, cluster, node, change });
+    }
+    assert_eq!(replayed.transitions.len(), 20_000);
+    assert_eq!(replayed.left_out(|_| true), 7);
+    assert_eq!(replayed.left_out(|priority| priority == v1::Priority::Alert), 4);
+}
+
 #[tokio::test]
 async fn a_snapshot_that_cannot_be_used_is_done_without() {
     let dir = tempfile::tempdir().unwrap();
@@ -387,17 +419,17 @@ async fn a_snapshot_that_cannot_be_used_is_done_without() {
     }
     let open_state = |taken| State::open(dir.path(), &log, taken);
     let fresh = open_state(None);
-    assert_eq!((fresh.problems.len(), fresh.transitions.len()), (0, 0));
+    assert_eq!((fresh.problems.len(), fresh.replayed.transitions.len()), (0, 0));
     // Nobody took the first of them.
     let untold = open_state(Some(Place { frame: 1, index: 0 }));
-    assert_eq!(told(&untold.transitions), ["+1"]);
+    assert_eq!(told(&untold.replayed.transitions), ["+1"]);
     let whole = fresh.state.read().clone();
     let image = snapshot::pack(&whole).unwrap();
     snapshot::write(dir.path(), &image).unwrap();
     assert_eq!(*open_state(Some(Place { frame: 2, index: 0 })).state.read(), whole);
     // Newer than the alerts.
     let untold = open_state(Some(Place { frame: 1, index: 0 }));
-    assert_eq!((told(&untold.transitions), untold.problems.len()), (vec!["+1".to_owned()], 1));
+    assert_eq!((told(&untold.replayed.transitions), untold.problems.len()), (vec!["+1".to_owned()], 1));
     // Newer than the log.
     let (other, _) = Log::open(&dir.path().join("other"), Options::default()).unwrap();
     let opened = State::open(dir.path(), &other, None);

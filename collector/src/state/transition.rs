@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use kestrel_proto::v1;
 
-/// A change of a finding or of a node, as one frame of the log brought it about. The same log gives
+use super::Detected;
+
+/// A change of a finding or of a node, or a detection, as one frame of the log brought it about. The same log gives
 /// the same transitions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {
@@ -31,6 +33,8 @@ pub enum Change {
     Updated(Arc<v1::Finding>),
     /// A finding is over.
     Resolved(Arc<v1::Finding>),
+    /// A rule matched. It has no later state.
+    Detected(Arc<Detected>),
     /// A node's condition.
     Node(v1::NodeStatus),
 }

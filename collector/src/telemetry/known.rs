@@ -10,7 +10,10 @@ use prometheus_client::{
 };
 
 use super::label::{ChannelLabel, ConditionLabel};
-use crate::{alert::ChannelStatus, state::Fold};
+use crate::{
+    alert::ChannelStatus,
+    state::{Fold, Presences},
+};
 
 /// Nodes, findings and alerts.
 #[derive(Debug, Default)]
@@ -22,6 +25,13 @@ pub struct Known {
     delivered: Family<ChannelLabels, Counter>,
     failed: Family<ChannelLabels, Counter>,
     repeats: Family<ChannelLabels, Counter>,
+    grouped: Family<ChannelLabels, Gauge>,
+    wanted: Family<ChannelLabels, Counter>,
+    told: Family<ChannelLabels, Counter>,
+    counted: Family<ChannelLabels, Counter>,
+    refused: Family<ChannelLabels, Counter>,
+    early: Family<ChannelLabels, Counter>,
+    refusing_rules: Gauge,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Hash, PartialEq, Eq)]
@@ -50,17 +60,28 @@ impl Known {
         self.unexplained.set(gauge(unexplained));
     }
 
+    /// Takes over what the agents say.
+    pub fn presences(&self, presences: &Presences) {
+        self.refusing_rules.set(gauge(presences.refusing_rules() as u64));
+    }
+
     /// Takes over how the channels are.
     pub fn alerts(&self, channels: &[ChannelStatus]) {
         for status in channels {
             let Some(channel) = ChannelLabel::of(status.name) else { continue };
             let labels = ChannelLabels { channel };
             self.pending.get_or_create(&labels).set(gauge(status.pending));
+            self.grouped.get_or_create(&labels).set(gauge(status.grouped));
             // Counted by the channel, over restarts.
             for (family, count) in [
                 (&self.delivered, status.delivered),
                 (&self.failed, status.failed),
                 (&self.repeats, status.repeats),
+                (&self.wanted, status.detections.wanted),
+                (&self.told, status.detections.told),
+                (&self.counted, status.detections.counted),
+                (&self.refused, status.detections.refused),
+                (&self.early, status.early),
             ] {
                 family.get_or_create(&labels).inner().store(count, Ordering::Relaxed);
             }
@@ -68,14 +89,30 @@ impl Known {
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
-        let Self { nodes, open_findings, unexplained, pending, delivered, failed, repeats } = self;
+        let Self {
+            nodes,
+            open_findings,
+            unexplained,
+            pending,
+            delivered,
+            failed,
+            repeats,
+            grouped,
+            wanted,
+            told,
+            counted,
+            refused,
+            early,
+            refusing_rules,
+        } = self;
         for &condition in ConditionLabel::ALL {
             drop(nodes.get_or_create(&ConditionLabels { condition }));
         }
         for &channel in ChannelLabel::ALL {
             let labels = ChannelLabels { channel };
             drop(pending.get_or_create(&labels));
-            for family in [delivered, failed, repeats] {
+            drop(grouped.get_or_create(&labels));
+            for family in [delivered, failed, repeats, wanted, told, counted, refused, early] {
                 drop(family.get_or_create(&labels));
             }
         }
@@ -93,6 +130,33 @@ impl Known {
             "alerts_repeated_messages",
             "Messages that said they may be the second",
             repeats.clone(),
+        );
+        registry.register(
+            "alerts_grouped_detections",
+            "Detections that wait for the end of their window",
+            grouped.clone(),
+        );
+        registry.register("alerts_detections", "Detections that were to be told", wanted.clone());
+        registry.register("alerts_told_detections", "Detections told, also with others", told.clone());
+        registry.register(
+            "alerts_counted_detections",
+            "Detections that found no room and were told as a number",
+            counted.clone(),
+        );
+        registry.register(
+            "alerts_refused_detections",
+            "Detections that were refused for good",
+            refused.clone(),
+        );
+        registry.register(
+            "alerts_early_detections",
+            "Detections whose window was cut short for want of room",
+            early.clone(),
+        );
+        registry.register(
+            "nodes_refusing_rules",
+            "Connected nodes that do not use the newest files of their rules",
+            refusing_rules.clone(),
         );
     }
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use kestrel_proto::v1::record::Event;
+use kestrel_proto::{
+    detection::urgency,
+    v1::{self, Priority, record::Event},
+};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
 /// An enum whose values are those of a label.
@@ -94,6 +97,25 @@ labels! {
         /// The agent is ready, or stops.
         Agent = "agent",
     }
+    /// How urgent a detection is.
+    PriorityLabel {
+        /// Debug.
+        Debug = "debug",
+        /// Informational.
+        Informational = "informational",
+        /// Notice.
+        Notice = "notice",
+        /// Warning.
+        Warning = "warning",
+        /// Error.
+        Error = "error",
+        /// Critical.
+        Critical = "critical",
+        /// Alert.
+        Alert = "alert",
+        /// Emergency.
+        Emergency = "emergency",
+    }
     /// Why the collector ended a stream.
     RefusalReason {
         /// A message says what cannot be.
@@ -123,6 +145,23 @@ labels! {
         Quota = "quota",
         /// The disk takes nothing.
         DiskFull = "disk_full",
+    }
+}
+
+impl PriorityLabel {
+    /// Of a detection.
+    #[must_use]
+    pub fn of(detection: &v1::Detection) -> Self {
+        match urgency(detection) {
+            Priority::Unspecified | Priority::Debug => Self::Debug,
+            Priority::Informational => Self::Informational,
+            Priority::Notice => Self::Notice,
+            Priority::Warning => Self::Warning,
+            Priority::Error => Self::Error,
+            Priority::Critical => Self::Critical,
+            Priority::Alert => Self::Alert,
+            Priority::Emergency => Self::Emergency,
+        }
     }
 }
 

@@ -13,7 +13,9 @@ use prometheus_client::{
 };
 
 pub use known::Known;
-pub use label::{ChannelLabel, ConditionLabel, EventKind, MessageKind, PressureLabel, RefusalReason};
+pub use label::{
+    ChannelLabel, ConditionLabel, EventKind, MessageKind, PressureLabel, PriorityLabel, RefusalReason,
+};
 
 /// Of [`Telemetry::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,6 +41,7 @@ pub struct Ingest {
     pub connections: Gauge,
     messages: Family<MessageLabels, Counter>,
     events: Family<EventLabels, Counter>,
+    detections: Family<PriorityLabels, Counter>,
     refused: Family<RefusalLabels, Counter>,
     pressures: Family<PressureLabels, Counter>,
     /// Before compression.
@@ -81,6 +84,11 @@ struct EventLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Hash, PartialEq, Eq)]
+struct PriorityLabels {
+    priority: PriorityLabel,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Hash, PartialEq, Eq)]
 struct RefusalLabels {
     reason: RefusalReason,
 }
@@ -101,6 +109,11 @@ impl Ingest {
         let mut counts = [0; EventKind::ALL.len()];
         for event in events {
             counts[EventKind::of(event) as usize] += 1;
+            if let Event::Detection(detection) = event {
+                self.detections
+                    .get_or_create(&PriorityLabels { priority: PriorityLabel::of(detection) })
+                    .inc();
+            }
         }
         for (&kind, count) in EventKind::ALL.iter().zip(counts).filter(|(_, count)| *count > 0) {
             self.events.get_or_create(&EventLabels { kind }).inc_by(count);
@@ -123,6 +136,12 @@ impl Ingest {
         self.events.get_or_create(&EventLabels { kind }).get()
     }
 
+    /// Detections of that priority that were new.
+    #[must_use]
+    pub fn detections(&self, priority: PriorityLabel) -> u64 {
+        self.detections.get_or_create(&PriorityLabels { priority }).get()
+    }
+
     /// Streams ended for that reason.
     #[must_use]
     pub fn refusals(&self, reason: RefusalReason) -> u64 {
@@ -134,6 +153,7 @@ impl Ingest {
             connections,
             messages,
             events,
+            detections,
             refused,
             pressures,
             bytes,
@@ -149,6 +169,9 @@ impl Ingest {
         for &kind in EventKind::ALL {
             drop(events.get_or_create(&EventLabels { kind }));
         }
+        for &priority in PriorityLabel::ALL {
+            drop(detections.get_or_create(&PriorityLabels { priority }));
+        }
         for &reason in RefusalReason::ALL {
             drop(refused.get_or_create(&RefusalLabels { reason }));
         }
@@ -158,6 +181,7 @@ impl Ingest {
         registry.register("ingest_connections", "Streams of agents now", connections.clone());
         registry.register("ingest_messages", "Messages of agents", messages.clone());
         registry.register("ingest_events", "Events that were new", events.clone());
+        registry.register("ingest_detections", "Detections that were new", detections.clone());
         registry.register("ingest_refused_streams", "Streams that the collector ended", refused.clone());
         registry.register("ingest_pressures", "Times that an agent was asked to wait", pressures.clone());
         registry.register("ingest_bytes", "Bytes for the log, before compression", bytes.clone());
@@ -231,6 +255,7 @@ mod tests {
         let text = Telemetry::default().render();
         for line in [
             "kestrel_collector_ingest_events_total{kind=\"exec\"} 0",
+            "kestrel_collector_ingest_detections_total{priority=\"critical\"} 0",
             "kestrel_collector_alerts_delivered_total{channel=\"slack\"} 0",
             "kestrel_collector_nodes{condition=\"silent\"} 0",
             "kestrel_collector_ingest_messages_total{kind=\"batch\"} 0",

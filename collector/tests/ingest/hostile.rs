@@ -24,6 +24,18 @@ fn record(event: Event) -> Message {
     Message::Batch(v1::Batch { records: vec![record], ..batch(Lane::Findings, 1, 1) })
 }
 
+fn detection(detection: v1::Detection) -> Message {
+    record(Event::Detection(v1::Detection { rule: "r".to_owned(), ..detection }))
+}
+
+fn low() -> v1::Detection {
+    v1::Detection { severity: 2, ..v1::Detection::default() }
+}
+
+fn rules(rules: v1::Rules) -> Message {
+    Message::Heartbeat(v1::Heartbeat { boottime_ns: 1, rules: Some(rules), ..v1::Heartbeat::default() })
+}
+
 #[tokio::test]
 async fn what_cannot_be_is_refused_and_others_are_unharmed() {
     let rig = Rig::start().await;
@@ -76,6 +88,47 @@ async fn what_cannot_be_is_refused_and_others_are_unharmed() {
                 ..v1::Gap::default()
             })),
             "gap: 5 to 4 is no range",
+        ),
+        (
+            record(Event::Detection(v1::Detection { severity: 2, ..v1::Detection::default() })),
+            "expected a rule",
+        ),
+        (detection(v1::Detection { severity: 0, ..v1::Detection::default() }), "severity: 0 is not known"),
+        (detection(v1::Detection { priority: 9, ..v1::Detection::default() }), "priority: 9 is not known"),
+        (
+            detection(v1::Detection { tags: vec![long(1); 257], ..low() }),
+            "detection: tags: at most 256, got 257",
+        ),
+        (
+            detection(v1::Detection { fields: vec![v1::DetectionField::default(); 257], ..low() }),
+            "detection: fields: at most 256",
+        ),
+        (
+            detection(v1::Detection {
+                fields: vec![v1::DetectionField { name: "a".to_owned(), value: Some(long(65_537)) }],
+                ..low()
+            }),
+            "value of a field: at most 65536",
+        ),
+        (
+            detection(v1::Detection { ancestors: vec![v1::Ancestor::default(); 65], ..low() }),
+            "detection: ancestors: at most 64",
+        ),
+        (
+            detection(v1::Detection {
+                object: Some(v1::detection::Object::Path(long(16_385).into_bytes().into())),
+                ..low()
+            }),
+            "detection: path: at most 16384",
+        ),
+        (rules(v1::Rules { hash: "x".to_owned(), ..v1::Rules::default() }), "rules: expected a hash"),
+        (
+            rules(v1::Rules { error: Some(long(65_537)), ..v1::Rules::default() }),
+            "rules: error: at most 65536",
+        ),
+        (
+            rules(v1::Rules { warnings: vec![String::new(); 1025], ..v1::Rules::default() }),
+            "rules: warnings: at most 1024",
         ),
         (record(Event::Finding(v1::Finding { id: long(32), ..v1::Finding::default() })), "32 hex digits"),
         (

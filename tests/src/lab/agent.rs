@@ -19,6 +19,16 @@ use serde_json::Value;
 
 use super::{artifact, http, poll};
 
+/// What the machine's own kernel is set to is no matter of most tests.
+const POLICY: &str = "controls:
+  host-core-pattern: off
+  host-lockdown: off
+  host-lsm: off
+  host-ptrace-scope: off
+  host-unprivileged-bpf: off
+  host-unprivileged-user-namespaces: off
+";
+
 const READY: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(15);
 
@@ -28,6 +38,7 @@ pub struct Agent {
     child: Option<Child>,
     wrapper: Vec<OsString>,
     args: Vec<OsString>,
+    policy: String,
     dir: PathBuf,
     state: PathBuf,
     events: PathBuf,
@@ -62,6 +73,7 @@ impl Agent {
             child: None,
             wrapper: Vec::new(),
             args: args.into_iter().collect(),
+            policy: POLICY.to_owned(),
             state: dir.join("state"),
             events: dir.join("findings.jsonl"),
             dir,
@@ -74,6 +86,13 @@ impl Agent {
     #[must_use]
     pub fn under<'a>(mut self, wrapper: impl IntoIterator<Item = &'a str>) -> Self {
         self.wrapper = wrapper.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Under this policy; else the controls of the node's kernel are off, and all else is the default.
+    #[must_use]
+    pub fn with_policy(mut self, policy: &str) -> Self {
+        policy.clone_into(&mut self.policy);
         self
     }
 
@@ -101,6 +120,8 @@ impl Agent {
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the agent runs already");
         let output = |name| File::options().create(true).append(true).open(self.dir.join(name));
+        let policy = self.dir.join("policy.yaml");
+        fs::write(&policy, &self.policy)?;
         let mut argv = self.wrapper.clone();
         argv.push(artifact::binary("kestrel-agent")?.into());
         let child = Command::new(&argv[0])
@@ -114,6 +135,8 @@ impl Agent {
             .arg(&self.pins)
             .arg("--listen")
             .arg(self.listen.to_string())
+            .arg("--policy")
+            .arg(&policy)
             .args(&self.args)
             .stdin(Stdio::null())
             .stdout(output("stdout")?)

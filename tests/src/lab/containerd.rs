@@ -16,6 +16,7 @@ use nix::{
 };
 
 use super::{
+    cni,
     cri::Cri,
     identity::Identity,
     image::PAUSE,
@@ -37,7 +38,7 @@ impl Containerd {
     /// Starts a daemon in the ledger's folder and waits until its CRI is ready.
     pub fn start(ledger: Ledger) -> Result<Self> {
         fs::write(ledger.dir().join("config.toml"), config(ledger.dir()))?;
-        fs::create_dir_all(ledger.dir().join("cni"))?;
+        cni::install(&ledger.dir().join("cni"))?;
         // Made first, so that a failed start is cleared too.
         let mut daemon = Self { ledger, child: None };
         daemon.spawn()?;
@@ -162,6 +163,7 @@ sandbox_image = "{PAUSE}"
 disable_apparmor = true
 restrict_oom_score_adj = true
 disable_tcp_service = true
+netns_mounts_under_state_dir = true
 stream_server_address = "127.0.0.1"
 
 [plugins."io.containerd.grpc.v1.cri".cni]

@@ -1,7 +1,7 @@
 //! A blocking client of the Container Runtime Interface that does what a kubelet does.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt, fs,
     future::Future,
     path::{Path, PathBuf},
@@ -11,16 +11,16 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use hyper_util::rt::TokioIo;
 use k8s_cri::v1::{
-    self, NamespaceMode, NamespaceOption, SecurityProfile, image_service_client::ImageServiceClient,
-    runtime_service_client::RuntimeServiceClient, security_profile::ProfileType,
+    self, image_service_client::ImageServiceClient, runtime_service_client::RuntimeServiceClient,
 };
 use serde_json::Value;
 use tokio::{net::UnixStream, runtime::Runtime};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::{
-    image, poll,
-    spec::{ContainerSpec, PodSpec, Seccomp},
+    kubelet::Folders,
+    poll, request,
+    spec::{ContainerSpec, PodSpec},
 };
 
 /// No call of a test takes this long.
@@ -74,6 +74,10 @@ pub struct ContainerInfo {
     pub exit_code: i32,
     /// Its OCI spec, as runc got it.
     pub oci: Value,
+    /// Its image, by a name that the runtime knows it by.
+    pub image: String,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// The client. It blocks, so it is not for use within an async runtime.
@@ -132,37 +136,50 @@ impl Cri {
         Ok(reply.images.into_iter().flat_map(|image| image.repo_tags).collect())
     }
 
+    /// Names with a digest of all images the runtime knows.
+    pub fn image_digests(&self) -> Result<Vec<String>> {
+        let reply = call!(self.images.list_images(v1::ListImagesRequest { filter: None }))?;
+        Ok(reply.images.into_iter().flat_map(|image| image.repo_digests).collect())
+    }
+
     /// Runs a pod, its containers one after the other.
-    pub fn run_pod(&self, spec: &PodSpec, log_dir: &Path) -> Result<Pod> {
-        fs::create_dir_all(log_dir)?;
-        let config = sandbox_config(spec, log_dir);
+    pub fn run_pod(&self, spec: &PodSpec, folders: &Folders) -> Result<Pod> {
+        fs::create_dir_all(&folders.logs)?;
+        let config = request::sandbox(spec, folders);
         let request = v1::RunPodSandboxRequest { config: Some(config.clone()), ..Default::default() };
         let sandbox = call!(self.runtime.run_pod_sandbox(request))?.pod_sandbox_id;
         let mut pod = Pod { sandbox, spec: spec.clone(), containers: Vec::new() };
         for container in &spec.init_containers {
-            self.run_to_end(&pod, &config, container)
+            self.run_to_end(&pod, &config, folders, container)
                 .with_context(|| format!("init container {}", container.name))?;
         }
         for container in &spec.containers {
-            let container = self.run_container(&pod, &config, container, 0)?;
+            let container = self.run_container(&pod, &config, folders, container, 0)?;
             pod.containers.push(container);
         }
         Ok(pod)
     }
 
     /// Ends a pod's container and runs it again: another id, the next attempt.
-    pub fn restart(&self, pod: &mut Pod, name: &str, log_dir: &Path) -> Result<()> {
+    pub fn restart(&self, pod: &mut Pod, name: &str, folders: &Folders) -> Result<()> {
         let named = |container: &Container| container.name == name;
         let old = pod.containers.iter().position(named).context("no container of that name")?;
         let spec = pod.spec.containers.iter().find(|spec| spec.name == name).context("a spec for each")?;
         self.remove_container(&pod.containers[old].id)?;
         let attempt = pod.containers[old].attempt + 1;
-        pod.containers[old] = self.run_container(pod, &sandbox_config(&pod.spec, log_dir), spec, attempt)?;
+        let sandbox = request::sandbox(&pod.spec, folders);
+        pod.containers[old] = self.run_container(pod, &sandbox, folders, spec, attempt)?;
         Ok(())
     }
 
-    fn run_to_end(&self, pod: &Pod, sandbox: &v1::PodSandboxConfig, spec: &ContainerSpec) -> Result<()> {
-        let container = self.run_container(pod, sandbox, spec, 0)?;
+    fn run_to_end(
+        &self,
+        pod: &Pod,
+        sandbox: &v1::PodSandboxConfig,
+        folders: &Folders,
+        spec: &ContainerSpec,
+    ) -> Result<()> {
+        let container = self.run_container(pod, sandbox, folders, spec, 0)?;
         let info = poll::until_some("its end", LIMIT, || {
             Ok(Some(self.info(&container.id)?).filter(|info| !info.running))
         })?;
@@ -176,12 +193,13 @@ impl Cri {
         &self,
         pod: &Pod,
         sandbox: &v1::PodSandboxConfig,
+        folders: &Folders,
         spec: &ContainerSpec,
         attempt: u32,
     ) -> Result<Container> {
         let request = v1::CreateContainerRequest {
             pod_sandbox_id: pod.sandbox.clone(),
-            config: Some(container_config(&pod.spec, spec, attempt)),
+            config: Some(request::container(&pod.spec, spec, folders, attempt)?),
             sandbox_config: Some(sandbox.clone()),
         };
         let id = call!(self.runtime.create_container(request))?.container_id;
@@ -214,6 +232,8 @@ impl Cri {
             running: status.state() == v1::ContainerState::ContainerRunning,
             exit_code: status.exit_code,
             oci: info["runtimeSpec"].clone(),
+            annotations: status.annotations.clone().into_iter().collect(),
+            image: status.image.map(|image| image.image).unwrap_or_default(),
         })
     }
 
@@ -259,119 +279,4 @@ impl Cri {
     fn wait<T>(&self, reply: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>) -> Result<T> {
         Ok(self.tokio.block_on(reply)?.into_inner())
     }
-}
-
-fn kubelet_labels(pod: &PodSpec) -> HashMap<String, String> {
-    [("name", &pod.name), ("namespace", &pod.namespace), ("uid", &pod.uid)]
-        .map(|(key, value)| (format!("io.kubernetes.pod.{key}"), value.clone()))
-        .into()
-}
-
-fn sandbox_config(pod: &PodSpec, log_dir: &Path) -> v1::PodSandboxConfig {
-    let mut labels = kubelet_labels(pod);
-    labels.extend(pod.labels.clone());
-    v1::PodSandboxConfig {
-        metadata: Some(v1::PodSandboxMetadata {
-            name: pod.name.clone(),
-            uid: pod.uid.clone(),
-            namespace: pod.namespace.clone(),
-            attempt: 0,
-        }),
-        log_directory: log_dir.to_string_lossy().into_owned(),
-        labels,
-        annotations: HashMap::from([("kubernetes.io/config.source".to_owned(), "api".to_owned())]),
-        linux: Some(v1::LinuxPodSandboxConfig {
-            cgroup_parent: pod.cgroup_parent(),
-            security_context: Some(v1::LinuxSandboxSecurityContext {
-                namespace_options: Some(namespaces(pod)),
-                privileged: pod.containers.iter().any(|container| container.privileged),
-                seccomp: Some(profile(&Seccomp::RuntimeDefault)),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
-fn container_config(pod: &PodSpec, spec: &ContainerSpec, attempt: u32) -> v1::ContainerConfig {
-    let mut labels = kubelet_labels(pod);
-    labels.insert("io.kubernetes.container.name".to_owned(), spec.name.clone());
-    let annotations = HashMap::from([
-        ("io.kubernetes.container.restartCount".to_owned(), attempt.to_string()),
-        ("io.kubernetes.pod.terminationGracePeriod".to_owned(), "30".to_owned()),
-    ]);
-    v1::ContainerConfig {
-        metadata: Some(v1::ContainerMetadata { name: spec.name.clone(), attempt }),
-        image: Some(v1::ImageSpec {
-            image: spec.image.clone().unwrap_or_else(|| image::APP.to_owned()),
-            ..Default::default()
-        }),
-        command: spec.command.clone(),
-        envs: spec
-            .env
-            .iter()
-            .map(|(key, value)| v1::KeyValue { key: key.clone(), value: value.clone() })
-            .collect(),
-        mounts: [(&spec.mounts, false), (&spec.read_only_mounts, true)]
-            .into_iter()
-            .flat_map(|(mounts, readonly)| mounts.iter().map(move |mount| (mount, readonly)))
-            .map(|((host, inside), readonly)| v1::Mount {
-                host_path: host.to_string_lossy().into_owned(),
-                container_path: inside.to_string_lossy().into_owned(),
-                readonly,
-                ..Default::default()
-            })
-            .collect(),
-        labels,
-        annotations,
-        log_path: format!("{}.log", spec.name),
-        linux: Some(v1::LinuxContainerConfig {
-            resources: Some(v1::LinuxContainerResources { oom_score_adj: 1000, ..Default::default() }),
-            security_context: Some(v1::LinuxContainerSecurityContext {
-                capabilities: Some(v1::Capability {
-                    add_capabilities: spec.add.clone(),
-                    drop_capabilities: spec.drop.clone(),
-                    ..Default::default()
-                }),
-                privileged: spec.privileged,
-                namespace_options: Some(namespaces(pod)),
-                run_as_user: spec.run_as_user.map(|value| v1::Int64Value { value }),
-                run_as_group: spec.run_as_group.map(|value| v1::Int64Value { value }),
-                supplemental_groups: spec.groups.clone(),
-                readonly_rootfs: spec.read_only_root,
-                no_new_privs: spec.no_new_privs,
-                masked_paths: hidden(spec, &["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list"]),
-                readonly_paths: hidden(spec, &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"]),
-                seccomp: Some(profile(&spec.seccomp)),
-                ..Default::default()
-            }),
-        }),
-        ..Default::default()
-    }
-}
-
-/// Paths that the runtime hides from all but privileged containers.
-fn hidden(spec: &ContainerSpec, paths: &[&str]) -> Vec<String> {
-    let paths = if spec.privileged { &[] } else { paths };
-    paths.iter().map(|path| (*path).to_owned()).collect()
-}
-
-fn namespaces(pod: &PodSpec) -> NamespaceOption {
-    let pid = if pod.host_pid { NamespaceMode::Node } else { NamespaceMode::Container };
-    NamespaceOption {
-        network: NamespaceMode::Node.into(),
-        pid: pid.into(),
-        ipc: NamespaceMode::Pod.into(),
-        ..Default::default()
-    }
-}
-
-fn profile(seccomp: &Seccomp) -> SecurityProfile {
-    let (profile_type, localhost_ref) = match seccomp {
-        Seccomp::Unconfined => (ProfileType::Unconfined, String::new()),
-        Seccomp::RuntimeDefault => (ProfileType::RuntimeDefault, String::new()),
-        Seccomp::Localhost(path) => (ProfileType::Localhost, path.to_string_lossy().into_owned()),
-    };
-    SecurityProfile { profile_type: profile_type.into(), localhost_ref }
 }

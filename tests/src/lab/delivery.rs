@@ -79,7 +79,8 @@ pub fn wait_delivered(agent: &Agent, limit: Duration) -> Result<()> {
         let Ok((_, body)) = agent.get("/status") else { return Ok(false) };
         let status: Value = serde_json::from_str(&body)?;
         let lanes = status["delivery"]["lanes"].as_array().context("a status without delivery")?;
-        Ok(lanes.iter().all(|lane| lane["events"] == 0))
+        let unnamed = &status["delivery"]["unnamed"];
+        Ok(unnamed == 0 && lanes.iter().all(|lane| lane["events"] == 0))
     })
     .with_context(|| agent.get("/status").map(|(_, body)| body).unwrap_or_default())
 }

@@ -12,17 +12,38 @@ use super::{artifact, containerd::Containerd, cri::Cri, poll};
 /// The image of all test containers: busybox, the triggers, users root and app (1000).
 pub const APP: &str = "docker.io/library/kestrel-lab:1";
 
+/// The same programs in an image that is known as `latest` alone.
+pub const LATEST: &str = "docker.io/library/kestrel-lab-moving:latest";
+
+/// The same programs in an image that is known by its digest alone, which is what follows the `@`.
+pub const BY_DIGEST: &str = "docker.io/library/kestrel-lab-pinned";
+
 /// The image of pod sandboxes.
 pub const PAUSE: &str = "registry.k8s.io/pause:3.9";
 
 /// What `setcap` gives the agent's binary in its image: permitted, not effective.
 const AGENT_CAPABILITIES: [u32; 5] = [39, 38, 19, 2, 24];
 
+const NET_BIND_SERVICE: u32 = 10;
+
 const BUSYBOX: &str = "/bin/busybox";
 
 /// Triggers in the image, in `/bin`, with their modes.
-const TRIGGERS: [(&str, u32); 4] =
-    [("setuid-sleep", 0o4755), ("short-life", 0o755), ("creds32", 0o755), ("pause", 0o755)];
+const TRIGGERS: [(&str, u32); 10] = [
+    ("setuid-sleep", 0o4755),
+    ("gain-and-lose", 0o4755),
+    ("short-life", 0o755),
+    ("creds32", 0o755),
+    ("listen", 0o755),
+    ("plain-text", 0o755),
+    ("thread-differs", 0o755),
+    ("memfd-exec", 0o755),
+    ("suspect", 0o755),
+    ("pause", 0o755),
+];
+
+/// `pause` once more, with the file capability NET_BIND_SERVICE, permitted and effective.
+const CAPABLE: &str = "bin/capable-pause";
 
 /// Makes the images, imports them and waits until the CRI knows them.
 pub fn install(containerd: &Containerd, cri: &Cri) -> Result<()> {
@@ -32,14 +53,29 @@ pub fn install(containerd: &Containerd, cri: &Cri) -> Result<()> {
     fs::remove_file(&path)?;
     poll::until("the CRI to see the images", Duration::from_secs(10), || {
         let tags = cri.image_tags()?;
-        Ok([APP, PAUSE].iter().all(|tag| tags.iter().any(|known| known == tag)))
+        Ok([APP, LATEST, PAUSE].iter().all(|tag| tags.iter().any(|known| known == tag)))
     })
+}
+
+/// Makes an image known by its digest alone, and gives that name.
+pub fn install_by_digest(containerd: &Containerd, cri: &Cri) -> Result<String> {
+    let list = containerd.ctr(["images", "list"])?;
+    let tag = format!("{BY_DIGEST}:1");
+    let line = list.lines().find(|line| line.starts_with(&tag)).context("the image is not there")?;
+    let digest = line.split_whitespace().find(|word| word.starts_with("sha256:")).context("no digest")?;
+    let name = format!("{BY_DIGEST}@{digest}");
+    containerd.ctr(["images", "tag", &tag, &name])?;
+    containerd.ctr(["images", "remove", &tag])?;
+    poll::until("the CRI to forget the tag", Duration::from_secs(10), || {
+        Ok(!cri.image_tags()?.contains(&tag) && cri.image_digests()?.contains(&name))
+    })?;
+    Ok(name)
 }
 
 /// Makes an image that holds the agent alone, as `deploy/images/agent.Dockerfile` does, and imports it.
 pub fn install_agent(containerd: &Containerd, cri: &Cri, tag: &str, binary: &Path) -> Result<()> {
     let mut layer = Builder::new(Vec::new());
-    attribute(&mut layer, "security.capability", &file_capabilities(&AGENT_CAPABILITIES))?;
+    attribute(&mut layer, "security.capability", &file_capabilities(&AGENT_CAPABILITIES, false))?;
     file(&mut layer, "kestrel-agent", &fs::read(binary)?, 0o755)?;
     let archive = save(layer.into_inner()?, &[(tag, "/kestrel-agent", "65532:65532")])?;
     let path = containerd.ledger().dir().join("agent.tar");
@@ -51,11 +87,11 @@ pub fn install_agent(containerd: &Containerd, cri: &Cri, tag: &str, binary: &Pat
     })
 }
 
-/// `struct vfs_cap_data` of revision 2 (include/uapi/linux/capability.h): permitted, none effective.
-fn file_capabilities(numbers: &[u32]) -> Vec<u8> {
+/// `struct vfs_cap_data` of revision 2 (include/uapi/linux/capability.h): permitted, and effective at once or not.
+fn file_capabilities(numbers: &[u32], is_effective: bool) -> Vec<u8> {
     const REVISION_2: u32 = 0x0200_0000;
     let permitted = numbers.iter().fold(0_u64, |set, number| set | 1 << number);
-    let words = [REVISION_2, permitted as u32, 0, (permitted >> 32) as u32, 0];
+    let words = [REVISION_2 | u32::from(is_effective), permitted as u32, 0, (permitted >> 32) as u32, 0];
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
@@ -76,9 +112,11 @@ fn attribute<W: Write>(tar: &mut Builder<W>, name: &str, value: &[u8]) -> Result
     Ok(tar.append_data(&mut header, "PaxHeaders/attributes", data.as_slice())?)
 }
 
-/// Both images in the format of `docker save`, on one layer.
+/// All images in the format of `docker save`, on one layer.
 fn archive() -> Result<Vec<u8>> {
-    save(layer()?, &[(APP, "/bin/sh", ""), (PAUSE, "/bin/pause", "65535:65535")])
+    let pinned = format!("{BY_DIGEST}:1");
+    let [app, latest, pinned] = [APP, LATEST, &pinned].map(|tag| (tag, "/bin/sh", ""));
+    save(layer()?, &[app, latest, pinned, (PAUSE, "/bin/pause", "65535:65535")])
 }
 
 /// Images in the format of `docker save`, on one layer: tag, entrypoint and user of each.
@@ -88,7 +126,7 @@ fn save(layer: Vec<u8>, images: &[(&str, &str, &str)]) -> Result<Vec<u8>> {
     let mut files = vec![(layer_path.clone(), layer)];
     let mut manifest = Vec::new();
     for &(tag, entrypoint, user) in images {
-        let config = config(&layer_id, entrypoint, user).to_string().into_bytes();
+        let config = config(tag, &layer_id, entrypoint, user).to_string().into_bytes();
         let config_path = format!("{}.json", hex(&config));
         manifest.push(json!({"Config": config_path, "RepoTags": [tag], "Layers": [layer_path]}));
         files.push((config_path, config));
@@ -102,12 +140,13 @@ fn save(layer: Vec<u8>, images: &[(&str, &str, &str)]) -> Result<Vec<u8>> {
     Ok(tar.into_inner()?)
 }
 
-fn config(layer_id: &str, entrypoint: &str, user: &str) -> serde_json::Value {
+/// The tag makes it another image: a runtime gives all names of one that it has twice.
+fn config(tag: &str, layer_id: &str, entrypoint: &str, user: &str) -> serde_json::Value {
     json!({
         "architecture": "amd64",
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
-        "config": {"Env": ["PATH=/bin"], "Entrypoint": [entrypoint], "User": user, "WorkingDir": "/"},
+        "config": {"Env": ["PATH=/bin"], "Entrypoint": [entrypoint], "User": user, "WorkingDir": "/", "Labels": {"kestrel.lab/tag": tag}},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_id}")]},
         "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "kestrel-lab"}],
     })
@@ -125,6 +164,8 @@ fn layer() -> Result<Vec<u8>> {
     for (name, mode) in TRIGGERS {
         file(&mut tar, &format!("bin/{name}"), &fs::read(artifact::trigger(name)?)?, mode)?;
     }
+    attribute(&mut tar, "security.capability", &file_capabilities(&[NET_BIND_SERVICE], true))?;
+    file(&mut tar, CAPABLE, &fs::read(artifact::trigger("pause")?)?, 0o755)?;
     file(
         &mut tar,
         "etc/passwd",

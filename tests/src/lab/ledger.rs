@@ -18,6 +18,7 @@ const LOCK: &str = "/run/kestrel-lab-sweep.lock";
 const OWNER: &str = "owner";
 const DAEMON: &str = "daemon";
 const PODS: &str = "pods";
+const CGROUPS: &str = "cgroups";
 const LOGS: &str = "logs";
 
 /// The folder of one lab.
@@ -96,7 +97,27 @@ impl Ledger {
 
     /// Writes down a pod, before it is started.
     pub fn note_pod(&self, uid: &str) -> Result<()> {
-        Ok(fs::write(self.dir.join(PODS).join(uid), "")?)
+        Ok(fs::create_dir_all(self.pod_dir(uid))?)
+    }
+
+    /// Writes down a control group outside of those of pods, and the folders above it that come with it.
+    pub(super) fn note_cgroup(&self, name: &str, paths: &[String]) -> Result<()> {
+        let dir = self.dir.join(CGROUPS);
+        fs::create_dir_all(&dir)?;
+        Ok(fs::write(dir.join(name), paths.join("\n"))?)
+    }
+
+    /// The control groups outside of those of pods, each before what is above it.
+    pub(super) fn cgroups(&self) -> Result<Vec<String>> {
+        let Ok(entries) = fs::read_dir(self.dir.join(CGROUPS)) else { return Ok(Vec::new()) };
+        let texts = entries.map(|entry| Ok(fs::read_to_string(entry?.path())?));
+        let texts = texts.collect::<Result<Vec<_>>>()?;
+        Ok(texts.iter().flat_map(|text| text.lines()).map(str::to_owned).collect())
+    }
+
+    /// What a kubelet keeps of a pod: its volumes, and files that all its containers have.
+    pub fn pod_dir(&self, uid: &str) -> PathBuf {
+        self.dir.join(PODS).join(uid)
     }
 
     /// The uids of all pods that were ever started.

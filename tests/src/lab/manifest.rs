@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value};
 
-use super::spec::{ContainerSpec, PodSpec, Seccomp};
+use super::spec::{ContainerSpec, Limits, PodSpec, Seccomp};
 
 /// All objects of the files in a folder, in the order of the files' names.
 pub fn objects(dir: &Path) -> Result<Vec<Value>> {
@@ -68,6 +68,8 @@ pub fn pod(object: &Value, suffix: &str, volumes: &Volumes) -> Result<PodSpec> {
         "host namespaces that the lab does not map"
     );
     pod.host_pid = spec["hostPID"] == true;
+    // What they talk to is on this machine, and the lab's own network leads nowhere.
+    pod.host_network = true;
     let places = places(spec, volumes)?;
     let all = |key: &str| -> Result<Vec<ContainerSpec>> {
         let containers = spec[key].as_array().into_iter().flatten();
@@ -111,6 +113,8 @@ fn container(pod: &Value, container: &Value, places: &BTreeMap<String, PathBuf>)
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let mut spec = ContainerSpec { run_as_user: None, ..ContainerSpec::restricted(name, command) };
     spec.no_new_privs = false;
+    spec.read_only_root = false;
+    spec.limits = limits(&container["resources"]["limits"]).with_context(|| format!("limits of {name}"))?;
     spec.drop.clear();
     spec.seccomp = Seccomp::Unconfined;
     spec.image = container["image"].as_str().map(|image| {
@@ -144,6 +148,25 @@ fn container(pod: &Value, container: &Value, places: &BTreeMap<String, PathBuf>)
         }
     }
     Ok(spec)
+}
+
+fn limits(limits: &Value) -> Result<Limits> {
+    let memory = limits["memory"].as_str().map(|text| -> Result<i64> {
+        let (number, shift) = match (text.strip_suffix("Mi"), text.strip_suffix("Gi")) {
+            (Some(number), _) => (number, 20),
+            (_, Some(number)) => (number, 30),
+            _ => (text, 0),
+        };
+        Ok(number.parse::<i64>()? << shift)
+    });
+    let cpu_milli = match &limits["cpu"] {
+        Value::String(text) => Some(match text.strip_suffix('m') {
+            Some(milli) => milli.parse()?,
+            None => text.parse::<i64>()? * 1000,
+        }),
+        number => number.as_i64().map(|cpus| cpus * 1000),
+    };
+    Ok(Limits { memory: memory.transpose()?, cpu_milli })
 }
 
 fn apply(spec: &mut ContainerSpec, key: &str, value: &Value) -> Result<()> {

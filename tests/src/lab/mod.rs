@@ -28,24 +28,30 @@
 pub mod agent;
 pub mod artifact;
 pub mod certificates;
+pub mod cni;
 pub mod collector;
 pub mod containerd;
 pub mod cri;
 pub mod delivery;
 pub mod findings;
 pub mod fleet;
+pub mod foreign;
 pub mod forgetful;
 pub mod http;
 pub mod identity;
 pub mod image;
 pub mod island;
+pub mod kubelet;
 pub mod ledger;
+pub mod liar;
 pub mod lock;
 pub mod manifest;
+pub mod matrix;
 pub mod oracle;
 pub mod pods;
 pub mod poll;
 pub mod proc;
+pub mod request;
 pub mod slack;
 pub mod spec;
 pub mod sweep;
@@ -59,6 +65,7 @@ use anyhow::Result;
 use self::{
     containerd::Containerd,
     cri::{Cri, Pod},
+    kubelet::Folders,
     ledger::Ledger,
     lock::KernelLock,
     spec::PodSpec,
@@ -95,14 +102,21 @@ impl Lab {
 
     /// Runs a pod and waits until its containers are started.
     pub fn run(&self, pod: &PodSpec) -> Result<Pod> {
-        self.containerd.ledger().note_pod(&pod.uid)?;
-        self.cri.run_pod(pod, &self.containerd.ledger().log_dir(&pod.uid))
+        let ledger = self.containerd.ledger();
+        ledger.note_pod(&pod.uid)?;
+        kubelet::prepare(pod, &ledger.pod_dir(&pod.uid))?;
+        self.cri.run_pod(pod, &self.folders(pod))
     }
 
     /// Ends a pod's container and runs it again, as a kubelet does.
     pub fn restart(&self, pod: &mut Pod, container: &str) -> Result<()> {
-        let log_dir = self.containerd.ledger().log_dir(&pod.spec.uid);
-        self.cri.restart(pod, container, &log_dir)
+        let folders = self.folders(&pod.spec);
+        self.cri.restart(pod, container, &folders)
+    }
+
+    fn folders(&self, pod: &PodSpec) -> Folders {
+        let ledger = self.containerd.ledger();
+        Folders { logs: ledger.log_dir(&pod.uid), pod: ledger.pod_dir(&pod.uid) }
     }
 
     /// Where the CRI listens.

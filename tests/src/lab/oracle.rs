@@ -1,6 +1,12 @@
-//! What is wrong with a process, by `/proc/PID/status` and the OCI spec alone.
+//! What is wrong with a container, by `/proc`, the control groups and the OCI spec alone.
 //!
 //! Shares no code with the agent, and is not clever: it holds for the pods of the lab.
+
+mod limits;
+mod mounts;
+mod network;
+mod rights;
+mod secrets;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,26 +17,65 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{
-    cri::{Container, Cri},
+    cri::{Container, ContainerInfo, Cri},
     proc::{self, Credentials},
 };
 
 const NET_BIND_SERVICE: u64 = 1 << 10;
 
+/// What runtimes give to a container that asks for nothing: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID,
+/// SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP.
+const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
+
+/// Controls that only the profile `all` asks for.
+pub const ONLY_IN_ALL: [&str; 5] =
+    ["host-uts", "host-cgroup", "host-users", "writable-executable-mounts", "open-files-limit"];
+
 /// Slugs of the controls that are violated, each with whether that is by declaration (FAIL) or against it (DRIFT).
 pub type Violations = BTreeMap<&'static str, &'static str>;
 
-/// What the processes of a container violate now, all together.
+/// Without what only the profile `all` asks for.
+pub fn by_default(mut violations: Violations) -> Violations {
+    violations.retain(|slug, _| !ONLY_IN_ALL.contains(slug));
+    violations
+}
+
+/// What a container violates now, all its processes together.
 pub fn of_container(cri: &Cri, container: &Container) -> Result<Violations> {
-    let oci = cri.info(&container.id)?.oci;
+    of(&cri.info(&container.id)?, container)
+}
+
+/// What a container of which this is known violates now, all its processes together.
+pub fn of(info: &ContainerInfo, container: &Container) -> Result<Violations> {
     let pids = proc::in_cgroup(&container.cgroup)?;
     ensure!(pids.contains(&container.pid), "{} is not in its own cgroup", container.pid);
     let host = Credentials::of(1)?.cap_bounding;
     let mut all = Violations::new();
-    for pid in pids {
-        all.extend(violations(&Credentials::of(pid)?, &oci, host)?);
+    for &pid in &pids {
+        let seen = Credentials::of(pid)?;
+        all.extend(violations(&seen, &info.oci, host)?);
+        all.extend(rights::namespaces(pid, &info.oci)?);
+        all.extend(rights::gained(&seen, &info.oci)?);
+        all.extend(rights::threads(pid, &seen)?);
+        all.extend(rights::program(pid)?);
+        all.extend(secrets::arguments(pid)?);
+        all.extend(secrets::environment(pid)?);
+        all.extend(limits::open_files(pid)?);
     }
+    all.extend(mounts::of(container.pid, &info.oci)?);
+    all.extend(mounts::devices(container.pid)?);
+    all.extend(limits::of(&container.cgroup, &info.oci));
+    all.extend(network::of(&pids, info)?);
+    all.extend(image(info));
     Ok(all)
+}
+
+/// The image is known by a name that may be another one tomorrow.
+fn image(info: &ContainerInfo) -> Option<(&'static str, &'static str)> {
+    let name = info.image.rsplit('/').next().unwrap_or_default();
+    let is_fixed = name.contains("@sha256:")
+        || name.split_once(':').is_some_and(|(_, tag)| !tag.is_empty() && tag != "latest");
+    (!is_fixed).then_some(("image-tag", "FAIL"))
 }
 
 /// What a process with these credentials violates in a container of this spec, on a host with these capabilities.
@@ -57,6 +102,9 @@ pub fn violations(seen: &Credentials, oci: &Value, host: u64) -> Result<Violatio
     }
     if held & !NET_BIND_SERVICE != 0 {
         all.insert("capabilities", drift(given.is_empty()));
+    }
+    if held & !DEFAULT_CAPABILITIES != 0 {
+        all.insert("added-capabilities", drift(given.is_empty()));
     }
     if seen.cap_bounding & host == host {
         all.insert("privileged", drift(given.is_empty()));
@@ -144,16 +192,32 @@ mod tests {
     }
 
     #[test]
+    fn images_are_fixed_by_a_version_or_a_digest() {
+        let of = |image: &str| {
+            let oci = json!({});
+            let info = ContainerInfo {
+                pid: 1,
+                running: true,
+                exit_code: 0,
+                oci,
+                image: image.to_owned(),
+                annotations: BTreeMap::new(),
+            };
+            super::image(&info).is_none()
+        };
+        assert!(of("docker.io/library/app:1"));
+        assert!(of("registry:5000/app@sha256:00"));
+        assert!(!of("registry:5000/app:latest"));
+        assert!(!of("registry:5000/app"));
+    }
+
+    #[test]
     fn what_was_not_declared_is_drift() {
         let (seen, oci) = restricted();
         let seen = Credentials { uid: [1000, 0, 0, 0], cap_bounding: 7, seccomp: 0, ..seen };
         let found = violations(&seen, &oci, 7).unwrap();
-        assert_eq!(
-            found,
-            Violations::from(
-                ["run-as-non-root", "seccomp", "capabilities", "privileged"].map(|slug| (slug, "DRIFT"))
-            )
-        );
+        let broken = ["run-as-non-root", "seccomp", "capabilities", "added-capabilities", "privileged"];
+        assert_eq!(found, Violations::from(broken.map(|slug| (slug, "DRIFT"))));
         assert_eq!(evidence("run-as-non-root", &seen), "uid 1000, euid 0, suid 0, fsuid 0");
     }
 }

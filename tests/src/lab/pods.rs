@@ -85,7 +85,16 @@ pub fn demo(profiles: &Path) -> Result<Vec<DemoPod>> {
         DemoPod {
             slug: "privileged",
             wrong: "privileged: root, all capabilities, no seccomp filter",
-            fails: &["privileged", "run-as-non-root", "no-new-privileges", "seccomp", "capabilities"],
+            fails: &[
+                "privileged",
+                "run-as-non-root",
+                "no-new-privileges",
+                "seccomp",
+                "capabilities",
+                "added-capabilities",
+                "proc-mount",
+                "host-devices",
+            ],
             spec: PodSpec::new("kube-system", "node-tuner-7h2vd")
                 .label("app", "node-tuner")
                 .label("controller-revision-hash", "6b9c5d8f7")
@@ -95,7 +104,7 @@ pub fn demo(profiles: &Path) -> Result<Vec<DemoPod>> {
         DemoPod {
             slug: "setuid",
             wrong: "starts as uid 1000, then becomes root through a set-uid program",
-            fails: &["no-new-privileges", "run-as-non-root"],
+            fails: &["no-new-privileges", "run-as-non-root", "gained-privileges"],
             spec: pod(
                 "reports",
                 "7b6f9d8c5",

@@ -17,6 +17,96 @@ pub enum Seccomp {
     Localhost(PathBuf),
 }
 
+/// `resources.limits` of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `memory`, in bytes.
+    pub memory: Option<i64>,
+    /// `cpu`, in thousandths.
+    pub cpu_milli: Option<i64>,
+}
+
+impl Limits {
+    /// No limits.
+    pub const NONE: Self = Self { memory: None, cpu_milli: None };
+    /// Limits that no test comes near.
+    pub const GENEROUS: Self = Self { memory: Some(512 << 20), cpu_milli: Some(4000) };
+}
+
+/// A port that a container declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its number.
+    pub number: u16,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: &'static str,
+    /// The port of the node that leads to it.
+    pub host: Option<u16>,
+}
+
+impl Port {
+    /// A port of TCP.
+    pub const fn tcp(number: u16) -> Self {
+        Self { number, protocol: "TCP", host: None }
+    }
+}
+
+/// A volume of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// `emptyDir` of that name.
+    EmptyDir(String),
+    /// `emptyDir` of that name with `medium: Memory`.
+    Memory(String),
+    /// The token of the pod's service account, as it is mounted where nobody says otherwise.
+    Token,
+}
+
+/// `mountPropagation`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// What is mounted on one side stays there.
+    #[default]
+    None,
+    /// What the host mounts is seen in the container.
+    HostToContainer,
+    /// What the container mounts is seen on the host, too.
+    Bidirectional,
+}
+
+/// Where a container has a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeMount {
+    /// Which one.
+    pub volume: Volume,
+    /// Where in the container.
+    pub inside: PathBuf,
+    /// Whether it cannot be written.
+    pub read_only: bool,
+    /// How mounts in it spread.
+    pub propagation: Propagation,
+}
+
+impl VolumeMount {
+    /// Where every container has the token of its service account.
+    pub const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+    /// An `emptyDir` of that name.
+    pub fn empty_dir(name: &str, inside: &str) -> Self {
+        Self {
+            volume: Volume::EmptyDir(name.to_owned()),
+            inside: inside.into(),
+            read_only: false,
+            propagation: Propagation::None,
+        }
+    }
+
+    /// The token of the pod's service account.
+    pub fn token() -> Self {
+        Self { volume: Volume::Token, read_only: true, ..Self::empty_dir("", Self::TOKEN) }
+    }
+}
+
 /// One container of a pod.
 #[derive(Clone, Debug)]
 pub struct ContainerSpec {
@@ -50,10 +140,25 @@ pub struct ContainerSpec {
     pub mounts: Vec<(PathBuf, PathBuf)>,
     /// Likewise, read-only.
     pub read_only_mounts: Vec<(PathBuf, PathBuf)>,
+    /// Volumes of its pod, which the lab makes as a kubelet does.
+    pub volumes: Vec<VolumeMount>,
+    /// Devices of the host, at the same place in the container.
+    pub devices: Vec<PathBuf>,
+    /// `procMount: Unmasked`.
+    pub unmasked: bool,
+    /// `resources.limits`.
+    pub limits: Limits,
+    /// `tty`.
+    pub tty: bool,
+    /// `ports`.
+    pub ports: Vec<Port>,
+    /// Annotations beside those that a kubelet makes.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl ContainerSpec {
-    /// A container that meets the Restricted standard: uid 1000, no_new_privs, RuntimeDefault, no capabilities.
+    /// A container with which nothing is wrong: uid 1000, no_new_privs, RuntimeDefault, no capabilities, a root file
+    /// system that is read-only, limits, no ports, no volumes, an image with a version.
     pub fn restricted<'a>(name: &str, command: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             name: name.to_owned(),
@@ -68,9 +173,16 @@ impl ContainerSpec {
             seccomp: Seccomp::RuntimeDefault,
             drop: vec!["ALL".to_owned()],
             add: Vec::new(),
-            read_only_root: false,
+            read_only_root: true,
             mounts: Vec::new(),
             read_only_mounts: Vec::new(),
+            volumes: Vec::new(),
+            devices: Vec::new(),
+            unmasked: false,
+            limits: Limits::GENEROUS,
+            tty: false,
+            ports: Vec::new(),
+            annotations: BTreeMap::new(),
         }
     }
 
@@ -87,7 +199,7 @@ impl ContainerSpec {
     }
 }
 
-/// A pod on the host's network, as a kubelet would hand it to the runtime.
+/// A pod, as a kubelet would hand it to the runtime.
 #[derive(Clone, Debug)]
 pub struct PodSpec {
     /// Its name.
@@ -100,6 +212,14 @@ pub struct PodSpec {
     pub labels: BTreeMap<String, String>,
     /// `hostPID`.
     pub host_pid: bool,
+    /// `hostNetwork`. A pod that is not on it has a network namespace with the loopback device alone.
+    pub host_network: bool,
+    /// `hostIPC`.
+    pub host_ipc: bool,
+    /// `sysctls`.
+    pub sysctls: BTreeMap<String, String>,
+    /// `podPidsLimit` of the kubelet.
+    pub pids_limit: Option<u32>,
     /// Containers that run to their end, one after the other, before the others start.
     pub init_containers: Vec<ContainerSpec>,
     /// Its containers, started in this order.
@@ -122,6 +242,10 @@ impl PodSpec {
             uid: fresh_uid(),
             labels: BTreeMap::new(),
             host_pid: false,
+            host_network: false,
+            host_ipc: false,
+            sysctls: BTreeMap::new(),
+            pids_limit: Some(1024),
             init_containers: Vec::new(),
             containers: Vec::new(),
         }
@@ -145,6 +269,13 @@ impl PodSpec {
     #[must_use]
     pub fn host_pid(mut self) -> Self {
         self.host_pid = true;
+        self
+    }
+
+    /// On the host's network.
+    #[must_use]
+    pub fn host_network(mut self) -> Self {
+        self.host_network = true;
         self
     }
 

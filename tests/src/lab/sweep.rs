@@ -50,6 +50,9 @@ pub(super) fn lab(ledger: &Ledger) -> Result<()> {
     for uid in ledger.pods()? {
         clear_cgroups(&format!("kubepods/besteffort/pod{uid}"))?;
     }
+    for path in ledger.cgroups()? {
+        clear_cgroups(&path)?;
+    }
     remove_shim_sockets(&ledger.dir().join("state"));
     unmount_below(ledger.dir())?;
     fs::remove_dir_all(ledger.dir()).with_context(|| format!("cannot remove {}", ledger.dir().display()))?;

@@ -28,9 +28,9 @@ pub(super) fn problems(console: &Console<'_>, tier: Tier, container: &str) -> Ve
         problems.push("no hooks or no controls".to_owned());
     }
     for (name, state) in hooks.into_iter().chain(controls) {
-        // Before 5.11 the kernel does not keep what a filter allows, and its types do not say what many calls
-        // are given.
-        let is_poorer = ["seccomp", "fexit"].contains(&name) && console.version() < (5, 11);
+        // Before 5.11 the kernel does not keep what a filter allows, its types do not say what many calls are
+        // given, and those of modules (overlayfs) are not told.
+        let is_poorer = ["seccomp", "runtime-drift", "fexit"].contains(&name) && console.version() < (5, 11);
         let expected = if is_poorer { "DEGRADED" } else { "SUPPORTED" };
         if state != expected {
             problems.push(format!("{name} is {state}"));

@@ -3,10 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use k8s_cri::v1::{ContainerStatusResponse, PodSandboxStatus, PodSandboxStatusResponse};
+use k8s_cri::v1::{ContainerStatusResponse, NamespaceMode, PodSandboxStatus, PodSandboxStatusResponse};
 
-use super::{declared::Info, owner::owner};
-use crate::context::{ContainerRole, Names};
+use super::{
+    declared::Info,
+    kernel,
+    owner::owner,
+    ports::{self, Ports},
+    resources,
+};
+use crate::context::{ContainerRole, Declared, Names};
 
 /// Longest name, uid, or value of a label.
 const NAME_BYTES: usize = 256;
@@ -22,24 +28,51 @@ const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
 const POD_UID: &str = "io.kubernetes.pod.uid";
 const CONTAINER_NAME: &str = "io.kubernetes.container.name";
 
+/// What the runtime tells of a pod's sandbox.
+pub(super) struct Sandbox {
+    status: PodSandboxStatus,
+    info: Info,
+}
+
+impl Sandbox {
+    /// `None`: the answer is on another sandbox, or on none.
+    pub(super) fn of(id: &str, response: PodSandboxStatusResponse) -> Option<Self> {
+        let status = response.status.filter(|status| status.id == id)?;
+        Some(Self { status, info: Info::parse(response.info.get("info")) })
+    }
+}
+
 /// Names of a container of a pod. `None`: the answer is on another container, or on none.
 pub(super) fn of_container(
     id: &str,
     response: ContainerStatusResponse,
     info: Info,
-    sandbox: Option<PodSandboxStatus>,
+    sandbox: Option<Sandbox>,
+    image_created: Option<i64>,
 ) -> Option<Names> {
     let status = response.status.filter(|status| status.id == id)?;
     let own = labels(&status.labels);
+    let mut declared = info.declared;
+    let mut sandboxed_runtime = info.own_kernel;
+    declared.sysctls = None;
     let (metadata, pod_labels) = match sandbox {
-        Some(sandbox) => (sandbox.metadata.unwrap_or_default(), labels(&sandbox.labels)),
+        Some(Sandbox { status, info }) => {
+            of_pod(&status, &mut declared);
+            sandboxed_runtime |= kernel::is_own_by_handler(&status.runtime_handler);
+            declared.sysctls = info.declared.sysctls;
+            (status.metadata.unwrap_or_default(), labels(&status.labels))
+        }
         None => Default::default(),
     };
     let text = |key: &str, other: &str| own.get(key).cloned().unwrap_or_else(|| bounded(other, NAME_BYTES));
     let pod = text(POD_NAME, &metadata.name);
     let image = status.image.unwrap_or_default();
     let asked = [&image.user_specified_image, &image.image];
-    let mut declared = info.declared;
+    let resources = status.resources.and_then(|resources| resources.linux);
+    declared.limits = resources::either(resources.as_ref().map(resources::of_status), declared.limits);
+    if let Some(Ports { own, of_host }) = ports::ports(&status.labels, &status.annotations) {
+        (declared.ports, declared.host_ports) = (Some(own), Some(of_host));
+    }
     let user = status.user.and_then(|user| user.linux).and_then(|user| u32::try_from(user.uid).ok());
     declared.run_as_user = declared.run_as_user.or(user);
     Some(Names {
@@ -56,14 +89,19 @@ pub(super) fn of_container(
             .map_or_else(String::new, |name| bounded(name, IMAGE_BYTES)),
         image_digest: digest(&status.image_ref),
         init_pid: info.init_pid,
+        service_account: None,
+        sandboxed_runtime,
+        image_created,
         declared,
     })
 }
 
 /// Names of a pod's sandbox. `None`: the answer is on another sandbox, or on none.
 pub(super) fn of_sandbox(id: &str, response: PodSandboxStatusResponse) -> Option<Names> {
-    let status = response.status.filter(|status| status.id == id)?;
-    let info = Info::parse(response.info.get("info"));
+    let Sandbox { status, info } = Sandbox::of(id, response)?;
+    let mut declared = info.declared;
+    of_pod(&status, &mut declared);
+    let sandboxed_runtime = info.own_kernel || kernel::is_own_by_handler(&status.runtime_handler);
     let metadata = status.metadata.unwrap_or_default();
     let labels = labels(&status.labels);
     let pod = bounded(&metadata.name, NAME_BYTES);
@@ -78,8 +116,21 @@ pub(super) fn of_sandbox(id: &str, response: PodSandboxStatusResponse) -> Option
         image: String::new(),
         image_digest: None,
         init_pid: info.init_pid,
-        declared: info.declared,
+        service_account: None,
+        sandboxed_runtime,
+        image_created: None,
+        declared,
     })
+}
+
+/// What the pod's sandbox tells of its containers, where they do not.
+fn of_pod(sandbox: &PodSandboxStatus, declared: &mut Declared) {
+    let namespaces = sandbox.linux.as_ref().and_then(|linux| linux.namespaces.as_ref());
+    let Some(options) = namespaces.and_then(|namespaces| namespaces.options.as_ref()) else { return };
+    let is_host = |mode: i32| NamespaceMode::try_from(mode).ok().map(|mode| mode == NamespaceMode::Node);
+    declared.host_pid = declared.host_pid.or(is_host(options.pid));
+    declared.host_network = declared.host_network.or(is_host(options.network));
+    declared.host_ipc = declared.host_ipc.or(is_host(options.ipc));
 }
 
 /// Labels within their bounds. Which ones are dropped when there are too many does not depend on

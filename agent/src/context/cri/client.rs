@@ -8,8 +8,9 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use k8s_cri::v1::{
-    ContainerFilter, ContainerStatusRequest, ContainerStatusResponse, ListContainersRequest,
-    PodSandboxStatusRequest, PodSandboxStatusResponse, runtime_service_client::RuntimeServiceClient,
+    ContainerFilter, ContainerStatus, ContainerStatusRequest, ContainerStatusResponse, ImageSpec,
+    ImageStatusRequest, ListContainersRequest, PodSandboxStatusRequest, PodSandboxStatusResponse,
+    VersionRequest, image_service_client::ImageServiceClient, runtime_service_client::RuntimeServiceClient,
 };
 use thiserror::Error;
 use tokio::{net::UnixStream, time::timeout};
@@ -19,9 +20,10 @@ use tonic::{
 };
 
 use super::{
-    Settings,
-    answer::{of_container, of_sandbox},
+    RuntimeVersion, Settings,
+    answer::{Sandbox, of_container, of_sandbox},
     declared::Info,
+    image::{self, Images},
 };
 use crate::context::{ContainerId, Names, PendingReason};
 
@@ -36,6 +38,9 @@ pub const SOCKETS: &[&str] = &[
     "/run/cri-dockerd.sock",
     "/var/run/cri-dockerd.sock",
 ];
+
+/// Longest reference to an image that is asked for.
+const IMAGE_BYTES: usize = 512;
 
 /// Why the runtime did not name a container.
 #[derive(Debug, Error)]
@@ -73,6 +78,8 @@ impl CriError {
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     service: RuntimeServiceClient<Channel>,
+    image_service: ImageServiceClient<Channel>,
+    images: Images,
     socket: Option<PathBuf>,
     call_timeout: Duration,
 }
@@ -93,8 +100,14 @@ impl Client {
         let channel = Endpoint::from_static("http://localhost")
             .connect_timeout(settings.call_timeout)
             .connect_with_connector_lazy(connector);
-        let service = RuntimeServiceClient::new(channel).max_decoding_message_size(settings.message_bytes);
-        Self { service, socket, call_timeout: settings.call_timeout }
+        let most = settings.message_bytes;
+        Self {
+            service: RuntimeServiceClient::new(channel.clone()).max_decoding_message_size(most),
+            image_service: ImageServiceClient::new(channel).max_decoding_message_size(most),
+            images: Images::default(),
+            socket,
+            call_timeout: settings.call_timeout,
+        }
     }
 
     /// Names of a container or of a pod's sandbox.
@@ -105,7 +118,7 @@ impl Client {
         let id = id.as_str();
         let status = match self.container_status(id).await {
             Err(CriError::NotKnown) => {
-                let sandbox = self.sandbox_status(id, true).await?;
+                let sandbox = self.sandbox_status(id).await?;
                 return of_sandbox(id, sandbox).ok_or(CriError::WrongAnswer);
             }
             other => other?,
@@ -120,14 +133,27 @@ impl Client {
         };
         let sandbox = match sandbox {
             None => None,
-            Some(sandbox) => match self.sandbox_status(&sandbox, false).await {
-                Ok(response) => response.status.filter(|status| status.id == sandbox),
+            Some(sandbox) => match self.sandbox_status(&sandbox).await {
+                Ok(response) => Sandbox::of(&sandbox, response),
                 // The pod's labels are lost, but not its names.
                 Err(CriError::NotKnown) => None,
                 Err(error) => return Err(error),
             },
         };
-        of_container(id, status, info, sandbox).ok_or(CriError::WrongAnswer)
+        let image_created = match &status.status {
+            Some(status) => self.image_created(status).await,
+            None => None,
+        };
+        of_container(id, status, info, sandbox, image_created).ok_or(CriError::WrongAnswer)
+    }
+
+    /// Which runtime it is.
+    pub(super) async fn version(&self) -> Result<RuntimeVersion, CriError> {
+        if find(self.socket.as_deref()).is_none() {
+            return Err(CriError::NoSocket);
+        }
+        let response = self.within(self.service.clone().version(VersionRequest::default())).await?;
+        RuntimeVersion::of(&response.runtime_name, &response.runtime_version).ok_or(CriError::WrongAnswer)
     }
 
     async fn container_status(&self, id: &str) -> Result<ContainerStatusResponse, CriError> {
@@ -135,8 +161,34 @@ impl Client {
         self.within(self.service.clone().container_status(request)).await
     }
 
-    async fn sandbox_status(&self, id: &str, verbose: bool) -> Result<PodSandboxStatusResponse, CriError> {
-        let request = PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose };
+    /// When the container's image was built. A name does not wait for it longer than one call.
+    async fn image_created(&self, status: &ContainerStatus) -> Option<i64> {
+        let image = status.image.as_ref().map_or("", |image| &image.image);
+        let reference = [status.image_ref.as_str(), image]
+            .into_iter()
+            .find(|reference| !reference.is_empty() && reference.len() <= IMAGE_BYTES)?;
+        if let Some(created) = self.images.get(reference) {
+            return created;
+        }
+        let spec = ImageSpec { image: reference.to_owned(), ..ImageSpec::default() };
+        let request = ImageStatusRequest { image: Some(spec), verbose: true };
+        match self.within(self.image_service.clone().image_status(request)).await {
+            Ok(response) => {
+                let created = image::created(response.info.get("info"));
+                self.images.answered(reference, created);
+                created
+            }
+            Err(CriError::NotKnown) => None,
+            Err(error) => {
+                tracing::debug!(%error, "the runtime does not tell of an image");
+                self.images.failed();
+                None
+            }
+        }
+    }
+
+    async fn sandbox_status(&self, id: &str) -> Result<PodSandboxStatusResponse, CriError> {
+        let request = PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose: true };
         self.within(self.service.clone().pod_sandbox_status(request)).await
     }
 

@@ -8,9 +8,14 @@
 mod answer;
 mod client;
 mod declared;
+mod image;
+mod kernel;
 mod owner;
+mod ports;
+mod resources;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use std::{
     collections::BTreeSet,
@@ -28,6 +33,7 @@ use tokio::{
 };
 
 pub use client::{CriError, SOCKETS};
+pub use version::{RuntimeVersion, watch_version};
 
 use self::client::Client;
 use super::{ContainerId, ContainerKey, Names, PendingReason, Runtime};

@@ -10,7 +10,8 @@ use std::{
 };
 
 use k8s_cri::v1::{
-    self, runtime_service_server::RuntimeService, runtime_service_server::RuntimeServiceServer,
+    self, image_service_server::ImageService, image_service_server::ImageServiceServer,
+    runtime_service_server::RuntimeService, runtime_service_server::RuntimeServiceServer,
 };
 use tempfile::TempDir;
 use tokio::{net::UnixListener, task::JoinHandle};
@@ -18,7 +19,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
 
 use super::*;
-use crate::context::ContainerRole;
+use crate::context::{ContainerRole, DeclaredPort};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Manner {
@@ -33,12 +34,15 @@ enum Manner {
     TooLong,
     /// Its verbose status does not name the sandbox.
     Terse,
+    /// It does not answer on images.
+    HasNoImages,
 }
 
 #[derive(Clone, Debug)]
 struct Fake {
     manner: Arc<Mutex<Manner>>,
     calls: Arc<AtomicUsize>,
+    image_calls: Arc<AtomicUsize>,
 }
 
 const SANDBOX: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -50,6 +54,10 @@ fn texts(pairs: &[(&str, &str)]) -> HashMap<String, String> {
 impl Fake {
     fn manner(&self) -> Manner {
         *self.manner.lock().unwrap()
+    }
+
+    fn set(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
     }
 
     async fn before(&self) -> Result<Manner, Status> {
@@ -85,6 +93,17 @@ impl Fake {
             id,
             image: Some(v1::ImageSpec { image: "registry/web:1".into(), ..Default::default() }),
             image_ref: format!("registry/web@sha256:{}", "b".repeat(64)),
+            annotations: texts(&[
+                ("io.kubernetes.container.restartCount", "0"),
+                ("io.kubernetes.container.ports", r#"[{"containerPort":8080,"hostPort":80}]"#),
+            ]),
+            resources: Some(v1::ContainerResources {
+                linux: Some(v1::LinuxContainerResources {
+                    memory_limit_in_bytes: 4096,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         match manner {
@@ -118,8 +137,20 @@ impl Fake {
             attempt: 0,
         };
         let labels = texts(&[("pod-template-hash", "5d4f8c7b9d"), ("app", "web")]);
-        let status = v1::PodSandboxStatus { id, metadata: Some(metadata), labels, ..Default::default() };
-        Ok(v1::PodSandboxStatusResponse { status: Some(status), ..Default::default() })
+        let options = v1::NamespaceOption { network: v1::NamespaceMode::Node.into(), ..Default::default() };
+        let status = v1::PodSandboxStatus {
+            id,
+            metadata: Some(metadata),
+            labels,
+            linux: Some(v1::LinuxPodSandboxStatus {
+                namespaces: Some(v1::Namespace { options: Some(options) }),
+            }),
+            runtime_handler: "kata-qemu".into(),
+            ..Default::default()
+        };
+        let info = r#"{"runtimeSpec":{"linux":{"sysctl":{"kernel.msgmax":"1"}}}}"#;
+        let info = texts(&[("info", info)]);
+        Ok(v1::PodSandboxStatusResponse { status: Some(status), info, ..Default::default() })
     }
 
     async fn list(&self, id: String) -> Result<v1::ListContainersResponse, Status> {
@@ -157,6 +188,20 @@ macro_rules! service {
                 self.list(request.into_inner().filter.unwrap_or_default().id).await.map(Response::new)
             }
 
+            async fn version(
+                &self,
+                _: Request<v1::VersionRequest>,
+            ) -> Result<Response<v1::VersionResponse>, Status> {
+                let manner = self.before().await?;
+                let (runtime_name, runtime_version) = match manner {
+                    Manner::SaysNothing => Default::default(),
+                    Manner::Exaggerates => ("n".repeat(10_000), "v".repeat(10_000)),
+                    _ => ("containerd".to_owned(), "2.0.1".to_owned()),
+                };
+                let answer = v1::VersionResponse { runtime_name, runtime_version, ..Default::default() };
+                Ok(Response::new(answer))
+            }
+
             async fn get_container_events(
                 &self,
                 _: Request<v1::GetEventsRequest>,
@@ -172,7 +217,6 @@ macro_rules! service {
 }
 
 service! {
-    version(VersionRequest) -> VersionResponse;
     run_pod_sandbox(RunPodSandboxRequest) -> RunPodSandboxResponse;
     stop_pod_sandbox(StopPodSandboxRequest) -> StopPodSandboxResponse;
     remove_pod_sandbox(RemovePodSandboxRequest) -> RemovePodSandboxResponse;
@@ -199,6 +243,39 @@ service! {
     runtime_config(RuntimeConfigRequest) -> RuntimeConfigResponse;
 }
 
+/// As above, of images.
+macro_rules! image_service {
+    ($($name:ident($request:ident) -> $response:ident;)*) => {
+        #[tonic::async_trait]
+        impl ImageService for Fake {
+            async fn image_status(
+                &self,
+                request: Request<v1::ImageStatusRequest>,
+            ) -> Result<Response<v1::ImageStatusResponse>, Status> {
+                self.image_calls.fetch_add(1, Ordering::Relaxed);
+                if self.manner() == Manner::HasNoImages {
+                    return std::future::pending().await;
+                }
+                let v1::ImageStatusRequest { image, verbose } = request.into_inner();
+                assert!(verbose && image.is_some_and(|image| image.image.starts_with("registry/web@")));
+                let info = r#"{"imageSpec":{"created":"2024-02-29T12:34:56Z"}}"#;
+                Ok(Response::new(v1::ImageStatusResponse { image: None, info: texts(&[("info", info)]) }))
+            }
+
+            $(async fn $name(&self, _: Request<v1::$request>) -> Result<Response<v1::$response>, Status> {
+                Err(Status::unimplemented("not asked for"))
+            })*
+        }
+    };
+}
+
+image_service! {
+    list_images(ListImagesRequest) -> ListImagesResponse;
+    pull_image(PullImageRequest) -> PullImageResponse;
+    remove_image(RemoveImageRequest) -> RemoveImageResponse;
+    image_fs_info(ImageFsInfoRequest) -> ImageFsInfoResponse;
+}
+
 struct Bench {
     folder: TempDir,
     fake: Fake,
@@ -210,7 +287,7 @@ struct Bench {
 impl Bench {
     fn new(manner: Manner, change: impl FnOnce(&mut Settings)) -> Self {
         let mut bench = Self::without_server(change);
-        *bench.fake.manner.lock().unwrap() = manner;
+        bench.fake.set(manner);
         bench.serve();
         bench
     }
@@ -229,7 +306,11 @@ impl Bench {
         let (questions, asked) = mpsc::channel(16);
         let (given, answers) = mpsc::channel(16);
         tokio::spawn(run(settings, asked, given));
-        let fake = Fake { manner: Arc::new(Mutex::new(Manner::Honest)), calls: Arc::default() };
+        let fake = Fake {
+            manner: Arc::new(Mutex::new(Manner::Honest)),
+            calls: Arc::default(),
+            image_calls: Arc::default(),
+        };
         Self { folder, fake, server: None, questions, answers }
     }
 
@@ -238,8 +319,10 @@ impl Bench {
         let _ = std::fs::remove_file(&path);
         let listener = UnixListenerStream::new(UnixListener::bind(path).unwrap());
         let service = RuntimeServiceServer::new(self.fake.clone());
+        let images = ImageServiceServer::new(self.fake.clone());
         self.server = Some(tokio::spawn(async move {
-            Server::builder().add_service(service).serve_with_incoming(listener).await.unwrap();
+            let server = Server::builder().add_service(service).add_service(images);
+            server.serve_with_incoming(listener).await.unwrap();
         }));
     }
 
@@ -284,12 +367,64 @@ async fn containers_and_sandboxes_are_named() {
     assert_eq!(names.image_digest, Some(format!("sha256:{}", "b".repeat(64))));
     assert_eq!(names.init_pid, Some(42));
     assert_eq!(names.declared.run_as_user, Some(7));
+    assert_eq!(names.declared.ports, Some(vec![DeclaredPort { port: 8080, is_udp: false }]));
+    assert_eq!(names.declared.host_ports, Some(vec![80]));
+    assert_eq!(names.declared.sysctls, Some(vec!["kernel.msgmax".to_owned()]));
+    assert_eq!(names.declared.limits.and_then(|limits| limits.memory), Some(4096));
+    let hosts = (names.declared.host_pid, names.declared.host_network, names.declared.host_ipc);
+    assert_eq!(hosts, (Some(false), Some(true), Some(false)));
+    assert!(names.sandboxed_runtime);
+    assert_eq!(names.image_created, Some(1_709_210_096));
 
     bench.ask(2, SANDBOX).await;
     let names = bench.names().await;
     assert_eq!(names.role, ContainerRole::Sandbox);
     assert_eq!(names.pod, "web-5d4f8c7b9d-x2x4z");
     assert_eq!(names.container, "");
+    assert!(names.sandboxed_runtime);
+    assert_eq!(names.declared.host_network, Some(true));
+}
+
+#[tokio::test]
+async fn a_runtime_tells_which_it_is() {
+    let bench = Bench::new(Manner::Honest, |_| {});
+    let settings = Settings { socket: Some(socket(bench.folder.path())), ..Settings::default() };
+    let containerd = RuntimeVersion { name: "containerd".to_owned(), version: "2.0.1".to_owned() };
+    let (told, mut telling) = mpsc::channel(1);
+    let watching =
+        tokio::spawn(watch_version(settings.clone(), move |version| told.try_send(version).unwrap()));
+    let first = tokio::time::timeout(Duration::from_secs(20), telling.recv()).await.unwrap();
+    assert_eq!(first, Some(containerd));
+    watching.abort();
+
+    let client = Client::new(&settings);
+    bench.fake.set(Manner::Exaggerates);
+    let long = client.version().await.unwrap();
+    assert_eq!((long.name.len(), long.version.len()), (128, 128));
+    bench.fake.set(Manner::SaysNothing);
+    assert!(matches!(client.version().await, Err(CriError::WrongAnswer)));
+    bench.fake.set(Manner::Fails);
+    assert!(matches!(client.version().await, Err(CriError::Call(_))));
+}
+
+#[tokio::test]
+async fn an_image_is_asked_for_once() {
+    let mut bench = Bench::new(Manner::Honest, |_| {});
+    for cgroup in 1..4 {
+        bench.ask(cgroup, &id()).await;
+        assert!(bench.names().await.image_created.is_some());
+    }
+    assert_eq!(bench.fake.image_calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn an_image_service_that_hangs_costs_one_call_and_no_name() {
+    let mut bench = Bench::new(Manner::HasNoImages, |_| {});
+    for cgroup in 1..4 {
+        bench.ask(cgroup, &id()).await;
+        assert_eq!(bench.names().await.image_created, None);
+    }
+    assert_eq!(bench.fake.image_calls.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -307,7 +442,7 @@ async fn reason_then_names(manner: Manner, reason: PendingReason) {
     bench.ask(1, &id()).await;
     let first = bench.answer().await;
     assert_eq!(first.result.unwrap_err(), reason, "{manner:?}");
-    *bench.fake.manner.lock().unwrap() = Manner::Honest;
+    bench.fake.set(Manner::Honest);
     assert_eq!(bench.names().await.container, "web", "{manner:?}");
 }
 
@@ -327,7 +462,9 @@ async fn what_is_no_json_costs_only_what_it_would_have_told() {
     bench.ask(1, &id()).await;
     let names = bench.names().await;
     assert_eq!(names.container, "web");
-    assert_eq!(names.declared, crate::context::Declared::default());
+    assert_eq!((names.declared.run_as_user, names.declared.no_new_privs), (None, None));
+    // By CRI itself.
+    assert!(names.declared.ports.is_some() && names.declared.limits.is_some());
 }
 
 #[tokio::test]
@@ -391,7 +528,7 @@ async fn a_container_is_given_up_after_its_attempts() {
     }
     // Each attempt asked for a container and for a sandbox.
     assert_eq!(bench.fake.calls.load(Ordering::Relaxed), 6);
-    *bench.fake.manner.lock().unwrap() = Manner::Honest;
+    bench.fake.set(Manner::Honest);
     bench.ask(1, &id()).await;
     bench.names().await;
 }

@@ -286,6 +286,9 @@ fn names(init_pid: Option<u32>) -> Arc<Names> {
         image: String::new(),
         image_digest: None,
         init_pid,
+        service_account: None,
+        sandboxed_runtime: false,
+        image_created: None,
         declared: Declared::default(),
     })
 }
@@ -429,4 +432,21 @@ fn whose_a_cgroup_is_is_told_as_it_is_learned_and_when_it_goes() {
     }
     let gone = Seen::CgroupGone;
     assert_eq!(node.take_cgroups(), [gone(60, None), gone(70, Some(69)), gone(69, Some(69))]);
+}
+
+#[test]
+fn a_runtime_that_lies_about_the_init_moves_nobody() {
+    let mut node = Node::new();
+    let init = node.start(50, 100, 7);
+    node.exec(init, OWN);
+    let other = node.start(60, 300, 8);
+    node.exec(other, OWN);
+    // Another container's process, and one that is not there.
+    for pid in [300, 999] {
+        node.context.named(key(50), Ok(names(Some(pid))), &mut |_| {});
+        assert_eq!(node.kept(50).init, Some(id(100)), "said to be {pid}");
+        assert_eq!(node.get(100).origin, Origin::Born, "said to be {pid}");
+        assert_eq!(node.kept(60).init, Some(id(300)));
+        assert_eq!(node.get(300).origin, Origin::Born);
+    }
 }

@@ -13,21 +13,21 @@ use agent_abi::record::{TaskRef, via};
 use kestrel_proto::v1::{self, record::Event};
 
 pub(super) use self::operations::Operations;
-use super::{Exporter, item, process};
+use super::{Exported, Exporter, item, process};
 use crate::{
     context::ProcessId,
     decode::{self, decode},
-    outbox::{Definition, Item, Lane},
+    outbox::{Definition, Lane},
     pipeline::raw::{RawBatch, RawEntry},
 };
 
 impl Exporter {
-    /// The events of a buffer of raw ones, in their order, appended to `items`.
-    pub fn raw(&mut self, batch: &RawBatch, lane: Lane, items: &mut Vec<Item>) {
-        items.extend(batch.entries().iter().filter_map(|entry| self.raw_event(batch, entry, lane)));
+    /// The events of a buffer of raw ones, in their order, appended to `events`.
+    pub fn raw(&mut self, batch: &RawBatch, lane: Lane, events: &mut Vec<Exported>) {
+        events.extend(batch.entries().iter().filter_map(|entry| self.raw_event(batch, entry, lane)));
     }
 
-    fn raw_event(&mut self, batch: &RawBatch, entry: &RawEntry, lane: Lane) -> Option<Item> {
+    fn raw_event(&mut self, batch: &RawBatch, entry: &RawEntry, lane: Lane) -> Option<Exported> {
         // The hot loop has decoded the same bytes.
         let event = decode(batch.record(entry)).ok()?;
         let refers = self.refer_raw(batch, entry);
@@ -56,7 +56,7 @@ impl Exporter {
             decode::Event::UringDone(it) => {
                 self.path = path;
                 let (done, refers) = self.operations.done(it);
-                return Some(item(lane, entry.at, Event::UringDone(done), refers));
+                return Some(self.exported(item(lane, entry.at, Event::UringDone(done), refers)));
             }
             // None of these is put into a buffer of raw events.
             decode::Event::Fork(_)
@@ -69,7 +69,7 @@ impl Exporter {
         if let Some((actor, made)) = submitted(&out) {
             self.operations.submitted(event.header().boottime_ns, actor, made, &refers);
         }
-        Some(item(lane, entry.at, out, refers))
+        Some(self.exported(item(lane, entry.at, out, refers)))
     }
 
     /// What a raw event refers to.

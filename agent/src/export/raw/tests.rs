@@ -16,6 +16,7 @@ use zerocopy::{Immutable, IntoBytes};
 use super::*;
 use crate::{
     context::{Container, ContainerId, ContainerKey, Enrichment, PendingReason, Process, Runtime, Stage},
+    outbox::Item,
     time::Clock,
 };
 
@@ -83,9 +84,9 @@ fn container() -> Container {
 }
 
 fn export(exporter: &mut Exporter, batch: &RawBatch) -> Vec<Item> {
-    let mut items = Vec::new();
-    exporter.raw(batch, Lane::Bulk, &mut items);
-    items
+    let mut events = Vec::new();
+    exporter.raw(batch, Lane::Bulk, &mut events);
+    events.into_iter().map(|exported| exported.item).collect()
 }
 
 fn event(item: &Item) -> Event {

@@ -5,7 +5,7 @@ mod outlet;
 
 use super::buffers::{self, Bounds, Filled, Receiver};
 
-pub(super) use self::outlet::{is_of, kept};
+pub(crate) use self::outlet::{is_of, kept};
 pub use self::{
     entry::{Activity, ContainerEntry, Entry, LifecycleBatch, ProcessEntry},
     outlet::{LifecycleSender, Processes},

@@ -178,7 +178,7 @@ impl LifecycleSender {
 }
 
 /// Whether a process is the one with this id, or was made by it.
-pub(in crate::pipeline) fn is_of(tgid: u32, process: &Process) -> bool {
+pub(crate) fn is_of(tgid: u32, process: &Process) -> bool {
     process.id.tgid == tgid
         || process.state.parent.tgid == tgid
         || process.parent.is_some_and(|parent| parent.tgid == tgid)
@@ -186,7 +186,7 @@ pub(in crate::pipeline) fn is_of(tgid: u32, process: &Process) -> bool {
 
 /// A process as context keeps it. Of an image that it does not keep any more, or not yet, only the
 /// state is known.
-pub(in crate::pipeline) fn kept(
+pub(crate) fn kept(
     process: &Process,
     state: &TaskState,
     container: Option<ContainerEntry>,

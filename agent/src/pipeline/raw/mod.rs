@@ -12,12 +12,13 @@
 //! | `bulk` | everything else |
 
 mod entry;
-mod former;
+mod narrow;
 mod outlet;
 mod streams;
 
 pub use self::{
     entry::{RawBatch, RawEntry},
+    narrow::Narrow,
     outlet::RawSender,
     streams::RawStreams,
 };
@@ -48,12 +49,13 @@ pub struct RawReceivers {
     pub bulk: Receiver<RawBatch>,
 }
 
-/// Makes the buffers. Without `streams` nobody wants any of it.
+/// Makes the buffers. Without `streams` nobody wants any of it; `narrow` where the
+/// kernel sends more than they want.
 #[must_use]
-pub fn channel(streams: Option<RawStreams>) -> (RawSender, RawReceivers) {
+pub fn channel(streams: Option<RawStreams>, narrow: Option<Narrow>) -> (RawSender, RawReceivers) {
     let (rare, rare_out) = buffers::channel(bounds("queue rare", RARE_BATCHES, RARE_START_BATCHES));
     let (bulk, bulk_out) = buffers::channel(bounds("queue bulk", BULK_BATCHES, BULK_BATCHES));
-    (RawSender::new(rare, bulk, streams), RawReceivers { rare: rare_out, bulk: bulk_out })
+    (RawSender::new(rare, bulk, streams, narrow), RawReceivers { rare: rare_out, bulk: bulk_out })
 }
 
 const fn bounds(at: &'static str, buffers: usize, start_buffers: usize) -> Bounds<RawBatch> {

@@ -1,13 +1,9 @@
 //! The writing ends: which events go out, and by which way.
 
-use agent_abi::{
-    map::RING_CRITICAL,
-    record::{Header, TaskRef},
-};
+use agent_abi::{map::RING_CRITICAL, record::Header};
 
 use super::{
-    RawBatch, RawStreams,
-    former::Former,
+    Narrow, RawBatch, RawStreams,
     streams::{Cgroup, Subject},
 };
 use crate::{
@@ -15,6 +11,7 @@ use crate::{
     context::{Container, Context, Process, Stage, Whose},
     decode::Event,
     pipeline::{
+        Former,
         buffers::{Lost, Writer},
         lifecycle::is_of,
     },
@@ -26,9 +23,9 @@ pub struct RawSender {
     pub(in crate::pipeline) rare: Writer<RawBatch>,
     pub(in crate::pipeline) bulk: Writer<RawBatch>,
     streams: Option<RawStreams>,
+    narrow: Option<Narrow>,
     /// The agent's own children are nobody's workload.
     own_tgid: u32,
-    former: Former,
 }
 
 /// Whose an event is.
@@ -38,17 +35,18 @@ struct Owner<'a> {
 }
 
 impl RawSender {
-    pub(super) fn new(rare: Writer<RawBatch>, bulk: Writer<RawBatch>, streams: Option<RawStreams>) -> Self {
-        Self { rare, bulk, streams, own_tgid: std::process::id(), former: Former::new() }
+    pub(super) fn new(
+        rare: Writer<RawBatch>,
+        bulk: Writer<RawBatch>,
+        streams: Option<RawStreams>,
+        narrow: Option<Narrow>,
+    ) -> Self {
+        Self { rare, bulk, streams, narrow, own_tgid: std::process::id() }
     }
 
-    /// A process is about to replace its image: what it did with the old one may come yet.
-    pub(in crate::pipeline) fn replaces(&mut self, task: &TaskRef, context: &Context, at_ns: u64) {
-        if self.streams.is_some()
-            && let Some(process) = context.process(task)
-        {
-            self.former.remember(process, at_ns);
-        }
+    /// Whether anybody wants raw events.
+    pub(in crate::pipeline) const fn is_on(&self) -> bool {
+        self.streams.is_some()
     }
 
     /// Takes an event whose record is `record`, if it is a raw one that is wanted; `context` has
@@ -58,13 +56,14 @@ impl RawSender {
         event: &Event<'_>,
         record: &[u8],
         context: &Context,
+        former: &Former,
         at: Clock,
     ) {
         let Some(subject) = self.streams.and_then(|streams| streams.subject(event)) else { return };
-        if subject.scope == Scope::Off {
+        if subject.scope == Scope::Off || self.narrow.as_ref().is_some_and(|narrow| !narrow.takes(event)) {
             return;
         }
-        let Self { rare, bulk, own_tgid, former, .. } = self;
+        let Self { rare, bulk, own_tgid, .. } = self;
         let Some(owner) = owner(&subject, context, at, *own_tgid, former) else { return };
         let is_rare = subject.is_rare || is_critical(event.header());
         let way = if is_rare { rare } else { bulk };

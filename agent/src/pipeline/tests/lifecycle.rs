@@ -145,6 +145,9 @@ fn names_that_come_are_told_once() {
         image: "web:1".into(),
         image_digest: None,
         init_pid: None,
+        service_account: None,
+        sandboxed_runtime: false,
+        image_created: None,
         declared: Declared::default(),
     };
     let key = ContainerKey { hierarchy: 0, cgroup: CGROUP };

@@ -1,8 +1,10 @@
 //! A pipeline fed with records that a test makes, without a kernel.
 
+mod inspections;
 mod lifecycle;
 mod order;
 mod raw;
+mod rules;
 mod throttle;
 
 use std::sync::{
@@ -10,11 +12,11 @@ use std::sync::{
     mpsc::{Receiver, sync_channel},
 };
 
-use agent_abi::record::{self, FileRef, Header, Ids, TaskRef, TaskState, UNMAPPED, file_flag};
+use agent_abi::record::{self, FileRef, Header, Ids, Namespaces, TaskRef, TaskState, UNMAPPED, file_flag};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    CgroupQuestion, Message, Outgoing, Outlets, Parts, Pipeline,
+    CgroupQuestion, InspectionQuestion, Message, Outgoing, Outlets, Parts, Pipeline,
     canary::CanarySeen,
     clock,
     lifecycle::{Activity, LifecycleReceiver, Processes, channel},
@@ -25,7 +27,8 @@ use crate::{
     config::Scope,
     context::{Context, Host, Limits, cri},
     decode::{Cgroup, CgroupChange, Credentials, Event, Exec, ImageSource, Strings},
-    posture::{CONTROLS, Exemptions, HostFacts, Posture, Settings},
+    detect::{self, Detector},
+    posture::{CONTROLS, Exemptions, HostFacts, Policy, Posture, Settings},
     source::SequenceCheck,
     telemetry::{Telemetry, label::ScanKind},
 };
@@ -35,6 +38,9 @@ const HOST_PID: u32 = 2;
 const CONTAINER_MNT: u32 = 77;
 /// A container's cgroup.
 const CGROUP: u64 = 42;
+
+/// How long rules wait for names.
+const NAME_WAIT_NS: u64 = 2_000_000_000;
 
 const OWN: u32 = file_flag::IN_TASK_MOUNT_NS | file_flag::OVERLAY;
 const SEALED: u32 = file_flag::MEMFD;
@@ -54,6 +60,8 @@ struct Node {
     canaries: Receiver<CanarySeen>,
     _names: mpsc::Receiver<cri::Question>,
     _cgroups: mpsc::Receiver<CgroupQuestion>,
+    inspections: mpsc::Receiver<InspectionQuestion>,
+    node_reads: mpsc::Receiver<Vec<crate::inspect::node::Candidate>>,
     now: u64,
 }
 
@@ -70,25 +78,39 @@ impl Node {
         let (changes, changes_out) = mpsc::channel(room);
         let (names, names_out) = mpsc::channel(64);
         let (cgroups, cgroups_out) = mpsc::channel(64);
+        let (inspections, inspections_out) = mpsc::channel(64);
+        let (node, node_out) = mpsc::channel(1);
         let (lifecycle, lifecycle_out) = channel(processes);
-        let (raw, raw_out) = super::raw::channel(Some(RAW));
+        let (raw, raw_out) = super::raw::channel(Some(RAW), None);
         let (canary, canaries) = sync_channel(4);
         let host = Host { mnt_ns: HOST_MNT, pid_ns: HOST_PID, hierarchy: 0 };
-        let facts = HostFacts { bounding: ALL, mnt_ns: HOST_MNT, user_ns: 3 };
+        let facts = HostFacts {
+            bounding: ALL,
+            sees_layers: true,
+            ns: Namespaces { mnt: HOST_MNT, pid: HOST_PID, user: 3, ..Default::default() },
+        };
         // Nothing waits for names: verdicts are told at once.
         let settings = Settings { name_wait_ns: 0, ..Settings::default() };
         let pipeline = Pipeline::new(Parts {
             context: Context::new(Limits { processes: 4096, containers: 64, cgroups: 256 }, host),
-            posture: Posture::new(settings, Exemptions::default(), facts, "node".into()),
+            posture: Posture::new(settings, Policy::default(), Exemptions::default(), facts, "node".into()),
             telemetry: Arc::clone(&telemetry),
             messages: messages_in,
-            outlets: Outlets::new(changes, names, cgroups, watch::channel(false).0),
+            outlets: Outlets::new(changes, names, cgroups, inspections, node, watch::channel(false).0),
             lifecycle,
             raw,
+            detector: Detector::new(
+                detect::Limits::default(),
+                NAME_WAIT_NS,
+                "node".into(),
+                clock::now(),
+                Arc::clone(&telemetry),
+            ),
             sequence: SequenceCheck::new([vec![0], vec![0]]),
             boot_id: "boot".into(),
             proof: None,
             canary: Some(canary),
+            inspect_every_ns: 60_000_000_000,
         });
         let mut node = Self {
             pipeline,
@@ -100,6 +122,8 @@ impl Node {
             canaries,
             _names: names_out,
             _cgroups: cgroups_out,
+            inspections: inspections_out,
+            node_reads: node_out,
             now: clock::boottime_ns(),
         };
         node.say(Message::ScanDone(ScanKind::Start));

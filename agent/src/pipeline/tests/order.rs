@@ -36,11 +36,12 @@ impl Replica {
                 let known: Vec<_> = self.0.keys().collect();
                 assert_eq!(listed.keys().collect::<Vec<_>>(), known, "after the changes before it");
                 assert_eq!(inventory.containers.len(), 1);
-                assert_eq!(inventory.containers[0].controls.len(), CONTROLS.len());
+                assert_eq!(inventory.containers[0].controls.len(), Policy::default().judged());
                 1
             }
             Outgoing::Throttled(throttled) => panic!("{throttled:?}"),
             Outgoing::Detected(detected) => panic!("{detected:?}"),
+            Outgoing::Detection(detection) => panic!("{detection:?}"),
             Outgoing::Lost(lost) => panic!("{lost:?}"),
         }
     }
@@ -90,7 +91,7 @@ fn a_container_of_which_nothing_was_judged_is_listed_as_unknown() {
     node.say(Message::Inventory);
     let Ok(Outgoing::Inventory(inventory)) = node.changes.try_recv() else { panic!("an inventory") };
     assert_eq!(inventory.containers[0].container.id.as_str(), id());
-    assert_eq!(inventory.containers[0].controls.len(), CONTROLS.len());
+    assert_eq!(inventory.containers[0].controls.len(), Policy::default().judged());
     assert!(inventory.containers[0].controls.iter().all(|control| control.unknown.is_some()));
     node.cgroup(CgroupChange::Rmdir, CGROUP, 1, &path());
     node.say(Message::Inventory);
@@ -125,7 +126,12 @@ fn what_does_not_fit_the_backlog_is_told_as_lost() {
                 lost += told.lost;
             }
             Ok(Outgoing::Change(_)) => panic!("the oldest are dropped"),
-            Ok(Outgoing::Inventory(_) | Outgoing::Throttled(_) | Outgoing::Detected(_)) => {}
+            Ok(
+                Outgoing::Inventory(_)
+                | Outgoing::Throttled(_)
+                | Outgoing::Detected(_)
+                | Outgoing::Detection(_),
+            ) => {}
             Err(_) => break,
         }
     }

@@ -4,7 +4,10 @@ use agent_abi::{
     ABI_VERSION,
     interest::{ABI_COMPAT, ABI_NATIVE},
     map::{RING_BULK, RING_CRITICAL},
-    record::{FileCall, OomKill, PlainCall, SocketState, Span, Syscall, kind},
+    record::{
+        FileCall, OomKill, PathCall, PathRef, PlainCall, SocketCall, SocketRef, SocketState, Span, Syscall,
+        grade, kind,
+    },
 };
 use zerocopy::{Immutable, IntoBytes};
 
@@ -17,7 +20,10 @@ use crate::{
 
 /// `openat`, `ptrace`, `memfd_create` and, of the 32-bit table, `unlink`.
 const OPENAT: u32 = 257;
-const PTRACE: u32 = 101;
+const CONNECT: u32 = 42;
+const RENAME: u32 = 82;
+const UNLINK: u32 = 87;
+pub(super) const PTRACE: u32 = 101;
 const UNLINK_32: u32 = 10;
 
 /// A record as the kernel writes one: `tail` behind the fixed part.
@@ -42,7 +48,7 @@ impl Node {
         self.pipeline.left_record(&record.as_bytes()[..len]);
     }
 
-    fn open(&mut self, pid: u32, cgroup_id: u64, path: &[u8]) {
+    pub(super) fn open(&mut self, pid: u32, cgroup_id: u64, path: &[u8]) {
         let len = size_of::<FileCall>() + path.len();
         let mut file = FileCall {
             header: self.raw_header(kind::FILE, RING_BULK, len),
@@ -56,7 +62,7 @@ impl Node {
         self.take(&record(&file, path), len);
     }
 
-    fn plain(&mut self, pid: u32, cgroup_id: u64, abi: u8, number: u32, ring: u32) {
+    pub(super) fn plain(&mut self, pid: u32, cgroup_id: u64, abi: u8, number: u32, ring: u32) {
         let len = size_of::<PlainCall>();
         let plain = PlainCall {
             header: self.raw_header(kind::PLAIN, ring, len),
@@ -64,6 +70,79 @@ impl Node {
             ..PlainCall::default()
         };
         self.take(&record(&plain, &[]), len);
+    }
+
+    /// A record of an exec, with its texts.
+    pub(super) fn exec_record(&mut self, state: TaskState) {
+        let mut tail = Vec::new();
+        let fixed = size_of::<record::Exec>();
+        let mut span = |text: &[u8]| {
+            let offset = u16::try_from(fixed + tail.len()).unwrap();
+            tail.extend_from_slice(text);
+            Span { offset, len: u16::try_from(text.len()).unwrap() }
+        };
+        let exe = FileRef { flags: OWN, inode: 9, path: span(b"/bin/tool"), ..FileRef::default() };
+        let (argv, filename, cwd) = (span(b"tool\0--one\0two\0"), span(b"./tool"), span(b"/srv"));
+        let len = fixed + tail.len();
+        let header = self.raw_header(kind::EXEC, RING_CRITICAL, len);
+        let exec = record::Exec { header, state, exe, argv, filename, cwd, ..record::Exec::default() };
+        self.take(&record(&exec, &tail), len);
+    }
+
+    /// A connection to a peer.
+    pub(super) fn connect(&mut self, pid: u32) {
+        let len = size_of::<SocketCall>();
+        let (mut local, mut peer) = ([0; 16], [0; 16]);
+        local[..4].copy_from_slice(&[10, 0, 0, 1]);
+        peer[..4].copy_from_slice(&[192, 0, 2, 1]);
+        let socket = SocketRef {
+            local,
+            peer,
+            local_port: 40_000,
+            peer_port: 443,
+            family: 2,
+            kind: 1,
+            protocol: 6,
+            state: 1,
+            ..SocketRef::default()
+        };
+        let call = SocketCall {
+            header: self.raw_header(kind::SOCKET, RING_BULK, len),
+            call: self.call(pid, CGROUP, ABI_NATIVE, CONNECT),
+            socket,
+            ..SocketCall::default()
+        };
+        self.take(&record(&call, &[]), len);
+    }
+
+    pub(super) fn rename(&mut self, pid: u32, from: &[u8], to: &[u8]) {
+        self.paths(pid, RENAME, from, to);
+    }
+
+    pub(super) fn unlink(&mut self, pid: u32, path: &[u8]) {
+        self.paths(pid, UNLINK, path, b"");
+    }
+
+    fn paths(&mut self, pid: u32, number: u32, from: &[u8], to: &[u8]) {
+        let fixed = size_of::<PathCall>();
+        let tail = [from, to].concat();
+        let at = |offset: usize, name: &[u8]| PathRef {
+            name: Span {
+                offset: u16::try_from(fixed + offset).unwrap(),
+                len: u16::try_from(name.len()).unwrap(),
+            },
+            grade: grade::USER,
+            ..PathRef::default()
+        };
+        let len = fixed + tail.len();
+        let call = PathCall {
+            header: self.raw_header(kind::PATH, RING_BULK, len),
+            call: self.call(pid, CGROUP, ABI_NATIVE, number),
+            from: at(0, from),
+            to: at(from.len(), to),
+            ..PathCall::default()
+        };
+        self.take(&record(&call, &tail), len);
     }
 
     /// What left by both ways: way, kind of the record, process, image, container.

@@ -46,7 +46,8 @@ impl Node {
             match outgoing {
                 Outgoing::Throttled(it) => throttled.push(*it),
                 Outgoing::Detected(it) => detected.push(*it),
-                Outgoing::Change(_) | Outgoing::Inventory(_) | Outgoing::Lost(_) => {}
+                Outgoing::Change(_) | Outgoing::Inventory(_) | Outgoing::Lost(_) | Outgoing::Detection(_) => {
+                }
             }
         }
         (throttled, detected)
@@ -119,6 +120,7 @@ fn a_path_without_its_front_is_detected_once_for_each_container() {
     let mut node = Node::new(Processes::Off);
     let init = node.start(100);
     node.outgoing();
+    let path = ["/d".repeat(128), "/hidden".to_owned()].concat().into_bytes();
     let open = |node: &mut Node, flags, task| {
         let header = node.header();
         let record = FileCall {
@@ -127,11 +129,7 @@ fn a_path_without_its_front_is_detected_once_for_each_container() {
             file: FileRef { flags, ..FileRef::default() },
             ..FileCall::default()
         };
-        node.pipeline.event(&Event::File(decode::FileCall {
-            record: &record,
-            path: b"/d/hidden",
-            text: b"",
-        }));
+        node.pipeline.event(&Event::File(decode::FileCall { record: &record, path: &path, text: b"" }));
     };
     open(&mut node, 0, init.task);
     assert_eq!(node.outgoing().1.len(), 0);
@@ -141,7 +139,7 @@ fn a_path_without_its_front_is_detected_once_for_each_container() {
     let (_, detected) = node.outgoing();
     let [detection] = &detected[..] else { panic!("{detected:?}") };
     assert_eq!(detection.rule, "Path hidden by depth");
-    assert!(detection.output.contains("/d/hidden") && detection.output.contains("pid 100"));
+    assert!(detection.output.contains("/d/d/hidden") && detection.output.contains("pid 100"));
     assert_eq!(detection.container.as_ref().unwrap().id.as_str(), id());
     assert_eq!(node.pipeline.hidden.seen, 3);
 }

@@ -1,4 +1,4 @@
-//! Every capability but NET_BIND_SERVICE is dropped.
+//! Every capability is dropped but those that the policy allows (NET_BIND_SERVICE).
 //!
 //! From all five sets: the bounding set limits what an exec can bring back, but not what comes by
 //! way of the inheritable set, and a permitted capability outlives its removal from the bounding
@@ -8,24 +8,16 @@ use agent_abi::record::UNMAPPED;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
-    capability::{NET_BIND_SERVICE, names},
+    capability::names,
     posture::{
         Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
-        control::{Control, PssLevel, Requirements, Severity, TASK_HOOKS},
-        controls::ControlId,
+        control::{ControlId, Requirements, TASK_HOOKS, TaskControl},
         facts::told,
     },
 };
 
-pub(super) const CONTROL: Control = Control {
+pub(super) const CONTROL: TaskControl = TaskControl {
     id: ControlId::Capabilities,
-    slug: "capabilities",
-    title: "Capabilities",
-    pss: Some(PssLevel::Restricted),
-    cis: Some("5.2.10"),
-    severity: Severity::Medium,
-    exempts_sandbox: true,
-    fix: "Set securityContext.capabilities.drop: [ALL] and add back NET_BIND_SERVICE at most.",
     requires: Requirements {
         hooks: TASK_HOOKS,
         fields: &[
@@ -63,7 +55,7 @@ fn check(facts: &Facts<'_>) -> Observation {
     let held = caps.permitted | caps.effective | caps.ambient;
     let all = held | caps.bounding | caps.inheritable;
     let nested = facts.is_in_nested_user_namespace();
-    let outcome = if all & !NET_BIND_SERVICE == 0 {
+    let outcome = if all & !facts.policy.capabilities == 0 {
         Outcome::Pass
     } else {
         match nested {
@@ -105,6 +97,7 @@ fn explain(evidence: &Evidence) -> Explanation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::NET_BIND_SERVICE;
     use crate::posture::controls::testing::{Case, task};
 
     #[test]

@@ -13,21 +13,13 @@ use crate::{
     context::{DeclaredSeccomp, Origin},
     posture::{
         Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
-        control::{Control, Requirements, Severity, TASK_HOOKS},
-        controls::ControlId,
+        control::{ControlId, Requirements, TASK_HOOKS, TaskControl},
         facts::{is_host_root, is_namespace_root},
     },
 };
 
-pub(super) const CONTROL: Control = Control {
+pub(super) const CONTROL: TaskControl = TaskControl {
     id: ControlId::Entered,
-    slug: "entered",
-    title: "Entered With More Rights",
-    pss: None,
-    cis: None,
-    severity: Severity::High,
-    exempts_sandbox: false,
-    fix: "Find out who entered the container, and use kubectl exec or an ephemeral container under the pod's own security context.",
     requires: Requirements {
         hooks: &[
             agent_abi::hook::Hook::Fork,
@@ -110,10 +102,10 @@ fn check(facts: &Facts<'_>) -> Observation {
         gained |= SECCOMP;
     }
     let is_host = |inum: u32, init: u32, host: u32| inum != 0 && inum == host && init != host;
-    if is_host(task.ns.mnt, init.ns.mnt, facts.host.mnt_ns) {
+    if is_host(task.ns.mnt, init.ns.mnt, facts.host.ns.mnt) {
         gained |= HOST_MOUNTS;
     }
-    if is_host(task.ns.user, init.ns.user, facts.host.user_ns) {
+    if is_host(task.ns.user, init.ns.user, facts.host.ns.user) {
         gained |= HOST_USERS;
     }
 
@@ -134,7 +126,7 @@ fn check(facts: &Facts<'_>) -> Observation {
     let has_more = gained != 0 || (!nested && (capabilities | bounding) != 0);
     let outcome = if has_more {
         Outcome::Fail
-    } else if facts.host.mnt_ns == 0 || facts.host.user_ns == 0 {
+    } else if facts.host.ns.mnt == 0 || facts.host.ns.user == 0 {
         Outcome::Unknown(UnknownReason::HostNotRead)
     } else {
         Outcome::Pass
@@ -268,7 +260,7 @@ mod tests {
             .entered(Some(init))
             .gives(Outcome::Pass, "entered from outside; other namespaces: net");
         let mut blind = Case::new(id, init).entered(Some(init));
-        blind.host.mnt_ns = 0;
+        blind.host.ns.mnt = 0;
         blind.is(Outcome::Unknown(UnknownReason::HostNotRead));
     }
 }

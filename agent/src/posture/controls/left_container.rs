@@ -4,19 +4,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::posture::{
     Evidence, Explanation, Facts, Observation, Outcome,
-    control::{Control, Requirements, Severity, TASK_HOOKS},
-    controls::ControlId,
+    control::{ControlId, Requirements, TASK_HOOKS, TaskControl},
 };
 
-pub(super) const CONTROL: Control = Control {
+pub(super) const CONTROL: TaskControl = TaskControl {
     id: ControlId::LeftContainer,
-    slug: "left-container",
-    title: "Left Its Container",
-    pss: None,
-    cis: None,
-    severity: Severity::Critical,
-    exempts_sandbox: false,
-    fix: "Treat the node as compromised unless the runtime moved the task, and take write access to the cgroup file system away from the container.",
     requires: Requirements {
         hooks: &[agent_abi::hook::Hook::CgroupAttach, TASK_HOOKS[0], TASK_HOOKS[1], TASK_HOOKS[2]],
         fields: &["task_cgroups", "css_cgroup", "kernfs_node_id"],

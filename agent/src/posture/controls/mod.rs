@@ -1,40 +1,93 @@
-//! The controls: one file each, one line each in the table.
+//! How each control is judged: a file each, or one for those that differ in what they look at alone; one line
+//! each in the tables.
 
+mod added_capabilities;
+mod admin_tools;
 mod capabilities;
+#[cfg(test)]
+mod case;
 mod entered;
+mod gained_privileges;
+mod host_devices;
+mod host_namespaces;
+mod host_path;
+mod host_ports;
+mod image_age;
+mod image_registry;
+mod image_tag;
 mod left_container;
+mod limits;
+mod lsm_profile;
+mod mounted;
 mod no_new_privs;
+mod node;
+mod open_files_limit;
+mod plaintext_ports;
 mod privileged;
+mod proc_mount;
+mod read_only_root;
+mod reference;
 mod run_as_non_root;
+mod runtime_drift;
 mod seccomp;
+mod secrets;
+mod sensitive_mounts;
+mod service_account_token;
+pub(in crate::posture) mod sysctls;
 #[cfg(test)]
 pub(in crate::posture) mod testing;
+mod text;
+pub(in crate::posture) mod threads_differ;
+mod undeclared_ports;
+mod writable_executable;
 
-use super::control::Control;
+pub use node::NODE;
 
-macro_rules! controls {
-    ($($id:ident = $module:ident;)*) => {
-        /// Names a control; its place in [`CONTROLS`]. Not stored anywhere: files hold slugs.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u8)]
-        pub enum ControlId {
-            $(#[doc = concat!("See `controls/", stringify!($module), ".rs`.")] $id,)*
-        }
+use super::control::{CONTAINER_CONTROLS, ContainerControl, TASK_CONTROLS, TaskControl};
 
-        /// Number of controls.
-        pub const CONTROL_COUNT: usize = [$(ControlId::$id),*].len();
+/// Controls of tasks, in the order of their ids.
+pub static TASK: [TaskControl; TASK_CONTROLS] = [
+    privileged::CONTROL,
+    run_as_non_root::CONTROL,
+    no_new_privs::CONTROL,
+    seccomp::CONTROL,
+    capabilities::CONTROL,
+    added_capabilities::CONTROL,
+    host_namespaces::PID,
+    host_namespaces::NETWORK,
+    host_namespaces::IPC,
+    host_namespaces::UTS,
+    host_namespaces::CGROUP,
+    host_namespaces::USERS,
+    entered::CONTROL,
+    left_container::CONTROL,
+    gained_privileges::CONTROL,
+    threads_differ::CONTROL,
+    runtime_drift::CONTROL,
+    admin_tools::CONTROL,
+];
 
-        /// Every control, in the order of [`ControlId`].
-        pub static CONTROLS: [Control; CONTROL_COUNT] = [$($module::CONTROL),*];
-    };
-}
-
-controls! {
-    Privileged = privileged;
-    RunAsNonRoot = run_as_non_root;
-    NoNewPrivileges = no_new_privs;
-    Seccomp = seccomp;
-    Capabilities = capabilities;
-    Entered = entered;
-    LeftContainer = left_container;
-}
+/// Controls of containers, in the order of their ids.
+pub static CONTAINER: [ContainerControl; CONTAINER_CONTROLS] = [
+    read_only_root::CONTROL,
+    writable_executable::CONTROL,
+    host_path::CONTROL,
+    sensitive_mounts::CONTROL,
+    proc_mount::CONTROL,
+    host_devices::CONTROL,
+    service_account_token::CONTROL,
+    limits::MEMORY,
+    limits::CPU,
+    limits::PIDS,
+    open_files_limit::CONTROL,
+    lsm_profile::CONTROL,
+    undeclared_ports::CONTROL,
+    plaintext_ports::CONTROL,
+    host_ports::CONTROL,
+    sysctls::CONTROL,
+    secrets::ENVIRONMENT,
+    secrets::ARGUMENTS,
+    image_registry::CONTROL,
+    image_tag::CONTROL,
+    image_age::CONTROL,
+];

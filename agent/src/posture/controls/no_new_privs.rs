@@ -5,20 +5,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::posture::{
     Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
-    control::{Control, PssLevel, Requirements, Severity, TASK_HOOKS},
-    controls::ControlId,
+    control::{ControlId, Requirements, TASK_HOOKS, TaskControl},
     facts::told,
 };
 
-pub(super) const CONTROL: Control = Control {
+pub(super) const CONTROL: TaskControl = TaskControl {
     id: ControlId::NoNewPrivileges,
-    slug: "no-new-privileges",
-    title: "Privilege Escalation",
-    pss: Some(PssLevel::Restricted),
-    cis: Some("5.2.6"),
-    severity: Severity::Medium,
-    exempts_sandbox: true,
-    fix: "Set securityContext.allowPrivilegeEscalation: false on the container.",
     requires: Requirements {
         hooks: TASK_HOOKS,
         fields: &["task_atomic_flags"],

@@ -13,21 +13,13 @@ use crate::{
     capability::names,
     posture::{
         Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
-        control::{Control, PssLevel, Requirements, Severity, TASK_HOOKS},
-        controls::ControlId,
+        control::{ControlId, Requirements, TASK_HOOKS, TaskControl},
         facts::{told, told_text},
     },
 };
 
-pub(super) const CONTROL: Control = Control {
+pub(super) const CONTROL: TaskControl = TaskControl {
     id: ControlId::Privileged,
-    slug: "privileged",
-    title: "Privileged Containers",
-    pss: Some(PssLevel::Baseline),
-    cis: Some("5.2.2"),
-    severity: Severity::Critical,
-    exempts_sandbox: true,
-    fix: "Set securityContext.privileged: false and add only the capabilities that the container needs.",
     requires: Requirements {
         hooks: TASK_HOOKS,
         fields: &["cred_cap_bset", "cred_cap_effective", "user_ns_inum", "user_ns_level"],

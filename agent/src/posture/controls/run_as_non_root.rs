@@ -9,20 +9,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::posture::{
     Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
-    control::{Control, PssLevel, Requirements, Severity, TASK_HOOKS},
-    controls::ControlId,
+    control::{ControlId, Requirements, TASK_HOOKS, TaskControl},
     facts::{is_host_root, is_namespace_root, told, told_text},
 };
 
-pub(super) const CONTROL: Control = Control {
+pub(super) const CONTROL: TaskControl = TaskControl {
     id: ControlId::RunAsNonRoot,
-    slug: "run-as-non-root",
-    title: "Running as Non-root",
-    pss: Some(PssLevel::Restricted),
-    cis: Some("5.2.7"),
-    severity: Severity::High,
-    exempts_sandbox: true,
-    fix: "Set securityContext.runAsNonRoot: true with a runAsUser other than 0, or hostUsers: false.",
     requires: Requirements {
         hooks: TASK_HOOKS,
         fields: &["cred_uid", "cred_euid", "cred_suid", "cred_fsuid", "user_ns_inum", "user_ns_level"],

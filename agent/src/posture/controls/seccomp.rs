@@ -12,21 +12,13 @@ use crate::{
     context::DeclaredSeccomp,
     posture::{
         Evidence, Explanation, Facts, Observation, Outcome, UnknownReason,
-        control::{Control, PssLevel, Requirements, Severity, TASK_HOOKS},
-        controls::ControlId,
+        control::{ControlId, Requirements, TASK_HOOKS, TaskControl},
         syscall::{Reach, open_names},
     },
 };
 
-pub(super) const CONTROL: Control = Control {
+pub(super) const CONTROL: TaskControl = TaskControl {
     id: ControlId::Seccomp,
-    slug: "seccomp",
-    title: "Seccomp",
-    pss: Some(PssLevel::Restricted),
-    cis: Some("5.7.2"),
-    severity: Severity::Medium,
-    exempts_sandbox: true,
-    fix: "Set securityContext.seccompProfile.type: RuntimeDefault, or a Localhost profile that denies by default.",
     requires: Requirements {
         hooks: TASK_HOOKS,
         fields: &["task_seccomp_mode"],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent_abi::record::TaskState;
+use agent_abi::record::{FileRef, Namespaces, TaskState};
 
 use crate::{
     capability::ALL,
@@ -10,11 +10,24 @@ use crate::{
         Container, ContainerId, ContainerKey, ContainerRole, Declared, Enrichment, Names, Origin, Owner,
         PendingReason, Process, ProcessId, Runtime, SeccompAllow, Stage,
     },
-    posture::{ControlId, Facts, HostFacts, Outcome, facts::Baseline, syscall::DANGEROUS},
+    posture::{
+        ControlId, Facts, Gain, HostFacts, Outcome, Policy, Surroundings, control::TASK, facts::Baseline,
+        syscall::DANGEROUS,
+    },
 };
 
 pub(in crate::posture) const HOST_MNT_NS: u32 = 1;
 pub(in crate::posture) const HOST_USER_NS: u32 = 2;
+pub(in crate::posture) const HOST_NS: Namespaces = Namespaces {
+    mnt: HOST_MNT_NS,
+    pid: 11,
+    net: 12,
+    ipc: 13,
+    uts: 14,
+    cgroup: 15,
+    user: HOST_USER_NS,
+    user_level: 0,
+};
 
 /// A task that passes every control, changed.
 pub(in crate::posture) fn task(change: impl FnOnce(&mut TaskState)) -> TaskState {
@@ -33,16 +46,7 @@ pub(in crate::posture) fn task(change: impl FnOnce(&mut TaskState)) -> TaskState
         ns_uid: 1000,
         ns_euid: 1000,
     };
-    task.ns = agent_abi::record::Namespaces {
-        mnt: 3,
-        pid: 4,
-        net: 5,
-        ipc: 6,
-        uts: 8,
-        cgroup: 9,
-        user: 7,
-        user_level: 0,
-    };
+    task.ns = Namespaces { mnt: 3, pid: 4, net: 5, ipc: 6, uts: 8, cgroup: 9, user: 7, user_level: 0 };
     task.cgroup_id = 42;
     change(&mut task);
     task
@@ -53,6 +57,8 @@ pub(in crate::posture) fn process(state: TaskState) -> Process {
         id: ProcessId::of(&state.task),
         state,
         seccomp_allow: allow_default(),
+        // On a file system of which nothing is said as long as the container was not looked into.
+        exe: FileRef { inode: 9, dev: 8, ..FileRef::default() },
         exe_path: b"/usr/bin/server".to_vec(),
         container: Some(ContainerKey { hierarchy: 0, cgroup: 42 }),
         stage: Stage::Workload,
@@ -86,6 +92,9 @@ pub(in crate::posture) fn names(owner: &str) -> Names {
         image: "registry.example/web:1".into(),
         image_digest: None,
         init_pid: None,
+        service_account: None,
+        sandboxed_runtime: false,
+        image_created: None,
         declared: Declared::default(),
     }
 }
@@ -120,6 +129,9 @@ pub(in crate::posture) struct Case {
     declared: Option<Declared>,
     pub(in crate::posture) host: HostFacts,
     init: Option<Baseline>,
+    pub(in crate::posture) gain: Gain,
+    pub(in crate::posture) around: Surroundings,
+    pub(in crate::posture) is_scan: bool,
 }
 
 impl Case {
@@ -130,8 +142,11 @@ impl Case {
             allow: allow_default(),
             process: process(task),
             declared: None,
-            host: HostFacts { bounding: ALL, mnt_ns: HOST_MNT_NS, user_ns: HOST_USER_NS },
+            host: HostFacts { bounding: ALL, ns: HOST_NS, sees_layers: true },
             init: None,
+            gain: Gain::default(),
+            around: Surroundings::default(),
+            is_scan: false,
         }
     }
 
@@ -158,7 +173,7 @@ impl Case {
 
     fn judge(&self) -> (Outcome, crate::posture::Explanation) {
         let container = container(42);
-        let control = self.control.control();
+        let control = &TASK[self.control as usize];
         let observation = (control.check)(&Facts {
             task: &self.task,
             allow: &self.allow,
@@ -167,6 +182,10 @@ impl Case {
             declared: self.declared.as_ref(),
             host: &self.host,
             baseline: self.init.as_ref(),
+            gain: self.gain,
+            around: self.around,
+            policy: &Policy::default(),
+            is_scan: self.is_scan,
         });
         (observation.outcome, (control.explain)(&observation.evidence))
     }

@@ -117,7 +117,7 @@ proptest! {
             reader.read(&mut bench, &settings);
             // The tallies agree with what is alive.
             for container in bench.posture.inventory() {
-                prop_assert_eq!(container.controls.len(), crate::posture::CONTROL_COUNT);
+                prop_assert_eq!(container.controls.len(), crate::posture::Policy::default().judged());
             }
         }
         for tgid in 1..12 {

@@ -5,11 +5,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::alert::{
     journal::Journal,
-    tests::{at, finding, opened, resolved},
+    tests::{at, finding, matched, opened, resolved},
 };
 
+mod detections;
+
 fn policy() -> Policy {
-    Policy { min_severity: Severity::Low, resolved: true }
+    Policy { min_severity: Severity::Low, resolved: true, min_priority: Priority::Notice, window_ns: 100 }
 }
 
 fn take(queue: &mut Queue, frame: u64, change: Change) {
@@ -55,7 +57,7 @@ fn a_finding_that_got_its_name_is_not_told_as_over() {
 
 #[test]
 fn severity_and_alert_decide() {
-    let high = Policy { min_severity: Severity::Critical, resolved: true };
+    let high = Policy { min_severity: Severity::Critical, ..policy() };
     let queue = Queue::default();
     assert_eq!(queue.decide(&at(1, opened("a")), high).unwrap().add, None);
     let mut listed = finding("a", Verdict::Fail);
@@ -91,16 +93,20 @@ fn too_many_are_counted() {
 enum Step {
     Open(u8),
     Over(u8),
+    Match(u8),
+    Release,
     Attempt(u64),
     End(Result),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (0..4_u8).prop_map(Step::Open),
-        (0..4_u8).prop_map(Step::Over),
-        (1..4_u64).prop_map(Step::Attempt),
-        (0..3_i32).prop_map(|result| Step::End(Result::try_from(result).unwrap())),
+        2 => (0..4_u8).prop_map(Step::Open),
+        2 => (0..4_u8).prop_map(Step::Over),
+        4 => (0..3_u8).prop_map(Step::Match),
+        1 => Just(Step::Release),
+        2 => (1..4_u64).prop_map(Step::Attempt),
+        2 => (0..3_i32).prop_map(|result| Step::End(Result::try_from(result).unwrap())),
     ]
 }
 
@@ -119,6 +125,16 @@ proptest! {
             let entry = match step {
                 Step::Open(id) => queue.decide(&at(frame, opened(&id.to_string())), policy()),
                 Step::Over(id) => queue.decide(&at(frame, resolved(&id.to_string())), policy()),
+                Step::Match(id) => {
+                    let at_unix_ns = 40 * frame.cast_signed();
+                    let transition = Transition { at_unix_ns, ..at(frame, matched(&id.to_string())) };
+                    queue.decide(&transition, policy())
+                }
+                Step::Release => {
+                    let now_unix_ns = 40 * frame.cast_signed();
+                    let release = Release { before_unix_ns: now_unix_ns - policy().window_ns, now_unix_ns };
+                    Some(Entry { release: Some(release), ..Entry::default() })
+                }
                 Step::Attempt(count) => Some(Entry { attempt: Some(count), ..Entry::default() }),
                 Step::End(result) => Some(Entry { result: Some(result.into()), ..Entry::default() }),
             };
@@ -126,6 +142,7 @@ proptest! {
             queue.apply(entry.clone());
             journal.append(&[entry], &queue);
             moments.push(queue.base());
+            prop_assert!(detections::balances(&queue), "{:?}", queue.tally());
         }
         drop(journal);
         let sorted = |entry: &Entry| {

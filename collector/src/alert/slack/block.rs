@@ -1,6 +1,6 @@
 //! The part of Slack's Block Kit that is used. It has no place for markup: `plain_text` and the text
 //! elements of `rich_text` are shown as they are, so no text in a block can become a link or a
-//! mention. The text of the notification is the one exception; see [`crate::alert::text::word`].
+//! mention. Links are elements of their own, to places that we know. The text of the notification is the one exception; see [`crate::alert::text::word`].
 
 use serde::Serialize;
 
@@ -86,15 +86,28 @@ pub enum Rich {
 
 /// A run of text in one style.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "type", rename = "text")]
-pub struct Run {
-    text: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    style: Option<Style>,
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Run {
+    /// Text.
+    Text {
+        /// It.
+        text: String,
+        /// Its style.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        style: Option<Style>,
+    },
+    /// Text that leads somewhere.
+    Link {
+        /// Where.
+        url: String,
+        /// What is shown.
+        text: String,
+    },
 }
 
+/// How a run looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-struct Style {
+pub struct Style {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     bold: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -135,19 +148,25 @@ pub fn context(texts: &[String]) -> Block {
 /// Text in the usual style.
 #[must_use]
 pub fn run(text: &str) -> Run {
-    Run { text: filled(text), style: None }
+    Run::Text { text: filled(text), style: None }
 }
 
 /// Our own words that stand out.
 #[must_use]
 pub fn bold(text: &str) -> Run {
-    Run { text: filled(text), style: Some(Style { bold: true, ..Style::default() }) }
+    Run::Text { text: filled(text), style: Some(Style { bold: true, ..Style::default() }) }
 }
 
 /// Foreign text.
 #[must_use]
 pub fn code(text: &str) -> Run {
-    Run { text: filled(text), style: Some(Style { code: true, ..Style::default() }) }
+    Run::Text { text: filled(text), style: Some(Style { code: true, ..Style::default() }) }
+}
+
+/// A link of our own: nothing foreign may be in its URL.
+#[must_use]
+pub fn link(url: &str, text: &str) -> Run {
+    Run::Link { url: url.to_owned(), text: filled(text) }
 }
 
 /// A line of runs.

@@ -20,7 +20,7 @@ const NODES: usize = 3;
 #[derive(Default)]
 struct Place<'a> {
     nodes: Vec<&'a str>,
-    notices: usize,
+    notices: u64,
     observed: &'a str,
 }
 
@@ -32,21 +32,24 @@ pub(super) fn message(batch: &Batch<'_>) -> Message {
         let key = (notice.kind, -(notice.severity() as i32), headline(notice));
         heads.entry(key.clone()).or_insert(notice);
         let place = groups.entry(key).or_default().entry((place(notice), &notice.cluster)).or_default();
-        place.notices += 1;
+        place.notices += notice.weight();
         if !place.nodes.contains(&notice.node.as_str()) && place.nodes.len() <= NODES {
             place.nodes.push(&notice.node);
         }
         if let Some(instance) = notice.finding.as_ref().and_then(|finding| finding.instances.first()) {
             place.observed = &instance.observed;
         }
+        if let Some(detected) = &notice.detected {
+            place.observed = &detected.detection.output;
+        }
     }
     let worst = batch.notices.iter().min_by_key(|one| (one.kind, -(one.severity() as i32)));
     let repeat = if batch.is_repeat() { " (repeat)" } else { "" };
     let mut blocks = vec![header(&format!("{} {}{repeat}", worst.map_or("🔵", emoji), counts(batch)))];
     let mut room = PLACES;
-    let mut left_out = 0;
+    let mut left_out = 0_u64;
     for (number, (key, places)) in groups.iter().enumerate() {
-        let total: usize = places.values().map(|place| place.notices).sum();
+        let total: u64 = places.values().map(|place| place.notices).sum();
         if number >= GROUPS {
             left_out += total;
             continue;
@@ -55,15 +58,17 @@ pub(super) fn message(batch: &Batch<'_>) -> Message {
         let mut lines: Vec<_> =
             places.iter().take(room).map(|((name, _), place)| named(name, place)).collect();
         room -= lines.len();
-        let named: usize = places.values().take(lines.len()).map(|place| place.notices).sum();
+        let named: u64 = places.values().take(lines.len()).map(|place| place.notices).sum();
         if named < total {
             lines.push(vec![run(&format!("and {} more", total - named))]);
         }
         blocks.push(Block::RichText { elements: vec![line(vec![bold(&title)]), list(lines)] });
     }
-    let mut notes = vec!["To see all of it: kestrel findings, kestrel nodes".to_owned()];
-    if left_out + usize::try_from(batch.overflow).unwrap_or(usize::MAX) > 0 {
-        notes.push(format!("{} more changes are not listed here.", left_out as u64 + batch.overflow));
+    let mut notes =
+        vec!["To see all of it: kestrel findings, kestrel nodes, kestrel tail --kind detection".to_owned()];
+    left_out += batch.overflow;
+    if left_out > 0 {
+        notes.push(format!("{left_out} more changes are not listed here."));
     }
     if batch.is_repeat() {
         notes.push(REPEAT.to_owned());
@@ -72,7 +77,7 @@ pub(super) fn message(batch: &Batch<'_>) -> Message {
     Message::new(summary(batch), blocks)
 }
 
-fn title(head: &Notice, total: usize) -> String {
+fn title(head: &Notice, total: u64) -> String {
     let severity = if head.finding.is_some() { format!(", {}", severity(head)) } else { String::new() };
     format!("{} {}{severity}: {total}", emoji(head), headline(head))
 }
@@ -80,7 +85,7 @@ fn title(head: &Notice, total: usize) -> String {
 fn named(name: &str, place: &Place<'_>) -> Vec<super::block::Run> {
     let mut nodes =
         place.nodes.iter().take(NODES).map(|node| shown(node, 100)).collect::<Vec<_>>().join(", ");
-    if place.notices > place.nodes.len().min(NODES) {
+    if place.notices > place.nodes.len().min(NODES) as u64 {
         nodes = format!("{nodes} ({} in all)", place.notices);
     }
     let mut runs = vec![code(&shown(name, 300)), run(" on "), code(&nodes)];

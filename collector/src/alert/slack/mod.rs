@@ -1,10 +1,11 @@
 //! Messages for Slack's incoming webhook.
 
 pub mod block;
+mod detection;
 mod group;
 mod single;
 
-use kestrel_proto::v1::{FindingState, NodeCondition, Resolution, Severity, Verdict};
+use kestrel_proto::v1::{FindingState, NodeCondition, Priority, Resolution, Severity, Verdict};
 
 use self::block::Message;
 use super::{
@@ -12,6 +13,7 @@ use super::{
     notice::{Kind, Notice},
     text::word,
 };
+use crate::state::Detected;
 
 /// The message for a batch, as JSON.
 #[must_use]
@@ -25,7 +27,7 @@ pub fn body(batch: &Batch<'_>, form: Form) -> Vec<u8> {
     serde_json::to_vec(&message).unwrap_or_default()
 }
 
-const HOW: &str = "Slack did not take the full message. To see what it was: kestrel findings, kestrel nodes";
+const HOW: &str = "Slack did not take the full message. To see what it was: kestrel findings, kestrel nodes, kestrel tail --kind detection";
 
 /// What the collector says below a message that may be the second.
 const REPEAT: &str = "Repeat: whether an earlier try arrived is not known, so you may have read this before.";
@@ -35,7 +37,9 @@ fn summary(batch: &Batch<'_>) -> String {
     let repeat = if batch.is_repeat() { " (repeat)" } else { "" };
     let text = match batch.notices {
         [notice] if batch.overflow == 0 => {
-            format!("{}: {} on {}", headline(notice), word(place(notice), 200), word(&notice.node, 253))
+            let times = if notice.count > 1 { format!(" ({} times)", notice.count) } else { String::new() };
+            let (place, node) = (word(place(notice), 200), word(&notice.node, 253));
+            format!("{}{times}: {place} on {node}", headline(notice))
         }
         _ => counts(batch),
     };
@@ -60,6 +64,10 @@ fn counts(batch: &Batch<'_>) -> String {
             }
         }
     }
+    let detections: u64 = batch.notices.iter().map(|notice| notice.count).sum();
+    if detections > 0 {
+        parts.push(format!("{detections} detection{}", if detections == 1 { "" } else { "s" }));
+    }
     if batch.overflow > 0 {
         parts.push(format!("{} more changes that did not fit", batch.overflow));
     }
@@ -68,15 +76,16 @@ fn counts(batch: &Batch<'_>) -> String {
 
 /// What it is about, for a headline: made of our own words and the control's title.
 fn headline(notice: &Notice) -> String {
-    match &notice.finding {
-        Some(finding) => {
+    match (&notice.finding, &notice.detected) {
+        (Some(finding), _) => {
             let control = finding.control.as_ref();
             let title = control.map_or("a control", |control| {
                 if control.title.is_empty() { &control.slug } else { &control.title }
             });
             format!("{} · {}", state(notice), word(title, 100))
         }
-        None => state(notice).to_owned(),
+        (None, Some(detected)) => format!("{} · {}", state(notice), word(&detected.detection.rule, 100)),
+        (None, None) => state(notice).to_owned(),
     }
 }
 
@@ -84,6 +93,7 @@ fn headline(notice: &Notice) -> String {
 fn state(notice: &Notice) -> &'static str {
     let condition = notice.status.as_ref().map(|status| status.condition());
     match (notice.kind(), condition) {
+        (Kind::Detected, _) => priority(notice),
         (Kind::Opened, None) => verdict(notice),
         (Kind::Worse, None) if verdict(notice) == "DRIFT" => "WORSE, now DRIFT",
         (Kind::Worse, None) => "WORSE",
@@ -104,6 +114,20 @@ fn verdict(notice: &Notice) -> &'static str {
         Some(Verdict::Exempt) => "EXEMPT",
         Some(Verdict::Pass) => "PASS",
         _ => "UNKNOWN",
+    }
+}
+
+fn priority(notice: &Notice) -> &'static str {
+    match notice.detected.as_ref().map(Detected::urgency) {
+        Some(Priority::Emergency) => "EMERGENCY",
+        Some(Priority::Alert) => "ALERT",
+        Some(Priority::Critical) => "CRITICAL",
+        Some(Priority::Error) => "ERROR",
+        Some(Priority::Warning) => "WARNING",
+        Some(Priority::Notice) => "NOTICE",
+        Some(Priority::Informational) => "INFO",
+        Some(Priority::Debug) => "DEBUG",
+        Some(Priority::Unspecified) | None => "DETECTED",
     }
 }
 
@@ -130,13 +154,25 @@ fn severity(notice: &Notice) -> &'static str {
 
 /// The workload and its container, in foreign words; not inert yet.
 fn place(notice: &Notice) -> String {
-    let Some(finding) = &notice.finding else { return "the node".to_owned() };
-    let owner = match &finding.workload {
-        Some(workload) => format!("{}/{} {}", workload.namespace, workload.name, workload.kind),
-        None if !finding.pod.is_empty() => finding.pod.clone(),
-        None => format!("container {}", finding.container_id.get(..12).unwrap_or(&finding.container_id)),
+    let (workload, pod, container, id) = match (&notice.finding, &notice.detected) {
+        (Some(finding), _) => {
+            (finding.workload.as_ref(), finding.pod.clone(), &*finding.container, &finding.container_id)
+        }
+        (None, Some(Detected { container: Some(container), .. })) => match &container.names {
+            Some(names) => {
+                let pod = format!("{}/{}", names.namespace, names.pod);
+                (names.workload.as_ref(), pod, &*names.container, &container.id)
+            }
+            None => (None, String::new(), "", &container.id),
+        },
+        (None, _) => return "the node".to_owned(),
     };
-    if finding.container.is_empty() { owner } else { format!("{owner}, container {}", finding.container) }
+    let owner = match workload {
+        Some(workload) => format!("{}/{} {}", workload.namespace, workload.name, workload.kind),
+        None if !pod.is_empty() => pod,
+        None => format!("container {}", id.get(..12).unwrap_or(id)),
+    };
+    if container.is_empty() { owner } else { format!("{owner}, container {container}") }
 }
 
 /// Why a finding is over.

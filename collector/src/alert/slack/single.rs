@@ -5,7 +5,7 @@ use kestrel_proto::v1;
 use super::{
     REPEAT,
     block::{Block, Message, Run, bold, code, context, header, line, list, literal, run},
-    emoji, headline, severity, summary, verdict, why_over,
+    detection, emoji, headline, severity, summary, verdict, why_over,
 };
 use crate::alert::{
     batch::Batch,
@@ -14,17 +14,20 @@ use crate::alert::{
 };
 
 /// Longest name that is shown whole.
-const NAME: usize = 253;
+pub(super) const NAME: usize = 253;
 /// Longest evidence of one instance.
 const EVIDENCE: usize = 300;
 
 pub(super) fn message(batch: &Batch<'_>, notice: &Notice) -> Message {
     let repeat = if batch.is_repeat() { " (repeat)" } else { "" };
-    let mut blocks = vec![header(&format!("{} {}{repeat}", emoji(notice), headline(notice)))];
-    match (&notice.finding, &notice.status) {
-        (Some(finding), _) => of_finding(notice, finding, &mut blocks),
-        (None, Some(status)) => of_node(notice, status, &mut blocks),
-        (None, None) => {}
+    let times = if notice.count > 1 { format!(" ({} times)", notice.count) } else { String::new() };
+    let mut blocks = vec![header(&format!("{} {}{times}{repeat}", emoji(notice), headline(notice)))];
+    if let Some(finding) = &notice.finding {
+        of_finding(notice, finding, &mut blocks);
+    } else if let Some(status) = &notice.status {
+        of_node(notice, status, &mut blocks);
+    } else if let Some(detected) = &notice.detected {
+        detection::blocks(notice, detected, &mut blocks);
     }
     if batch.is_repeat() {
         blocks.push(context(&[REPEAT.to_owned()]));
@@ -96,7 +99,7 @@ fn what(notice: &Notice, finding: &v1::Finding) -> Vec<Run> {
     runs
 }
 
-fn node(notice: &Notice) -> Vec<Run> {
+pub(super) fn node(notice: &Notice) -> Vec<Run> {
     let mut runs = vec![bold("Node: "), code(&shown(&notice.node, NAME))];
     if !notice.cluster.is_empty() {
         runs.extend([run(" of cluster "), code(&shown(&notice.cluster, NAME))]);

@@ -1,4 +1,7 @@
-use kestrel_proto::v1::{Control, Finding, FindingInstance, NodeStatus, Workload};
+use kestrel_proto::v1::{
+    Address, Ancestor, Container, ContainerNames, Control, Detection, DetectionField, Finding,
+    FindingInstance, NodeStatus, Process, ProcessId, TaskState, Workload, detection::Object,
+};
 use kestrel_tests::lab::slack::check;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -22,6 +25,7 @@ fn finding(text: &str) -> Finding {
             title: text.clone(),
             pss: Some(text.clone()),
             cis: Some(text.clone()),
+            ..Control::default()
         }),
         workload: Some(Workload { kind: text.clone(), name: text.clone(), namespace: text.clone() }),
         pod: text.clone(),
@@ -55,6 +59,61 @@ fn node_notice(kind: Kind, text: &str) -> Notice {
     Notice { finding: None, status: Some(status), ..notice(kind, text) }
 }
 
+fn detected(text: &str, is_file: bool) -> Detected {
+    let hostile = || bytes::Bytes::copy_from_slice(text.as_bytes());
+    let owned = || text.to_owned();
+    let names = ContainerNames {
+        namespace: owned(),
+        pod: owned(),
+        container: owned(),
+        image: owned(),
+        workload: Some(Workload { kind: owned(), name: owned(), namespace: owned() }),
+        ..ContainerNames::default()
+    };
+    let peer = Address { ip: owned(), port: 1, path: hostile(), ..Address::default() };
+    let object = if is_file { Object::Path(hostile()) } else { Object::Peer(peer) };
+    let mut detection = Detection {
+        rule: owned(),
+        tags: vec![owned(), "T1552.001".to_owned(), "mitre_credential_access".to_owned()],
+        output: owned(),
+        event_type: owned(),
+        fields: vec![
+            DetectionField { name: owned(), value: Some(owned()) },
+            DetectionField { name: owned(), value: None },
+        ],
+        ancestors: vec![Ancestor { pid: 1, comm: hostile(), exe: hostile() }; 8],
+        held_back: 3,
+        pending_names: true,
+        object: Some(object),
+        ..Detection::default()
+    };
+    detection.set_priority(Priority::Critical);
+    let process = Process {
+        id: Some(ProcessId { start_ticks: 1, tgid: 4711, exec_id: None }),
+        comm: hostile(),
+        exe: hostile(),
+        argv: vec![hostile(), hostile()],
+        state: Some(TaskState { uid: 1000, euid: 0, ..TaskState::default() }),
+        ..Process::default()
+    };
+    let container = Some(Container { id: owned(), names: Some(names), ..Container::default() });
+    Detected { wall_unix_ns: 1_777_636_800_000_000_000, detection, process: Some(process), container }
+}
+
+fn detection_notice(text: &str, is_file: bool, count: u64) -> Notice {
+    let mut notice = Notice {
+        finding: None,
+        detected: Some(detected(text, is_file)),
+        count,
+        held_back: 3 * count,
+        follows: count > 1,
+        until_unix_ns: 1_777_636_860_000_000_000,
+        ..notice(Kind::Detected, text)
+    };
+    notice.set_kind(Kind::Detected);
+    notice
+}
+
 fn json(notices: &[Notice], overflow: u64, form: Form) -> Value {
     let batch = Batch { notices, uncertain: false, overflow };
     serde_json::from_slice(&body(&batch, form)).unwrap()
@@ -81,6 +140,7 @@ fn walk(value: &Value) {
                         "rich_text",
                         "plain_text",
                         "text",
+                        "link",
                         "rich_text_section",
                         "rich_text_list",
                         "rich_text_preformatted"
@@ -88,6 +148,11 @@ fn walk(value: &Value) {
                     .contains(&kind.as_str()),
                     "{kind} may have markup"
                 );
+                if kind == "link" {
+                    let url = object["url"].as_str().unwrap();
+                    let rest = url.strip_prefix("https://attack.mitre.org/techniques/T").unwrap();
+                    assert!(rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'/'), "{url}");
+                }
                 if kind == "plain_text" {
                     assert_eq!(object["emoji"], false);
                 }
@@ -121,7 +186,17 @@ fn hostile_text_does_nothing() {
         for kind in [Kind::Opened, Kind::Worse, Kind::Resolved, Kind::Passed] {
             let one = notice(kind, hostile);
             let node = node_notice(kind, hostile);
-            for notices in [vec![one.clone()], vec![node.clone()], vec![one, node]] {
+            let matches = [(true, 1), (false, 1), (true, 7)];
+            let [file, peer, many] =
+                matches.map(|(is_file, count)| detection_notice(hostile, is_file, count));
+            for notices in [
+                vec![one.clone()],
+                vec![node.clone()],
+                vec![file.clone()],
+                vec![peer.clone()],
+                vec![many.clone()],
+                vec![one, node, file, peer, many],
+            ] {
                 for form in [Form::Full, Form::Plain] {
                     let message = json(&notices, 0, form);
                     is_inert(&message);
@@ -141,6 +216,7 @@ fn a_message_says_what_where_since_when_and_how_to_fix() {
         title: "Containers must not run as root".to_owned(),
         pss: Some("restricted".to_owned()),
         cis: Some("5.2.7".to_owned()),
+        ..Control::default()
     });
     finding.workload = Some(Workload {
         kind: "Deployment".to_owned(),
@@ -188,6 +264,96 @@ fn a_message_says_what_where_since_when_and_how_to_fix() {
 }
 
 #[test]
+fn a_detection_says_what_where_who_and_on_what() {
+    let mut detected = detected("sh", true);
+    let detection = &mut detected.detection;
+    detection.rule = "Read of a secret".to_owned();
+    detection.output = "a secret was read".to_owned();
+    detection.event_type = "openat".to_owned();
+    detection.object = Some(Object::Path("/etc/shadow".into()));
+    detection.fields =
+        vec![DetectionField { name: "fd.name".to_owned(), value: Some("/etc/shadow.field".to_owned()) }];
+    detection.ancestors = ["bash", "sshd"]
+        .into_iter()
+        .zip([12, 3])
+        .map(|(comm, pid)| Ancestor { pid, comm: comm.into(), exe: "/x".into() })
+        .collect();
+    let names = detected.container.as_mut().unwrap().names.as_mut().unwrap();
+    let owner =
+        Workload { kind: "Deployment".to_owned(), name: "cart".to_owned(), namespace: "shop".to_owned() };
+    names.workload = Some(owner);
+    let notice = Notice {
+        detected: Some(detected),
+        node: "n1".to_owned(),
+        cluster: "prod".to_owned(),
+        ..detection_notice("x", true, 1)
+    };
+    let message = json(std::slice::from_ref(&notice), 0, Form::Full);
+    assert_eq!(check(&message), Ok(()));
+    let text = message.to_string();
+    for said in [
+        "🚨 CRITICAL · Read of a secret",
+        "priority critical",
+        "openat",
+        "https://attack.mitre.org/techniques/T1552/001/",
+        "credential access",
+        "shop/cart",
+        "n1",
+        "prod",
+        "2026-05-01 12:00:00 UTC",
+        " pid 4711",
+        "uid 1000, euid 0",
+        "bash (12) ← sshd (3)",
+        "/etc/shadow",
+        "3 before, by the node",
+        "no name yet",
+        "a secret was read",
+        "fd.name = /etc/shadow.field",
+    ] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
+    assert!(!text.contains("times") && !text.contains("first of"));
+    let many = Notice { count: 12, follows: true, ..notice.clone() };
+    let text = json(std::slice::from_ref(&many), 0, Form::Full).to_string();
+    for said in ["(12 times)", "12:01:00 UTC, 12 times, after one that was told", "first of 12"] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
+    let text = json(&[notice, many], 0, Form::Full).to_string();
+    assert!(text.contains("13 detections") && text.contains("(13 in all)"), "{text}");
+}
+
+#[test]
+fn the_webhook_has_all_of_a_detection() {
+    let notice = detection_notice("sh", false, 2);
+    let batch = Batch { notices: &[notice], uncertain: false, overflow: 0 };
+    let hook: Value = serde_json::from_slice(&crate::alert::webhook::body(&batch, Form::Full)).unwrap();
+    let alert = &hook["alerts"][0];
+    assert_eq!((&alert["kind"], &alert["severity"]), (&"detection".into(), &"critical".into()));
+    let detection = &alert["detection"];
+    for (field, value) in [
+        ("rule", "sh"),
+        ("priority", "critical"),
+        ("first", "2026-05-01T12:00:00.000Z"),
+        ("last", "2026-05-01T12:01:00.000Z"),
+        ("peer", "unix sh"),
+        ("workload", "sh"),
+        ("container_id", "sh"),
+    ] {
+        assert_eq!(detection[field], value, "{field}");
+    }
+    assert_eq!(detection["count"], 2);
+    assert_eq!(detection["held_back"], 6);
+    assert_eq!(detection["follows"], true);
+    assert_eq!(detection["techniques"][0]["url"], "https://attack.mitre.org/techniques/T1552/001/");
+    assert_eq!(detection["tactics"][0], "credential access");
+    assert_eq!(detection["process"]["pid"], 4711);
+    assert_eq!(detection["ancestors"].as_array().unwrap().len(), 8);
+    assert_eq!(detection["fields"][1]["value"], Value::Null);
+    let plain: Value = serde_json::from_slice(&crate::alert::webhook::body(&batch, Form::Plain)).unwrap();
+    assert_eq!(plain["not_listed"], 2);
+}
+
+#[test]
 fn many_share_a_message_and_each_is_named() {
     let notices: Vec<_> = (0..40)
         .map(|number| {
@@ -220,14 +386,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn any_message_is_one_that_slack_takes(
-        texts in prop::collection::vec((".{0,200}|[<>!@&|:/a-z\\x00-\\x20]{0,900}", 0..4_i32, any::<bool>()), 1..50),
+        texts in prop::collection::vec((".{0,200}|[<>!@&|:/a-z\\x00-\\x20]{0,900}", 0..4_i32, 0..3_u8), 1..50),
         overflow in 0..3_u64,
     ) {
         let notices: Vec<_> = texts
             .iter()
-            .map(|(text, kind, is_node)| {
-                let kind = Kind::try_from(*kind).unwrap();
-                if *is_node { node_notice(kind, text) } else { notice(kind, text) }
+            .map(|(text, kind, about)| {
+                let which = Kind::try_from(*kind).unwrap();
+                match about {
+                    0 => node_notice(which, text),
+                    1 => notice(which, text),
+                    _ => detection_notice(text, kind % 2 == 0, 1 + u64::from(kind.unsigned_abs())),
+                }
             })
             .collect();
         for form in [Form::Full, Form::Plain] {
@@ -238,6 +408,7 @@ proptest! {
         let batch = Batch { notices: &notices, uncertain: true, overflow };
         let hook: Value = serde_json::from_slice(&crate::alert::webhook::body(&batch, Form::Full)).unwrap();
         walk(&hook["alerts"][0]["finding"]);
+        walk(&hook["alerts"][0]["detection"]);
         prop_assert_eq!(&hook["repeat"], true);
     }
 }

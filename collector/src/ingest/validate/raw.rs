@@ -114,7 +114,7 @@ fn socket(socket: Option<&v1::Socket>) -> Checked {
     bytes("socket: path", &socket.path, NAME)
 }
 
-fn address(address: Option<&v1::Address>) -> Checked {
+pub(super) fn address(address: Option<&v1::Address>) -> Checked {
     let Some(v1::Address { ip, path, .. }) = address else { return Ok(()) };
     text("address: ip", ip, NAME)?;
     bytes("address: path", path, NAME)

@@ -1,0 +1,331 @@
+//! Holds the rules in force against events, in the hot loop. Without a match it allocates nothing.
+
+use std::sync::Arc;
+
+use agent_abi::record::task_flag;
+use rules::{compile::Scratch, field::EventType, value::Truth};
+
+use super::{
+    Detection, Hosts, Limits, Object, Recorder, RuleSet, Users, kind,
+    limiter::{Limiter, Verdict},
+    parked::{Lot, Parked},
+    room::Room,
+    subject::{Scene, Subject, container_of, may_come, task},
+};
+use crate::{
+    context::{Container, ContainerKey, Context, Enrichment, Process},
+    decode::{Event, decode},
+    pipeline::{Former, lifecycle::is_of},
+    posture::Posture,
+    telemetry::{
+        Telemetry,
+        label::{HeldBack, Unparked},
+    },
+    time::Clock,
+};
+
+/// What the rest of the hot loop knows.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// Processes and containers.
+    pub context: &'a Context,
+    /// Verdicts.
+    pub posture: &'a Posture,
+    /// Images that were replaced.
+    pub former: &'a Former,
+}
+
+/// Holds rules against events.
+pub struct Detector {
+    rules: Option<Arc<RuleSet>>,
+    limits: Limits,
+    limiter: Limiter,
+    users: Arc<Users>,
+    hosts: Arc<Hosts>,
+    hostname: String,
+    started_ns: u64,
+    /// How long an event waits for the names of its container.
+    name_wait_ns: u64,
+    own_tgid: u32,
+    number: u64,
+    room: Room,
+    /// Of an event as it is shown.
+    shown: Room,
+    lot: Lot,
+    scratch: Scratch,
+    /// Places of the rules that an event matches.
+    found: Vec<usize>,
+    telemetry: Arc<Telemetry>,
+    recorder: Option<Recorder>,
+}
+
+impl Detector {
+    /// Without rules.
+    #[must_use]
+    pub fn new(
+        limits: Limits,
+        name_wait_ns: u64,
+        hostname: String,
+        started: Clock,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        Self {
+            rules: None,
+            limits,
+            limiter: Limiter::new(limits, 0),
+            users: Arc::default(),
+            hosts: Arc::default(),
+            hostname,
+            started_ns: started.wall_ns,
+            name_wait_ns,
+            own_tgid: std::process::id(),
+            number: 0,
+            room: Room::default(),
+            shown: Room::default(),
+            lot: Lot::default(),
+            scratch: Scratch::default(),
+            found: Vec::with_capacity(64),
+            telemetry,
+            recorder: None,
+        }
+    }
+
+    /// Writes every event that rules want to a recording.
+    pub fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
+    }
+
+    /// Whether there are rules.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// Puts rules in force, and names of the node's users. What the rules before held back is told first.
+    pub fn put_in_force(
+        &mut self,
+        rules: Arc<RuleSet>,
+        users: Arc<Users>,
+        view: View<'_>,
+        now: Clock,
+        out: &mut Vec<Detection>,
+    ) {
+        // What waits was to be judged by the rules of its time.
+        while let Some(parked) = self.lot.pop() {
+            self.judge_parked(&parked, Unparked::End, view, out);
+        }
+        self.tell_rest(now, out);
+        self.limiter = Limiter::new(self.limits, rules.rules.len());
+        self.rules = Some(rules);
+        self.users = users;
+    }
+
+    /// Knows addresses by these names from now on.
+    pub fn know_hosts(&mut self, hosts: Arc<Hosts>) {
+        self.hosts = hosts;
+    }
+
+    /// Takes an event whose record is `record`; `view` has taken in what came before it, and itself.
+    pub fn take(
+        &mut self,
+        event: &Event<'_>,
+        record: &[u8],
+        view: View<'_>,
+        at: Clock,
+        out: &mut Vec<Detection>,
+    ) {
+        let Some(kind) = self.wanted(event) else { return };
+        self.number += 1;
+        let waits_for = self.judge(event, kind, view, at, true, out);
+        let Some(container) = waits_for else { return };
+        let until_ns = at.boottime_ns.saturating_add(self.name_wait_ns);
+        self.telemetry.detect.parked.add(1);
+        if let Some(gone) = self.lot.park(container, at, record, until_ns) {
+            self.judge_parked(&gone, Unparked::Room, view, out);
+        }
+    }
+
+    /// Judges what waited for names that have come, or waited long enough, and tells what was held back
+    /// for long.
+    pub fn tick(&mut self, view: View<'_>, now: Clock, out: &mut Vec<Detection>) {
+        let is_known =
+            |key: ContainerKey| view.context.container(key).is_none_or(|container| !is_awaited(container));
+        for (parked, why) in self.lot.due(now.boottime_ns, is_known) {
+            self.judge_parked(&parked, why, view, out);
+        }
+        self.telemetry.detect.waiting.set(self.lot.len() as u64);
+        let Some(rules) = &self.rules else { return };
+        self.limiter.overdue(now.boottime_ns, |rule, held| {
+            out.extend(rules.rules.get(rule).map(|rule| Detection::held_back(rule, now, held)));
+        });
+    }
+
+    /// Nothing follows: judges what waits, tells what is held back.
+    pub fn finish(&mut self, view: View<'_>, now: Clock, out: &mut Vec<Detection>) {
+        while let Some(parked) = self.lot.pop() {
+            self.judge_parked(&parked, Unparked::End, view, out);
+        }
+        self.tell_rest(now, out);
+    }
+
+    fn tell_rest(&mut self, now: Clock, out: &mut Vec<Detection>) {
+        let Some(rules) = &self.rules else { return };
+        self.limiter.rest(|rule, held| {
+            out.extend(rules.rules.get(rule).map(|rule| Detection::held_back(rule, now, held)));
+        });
+    }
+
+    fn wanted(&self, event: &Event<'_>) -> Option<EventType> {
+        let rules = self.rules.as_ref()?;
+        kind::of(event).filter(|kind| rules.wants(*kind))
+    }
+
+    fn judge_parked(&mut self, parked: &Parked, why: Unparked, view: View<'_>, out: &mut Vec<Detection>) {
+        self.telemetry.detect.unparked.of(why).add(1);
+        // It was decoded before.
+        let Ok(event) = decode(parked.record.bytes()) else { return };
+        if let Some(kind) = self.wanted(&event) {
+            self.judge(&event, kind, view, parked.at, false, out);
+        }
+    }
+
+    /// Tells what matches. Gives the container for whose names it has to wait.
+    fn judge(
+        &mut self,
+        event: &Event<'_>,
+        kind: EventType,
+        view: View<'_>,
+        at: Clock,
+        waits: bool,
+        out: &mut Vec<Detection>,
+    ) -> Option<ContainerKey> {
+        let Self {
+            rules,
+            users,
+            hosts,
+            hostname,
+            started_ns,
+            own_tgid,
+            number,
+            room,
+            shown,
+            scratch,
+            found,
+            limiter,
+            recorder,
+            ..
+        } = self;
+        let rules = rules.as_ref()?;
+        let task = *task(event)?;
+        let known = view.context.process(&task);
+        if known.is_some_and(|process| is_of(*own_tgid, process) || is_kernel(process)) {
+            return None;
+        }
+        let process = with_image(event, known, view.former, at);
+        let container = match process {
+            Some(process) if process.container.is_some() => container_of(process, view.context),
+            _ => cgroup(event).and_then(|cgroup| view.context.container_of_cgroup(cgroup)),
+        };
+        let scene = Scene {
+            context: view.context,
+            posture: view.posture,
+            users,
+            hosts,
+            hostname,
+            started_ns: *started_ns,
+        };
+        room.clear();
+        let subject = Subject {
+            event,
+            kind,
+            at,
+            number: *number,
+            task,
+            process,
+            container,
+            scene,
+            room,
+            waits,
+            is_shown: false,
+        };
+        found.clear();
+        let mut is_unknown = false;
+        rules.programs.matches(scratch, Some(kind), &subject, rules.matching, |matched| {
+            match matched.truth {
+                Truth::True => found.push(matched.place),
+                Truth::Unknown | Truth::False => is_unknown = true,
+            }
+        });
+        if found.is_empty() && !is_unknown && recorder.is_none() {
+            return None;
+        }
+        // What matches whatever the names are waits for them too: nobody wants an alert without.
+        if let Some(container) = container.filter(|container| waits && is_awaited(container)) {
+            return Some(container.key);
+        }
+        shown.clear();
+        let shown = Subject { room: shown, waits: false, is_shown: true, ..subject };
+        if let Some(recorder) = recorder {
+            recorder.record(&shown);
+        }
+        if found.is_empty() {
+            return None;
+        }
+        let object = Object::of(&subject);
+        for &place in found.iter() {
+            let Some(rule) = rules.rules.get(place) else { continue };
+            self.telemetry.detect.matches.add(1);
+            let by = process.map(|process| (process.id, process.state.exec_id));
+            match limiter.decide(place, (by, &object), at.boottime_ns) {
+                Verdict::Tell(held) => {
+                    let is_pending = container.is_some_and(|container| !is_named(container));
+                    out.push(Detection::of(&shown, rule, held, is_pending));
+                }
+                Verdict::Repeated => self.telemetry.detect.held_back.of(HeldBack::Repeated).add(1),
+                Verdict::TooFast => self.telemetry.detect.held_back.of(HeldBack::TooFast).add(1),
+            }
+        }
+        None
+    }
+}
+
+/// The process with the image that it had when the event happened.
+fn with_image<'a>(
+    event: &Event<'_>,
+    known: Option<&'a Process>,
+    former: &'a Former,
+    at: Clock,
+) -> Option<&'a Process> {
+    match known {
+        Some(process) if !matches!(event, Event::Exec(_)) && at.boottime_ns < process.exec_ns => {
+            former.at(process.id, at.boottime_ns)
+        }
+        known => known,
+    }
+}
+
+/// The cgroup that a record names.
+fn cgroup(event: &Event<'_>) -> Option<u64> {
+    match event {
+        Event::Exec(exec) => Some(exec.record.state.cgroup_id),
+        Event::Credentials(it) => Some(it.record.state.cgroup_id),
+        Event::Exit(exit) => Some(exit.cgroup_id),
+        event => kind::call(event).map(|call| call.cgroup_id),
+    }
+}
+
+const fn is_kernel(process: &Process) -> bool {
+    process.state.flags & task_flag::KERNEL_THREAD != 0
+}
+
+const fn is_named(container: &Container) -> bool {
+    matches!(container.enrichment, Enrichment::Complete(_))
+}
+
+/// Whether the names of a container are on their way.
+const fn is_awaited(container: &Container) -> bool {
+    match container.enrichment {
+        Enrichment::Complete(_) => false,
+        Enrichment::Pending(reason) => may_come(reason),
+    }
+}

@@ -1,0 +1,163 @@
+//! An event as rules see it: what happened, who did it, and where.
+
+use agent_abi::record::{FileRef, Syscall, TaskRef, TaskState, file_flag};
+use rules::field::EventType;
+
+use super::{hosts::Hosts, kind, room::Room, users::Users};
+use crate::{
+    context::{Container, Context, Enrichment, Names, PendingReason, Process, ProcessId, Stage},
+    decode::{Event, Exec, ImageSource, Strings},
+    posture::Posture,
+    time::Clock,
+};
+
+/// Most forebears that are looked at.
+pub(super) const FOREBEARS: usize = 32;
+
+/// What is the same for all events.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) context: &'a Context,
+    pub(super) posture: &'a Posture,
+    pub(super) users: &'a Users,
+    pub(super) hosts: &'a Hosts,
+    pub(super) hostname: &'a str,
+    /// When the agent began, nanoseconds of the wall's clock.
+    pub(super) started_ns: u64,
+}
+
+/// An event with all that rules ask of it.
+pub(super) struct Subject<'a> {
+    pub(super) event: &'a Event<'a>,
+    pub(super) kind: EventType,
+    pub(super) at: Clock,
+    pub(super) number: u64,
+    pub(super) task: TaskRef,
+    /// Who did it, with the image of that time.
+    pub(super) process: Option<&'a Process>,
+    pub(super) container: Option<&'a Container>,
+    pub(super) scene: Scene<'a>,
+    pub(super) room: &'a Room,
+    /// Names that are still asked for are unknown, rather than missing.
+    pub(super) waits: bool,
+    /// Values are for people: what looks like a secret is replaced.
+    pub(super) is_shown: bool,
+}
+
+/// A field that belongs to a container's names.
+pub(super) enum Named<'a> {
+    Names(&'a Names),
+    Pending,
+    Missing,
+}
+
+/// The task that an event is about.
+pub(super) fn task<'a>(event: &Event<'a>) -> Option<&'a TaskRef> {
+    match event {
+        Event::Exec(exec) if exec.source == ImageSource::Exec => Some(&exec.record.state.task),
+        Event::Exit(exit) => Some(&exit.task),
+        Event::Fork(fork) => Some(&fork.creator),
+        Event::Credentials(it) => Some(&it.record.state.task),
+        event => kind::call(event).map(|call| &call.task),
+    }
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn call(&self) -> Option<&'a Syscall> {
+        kind::call(self.event)
+    }
+
+    pub(super) fn exec(&self) -> Option<&'a Exec<'a>> {
+        match self.event {
+            Event::Exec(exec) => Some(exec),
+            _ => None,
+        }
+    }
+
+    /// What the kernel says of the task, after the event where the event tells.
+    pub(super) fn state(&self) -> Option<&'a TaskState> {
+        match self.event {
+            Event::Exec(exec) => Some(&exec.record.state),
+            Event::Credentials(it) => Some(&it.record.state),
+            _ => self.process.map(|process| &process.state),
+        }
+    }
+
+    /// Arguments, the first of them argv[0]; empty where they are not known.
+    pub(super) fn argv(&self) -> Strings<'a> {
+        match self.event {
+            Event::Exec(exec) if !exec.argv.0.is_empty() => exec.argv,
+            _ => self.process.map_or_else(Strings::default, argv_of),
+        }
+    }
+
+    pub(super) fn exe_path(&self) -> Option<&'a [u8]> {
+        let (path, file) = match self.event {
+            Event::Exec(exec) if !exec.exe.is_empty() => (exec.exe, &exec.record.exe),
+            _ => (&self.process?.exe_path[..], &self.process?.exe),
+        };
+        Some(named(path, file)).filter(|path| !path.is_empty())
+    }
+
+    /// The process itself is 0, its parent 1.
+    pub(super) fn ancestor(&self, distance: usize) -> Option<&'a Process> {
+        let own = self.process?;
+        if distance == 0 { Some(own) } else { self.ancestors().nth(distance - 1) }
+    }
+
+    /// The parent first.
+    pub(super) fn ancestors(&self) -> impl Iterator<Item = &'a Process> + use<'a> {
+        let context = self.scene.context;
+        let parent = |process: &Process| {
+            let by_state = &process.state.parent;
+            let id = process.parent.or((by_state.tgid != 0).then(|| ProcessId::of(by_state)))?;
+            // One that is its own forebear is a lie of a reused number.
+            (id != process.id).then(|| context.process_by_id(id))?
+        };
+        std::iter::successors(self.process.and_then(parent), move |process| parent(process)).take(FOREBEARS)
+    }
+
+    /// The leader of the session, where it is a forebear or the process itself.
+    pub(super) fn session_leader(&self) -> Option<&'a Process> {
+        let session = self.state()?.session;
+        let is_leader = |process: &&Process| process.id.tgid == session;
+        self.process.filter(is_leader).or_else(|| self.ancestors().find(is_leader))
+    }
+
+    pub(super) fn names(&self) -> Named<'a> {
+        match self.container.map(|container| &container.enrichment) {
+            None => Named::Missing,
+            Some(Enrichment::Complete(names)) => Named::Names(names),
+            Some(Enrichment::Pending(reason)) if self.waits && may_come(*reason) => Named::Pending,
+            Some(Enrichment::Pending(_)) => Named::Missing,
+        }
+    }
+}
+
+/// Whether an answer is on its way.
+pub(super) const fn may_come(reason: PendingReason) -> bool {
+    matches!(reason, PendingReason::Asked | PendingReason::QueueFull)
+}
+
+/// The container whose code a process runs: a runtime's own is the host's.
+pub(super) fn container_of<'a>(process: &Process, context: &'a Context) -> Option<&'a Container> {
+    if process.stage == Stage::Runtime {
+        return None;
+    }
+    context.container(process.container?)
+}
+
+/// The path of an executable; what is in no file system goes by its name, `memfd:prog`, as Falco has it.
+pub(super) fn named<'a>(path: &'a [u8], file: &FileRef) -> &'a [u8] {
+    let is_memfd = file.flags & file_flag::MEMFD != 0;
+    path.strip_prefix(b"/").filter(|_| is_memfd).unwrap_or(path)
+}
+
+pub(super) fn argv_of(process: &Process) -> Strings<'_> {
+    Strings(&process.argv)
+}
+
+/// The name of a task without its padding.
+pub(super) fn comm(state: &TaskState) -> &[u8] {
+    state.comm.split(|&byte| byte == 0).next().unwrap_or_default()
+}

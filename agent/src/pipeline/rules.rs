@@ -1,0 +1,44 @@
+//! Rules between the stages: after context and posture have taken an event in.
+
+use std::sync::Arc;
+
+use super::{Outgoing, Pipeline};
+use crate::{
+    decode::Event,
+    detect::{Detection, RuleSet, Users, View},
+    time::Clock,
+};
+
+impl Pipeline {
+    /// Holds an event against the rules in force.
+    pub(super) fn detect(&mut self, event: &Event<'_>, record: &[u8], at: Clock) {
+        let Self { detector, context, posture, former, detections, .. } = self;
+        detector.take(event, record, View { context, posture, former }, at, detections);
+        self.send_detections();
+    }
+
+    pub(super) fn tick_rules(&mut self, now: Clock) {
+        let Self { detector, context, posture, former, detections, .. } = self;
+        detector.tick(View { context, posture, former }, now, detections);
+        self.send_detections();
+    }
+
+    pub(super) fn put_in_force(&mut self, rules: Arc<RuleSet>, users: Arc<Users>, now: Clock) {
+        let Self { detector, context, posture, former, detections, .. } = self;
+        detector.put_in_force(rules, users, View { context, posture, former }, now, detections);
+        self.send_detections();
+    }
+
+    pub(super) fn finish_rules(&mut self, now: Clock) {
+        let Self { detector, context, posture, former, detections, .. } = self;
+        detector.finish(View { context, posture, former }, now, detections);
+        self.send_detections();
+    }
+
+    fn send_detections(&mut self) {
+        for detection in self.detections.drain(..) {
+            let detection: Box<Detection> = Box::new(detection);
+            self.outlets.send(Outgoing::Detection(detection), &self.telemetry);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The language as Markdown: `docs/rules/`.
+
+mod fields;
+mod operators;
+mod transformers;
+
+const MADE: &str = "<!-- Made from the crate `rules`: KESTREL_WRITE_DOCS=1 cargo test -p rules -->\n";
+
+/// The pages, by file name.
+#[must_use]
+pub fn pages() -> Vec<(&'static str, String)> {
+    vec![
+        ("README.md", overview()),
+        ("fields.md", fields::page()),
+        ("operators.md", operators::page()),
+        ("transformers.md", transformers::page()),
+    ]
+}
+
+fn overview() -> String {
+    format!(
+        "{MADE}\n# Rules\n\nRules are written in Falco's language (Falco 0.44). A condition compares \
+         [fields](fields.md) of an event by\n[operators](operators.md), with `and`, `or`, `not` and \
+         parentheses; [transformers](transformers.md) change a field before it\nis compared.\n\n\
+         - A field that the event does not have makes every comparison false, `!=` too: `not proc.name = \
+         cat` holds then,\n  `proc.name != cat` does not.\n\
+         - A field that is not known yet, as the name of a container that was just made, makes a comparison \
+         unknown. What\n  is unknown is asked again when it is known, and never taken for false.\n\
+         - A rule meets only events of the types its condition can hold for, by what it says of `evt.type` \
+         with `=`, `!=`\n  and `in`.\n"
+    )
+}

@@ -1,0 +1,44 @@
+//! How much the set says of a recording of a machine on which a list of attacks was acted out between ordinary
+//! work.
+
+use std::collections::BTreeMap;
+
+use rules::compile::{Matching, Programs, Scratch};
+
+use crate::{session, set};
+
+/// The most events of the recording that one rule may match.
+const MOST_OF_A_RULE: usize = 6;
+/// Of so many events, one may match.
+const EVENTS_A_MATCH: usize = 350;
+
+#[test]
+fn the_set_is_no_louder_than_the_official_one() {
+    let Some(events) = session::events() else { return };
+    let rules: Vec<_> = set::rules().into_iter().filter(|rule| rule.is_active).collect();
+    let programs = Programs::new(rules.iter().map(|rule| &rule.condition).enumerate());
+    let mut scratch = Scratch::default();
+    let (mut counts, mut official) = (BTreeMap::<&str, usize>::new(), 0);
+    let mut stable = 0;
+    for recorded in &events {
+        official += recorded.expected.len();
+        let event = &recorded.event;
+        programs.matches(&mut scratch, event.event_type(), event, Matching::All, |found| {
+            let rule = &rules[found.place];
+            *counts.entry(&rule.name).or_default() += 1;
+            stable += usize::from(rule.tags.contains("maturity_stable"));
+        });
+    }
+    let all: usize = counts.values().sum();
+    println!(
+        "{} events: {all} matches, {stable} of them of stable rules; {official} of the official stable ones",
+        events.len()
+    );
+    for (rule, count) in &counts {
+        println!("{count:4} {rule}");
+        assert!(*count <= MOST_OF_A_RULE, "{rule} matches {count} events");
+    }
+    // The official rules that are recorded are the stable ones.
+    assert!(stable <= official, "{stable} matches of stable rules, {official} of the official ones");
+    assert!(all * EVENTS_A_MATCH <= events.len(), "{all} matches in {} events", events.len());
+}
