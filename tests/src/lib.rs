@@ -4,3 +4,4 @@
 //! `cargo xtask test` builds all that they run and starts them as root.
 
 pub mod lab;
+pub mod ordinary;

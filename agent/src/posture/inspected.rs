@@ -41,7 +41,7 @@ impl Posture {
         }
         let witnessed = entry.witnessed.clone();
         // With the name comes another look, so what only the runtime tells is not yet missing.
-        let waits_for_name = names.is_none() && now.boottime_ns < entry.hold.until;
+        let waits_for_name = names.is_none() && now.boottime_ns < entry.hold.ends(entry.pending);
         for (place, control) in CONTAINER.iter().enumerate() {
             if !self.policy.judges(control.id) {
                 continue;

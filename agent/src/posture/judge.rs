@@ -292,7 +292,7 @@ impl Posture {
             names,
             pending,
             // A record may be read late, and only then is asked for the name.
-            hold: Hold::until(now.boottime_ns.max(self.looked_up_ns).saturating_add(wait)),
+            hold: Hold::for_name(now.boottime_ns.max(self.looked_up_ns), wait),
             baseline: None,
             tally: [[0; CLASSES]; WORKLOAD_CONTROLS],
             findings: [None; WORKLOAD_CONTROLS],
@@ -417,7 +417,7 @@ impl Posture {
             }
             finding.pending = entry.pending;
             if is_pending {
-                finding.hold.until = finding.hold.until.max(hold.until);
+                finding.hold.extend(hold);
             }
             if let Some(exemption) = &entry.exempt[control] {
                 finding.exemption = Some(Arc::clone(exemption));

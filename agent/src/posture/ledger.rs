@@ -344,7 +344,9 @@ fn settle(finding: &mut Finding, settings: &Settings, now: Clock, changes: &mut 
     let boottime = now.boottime_ns;
     match finding.stage {
         Stage::Resolved => return u64::MAX,
-        Stage::Held if boottime < finding.hold.until => return finding.hold.until,
+        Stage::Held if boottime < finding.hold.ends(finding.pending) => {
+            return finding.hold.ends(finding.pending);
+        }
         Stage::Held => tell(finding, ChangeKind::Open, now, changes),
         Stage::Open => {}
     }
@@ -358,7 +360,7 @@ fn settle(finding: &mut Finding, settings: &Settings, now: Clock, changes: &mut 
     let worst = finding.worst_live();
     if is_worse || is_follow_up || finding.dirty || worst.is_some_and(|worst| worst != finding.told) {
         let at = if is_worse {
-            finding.hold.until
+            finding.hold.ends(finding.pending)
         } else if is_follow_up {
             0
         } else {

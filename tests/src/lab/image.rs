@@ -87,6 +87,17 @@ pub fn install_agent(containerd: &Containerd, cri: &Cri, tag: &str, binary: &Pat
     })
 }
 
+/// Makes an image of a root file system, given as a tar, and imports it.
+pub fn install_root(containerd: &Containerd, cri: &Cri, tag: &str, root: Vec<u8>) -> Result<()> {
+    let path = containerd.ledger().dir().join("root.tar");
+    fs::write(&path, save(root, &[(tag, "/bin/sh", "")])?)?;
+    containerd.ctr(["images", "import", "--snapshotter", "overlayfs", &path.to_string_lossy()])?;
+    fs::remove_file(&path)?;
+    poll::until("the CRI to see the image", Duration::from_secs(10), || {
+        Ok(cri.image_tags()?.iter().any(|known| known == tag))
+    })
+}
+
 /// `struct vfs_cap_data` of revision 2 (include/uapi/linux/capability.h): permitted, and effective at once or not.
 fn file_capabilities(numbers: &[u32], is_effective: bool) -> Vec<u8> {
     const REVISION_2: u32 = 0x0200_0000;

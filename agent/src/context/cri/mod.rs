@@ -53,6 +53,9 @@ pub struct Settings {
     pub pending: usize,
     /// Until the second attempt; doubled after each, up to `retry_most`, and jittered by half.
     pub retry_first: Duration,
+    /// Longest pause while the runtime answers and does not know the container: it knows a pod's sandbox only when
+    /// the pod is up, and findings wait for the name.
+    pub retry_not_known: Duration,
     /// Longest pause between attempts.
     pub retry_most: Duration,
     /// Attempts until a container is given up; the hot side asks again later.
@@ -68,8 +71,9 @@ impl Default for Settings {
             concurrent: 4,
             pending: 1024,
             retry_first: Duration::from_millis(200),
+            retry_not_known: Duration::from_millis(800),
             retry_most: Duration::from_secs(10),
-            attempts: 8,
+            attempts: 16,
         }
     }
 }
@@ -196,14 +200,15 @@ fn settle(
         pending.remove(&key);
         return Some(Answer { key, result: Err(reason) });
     }
-    due.insert((Instant::now() + pause(settings, question.attempts), key));
+    let most = if reason == PendingReason::NotKnown { settings.retry_not_known } else { settings.retry_most };
+    due.insert((Instant::now() + pause(settings, question.attempts, most), key));
     news.then_some(Answer { key, result: Err(reason) })
 }
 
 /// The pause after that many attempts, between half and all of it.
-fn pause(settings: &Settings, attempts: u32) -> Duration {
+fn pause(settings: &Settings, attempts: u32, most: Duration) -> Duration {
     let doubled = settings.retry_first.saturating_mul(1 << attempts.saturating_sub(1).min(16));
-    let whole = doubled.min(settings.retry_most);
+    let whole = doubled.min(most);
     // The standard library's hasher keys are random; no more is needed here.
     let random = RandomState::new().hash_one(attempts) % 1024;
     whole / 2 + whole.mul_f64(0.5 * f64::from(u16::try_from(random).unwrap_or(0)) / 1024.0)

@@ -547,9 +547,11 @@ async fn it_ends_with_its_channels() {
 fn pauses_grow_to_their_bound() {
     let settings = Settings::default();
     for attempts in 1..100 {
-        let pause = pause(&settings, attempts);
-        assert!(pause <= settings.retry_most);
-        assert!(pause >= settings.retry_first / 2);
+        for most in [settings.retry_not_known, settings.retry_most] {
+            let pause = pause(&settings, attempts, most);
+            assert!(pause <= most);
+            assert!(pause >= settings.retry_first / 2);
+        }
     }
-    assert!(pause(&settings, 50) >= settings.retry_most / 2);
+    assert!(pause(&settings, 50, settings.retry_most) >= settings.retry_most / 2);
 }

@@ -123,6 +123,19 @@ fn says_why_there_is_no_name_as_of_now() {
 }
 
 #[test]
+fn waits_longer_for_a_name_that_the_runtime_does_not_know_yet() {
+    let mut bench = Bench::new(Settings::default());
+    let mut container = container(1);
+    bench.exec(&container, root(1));
+    container.enrichment = Enrichment::Pending(PendingReason::NotKnown);
+    bench.posture.named(&container, bench.now);
+    bench.pass(9);
+    assert!(bench.told().is_empty());
+    bench.pass(1);
+    assert_eq!(bench.told(), ["OPEN FAIL run-as-non-root"]);
+}
+
+#[test]
 fn joins_the_finding_of_its_replicas() {
     let mut bench = Bench::new(Settings::default());
     bench.exec(&named(1, "web"), root(1));
