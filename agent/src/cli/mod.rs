@@ -54,7 +54,7 @@ pub enum Command {
 /// Flags of `record`.
 #[derive(Args, Debug)]
 pub struct RecordArgs {
-    /// The recording, one JSON object of Falco's fields a line. It must not exist.
+    /// The recording, one JSON object of Falco's fields a line, packed where the name ends with .gz. It must not exist.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// How long; until a signal, if it is not given.

@@ -24,7 +24,7 @@ mod spawn;
 mod throttle;
 mod waiting;
 
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, oneshot};
@@ -62,6 +62,7 @@ async fn start(config: Config, tape: Option<Tape>) -> Result<()> {
         None => (None, None, None),
         Some(Tape { lasts, lines, writer }) => (lasts, Some(lines), Some(writer)),
     };
+    let telemetry = Arc::clone(&ground.telemetry);
     let mut running = spawn::spawn(ground, attached, before, (notices, notices_out), lines).await?;
     let reason = tokio::select! {
         reason = running.watch(&mut signals) => reason,
@@ -70,7 +71,13 @@ async fn start(config: Config, tape: Option<Tape>) -> Result<()> {
     running.end(reason, &mut signals).await?;
     match writer {
         None => Ok(()),
-        Some(writer) => Ok(writer.await.context("the writer of the recording panicked")??),
+        Some(writer) => {
+            writer.await.context("the writer of the recording panicked")??;
+            let (written, dropped) = (telemetry.detect.recorded.get(), telemetry.detect.unrecorded.get());
+            let lost = telemetry.rings.lost.total();
+            tracing::info!(written, dropped, lost, "recorded");
+            Ok(())
+        }
     }
 }
 

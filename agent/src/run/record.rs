@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use flate2::{Compression, write::GzEncoder};
 
 use crate::{
     config::{Config, Listen},
@@ -45,7 +46,8 @@ pub fn record(config: Config, recording: &Recording) -> Result<()> {
     let pins = config.pin_dir.clone();
     let file = open(&recording.file).with_context(|| recording.file.display().to_string())?;
     let (lines, written) = sync_channel(LINES);
-    let writer = super::spawn_thread("recording", move || write(file, &written))?;
+    let is_gzip = recording.file.extension().is_some_and(|end| end == "gz");
+    let writer = super::spawn_thread("recording", move || write(file, is_gzip, &written))?;
     let ended = super::run_with(config, Some(Tape { lasts: recording.lasts, lines, writer }));
     let detached = kernel::detach(&pins);
     ended?;
@@ -71,13 +73,26 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-fn write(file: File, lines: &Receiver<String>) -> io::Result<()> {
+/// The fastest compression makes a seventeenth of what events repeat of each other.
+fn write(file: File, is_gzip: bool, lines: &Receiver<String>) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(1 << 16, file);
-    for line in lines {
-        file.write_all(line.as_bytes())?;
-        file.write_all(b"\n")?;
-    }
+    let file = if is_gzip {
+        let mut packed = GzEncoder::new(file, Compression::fast());
+        write_lines(&mut packed, lines)?;
+        packed.finish()?
+    } else {
+        write_lines(&mut file, lines)?;
+        file
+    };
     file.into_inner()?.sync_all()
+}
+
+fn write_lines(to: &mut impl Write, lines: &Receiver<String>) -> io::Result<()> {
+    for line in lines {
+        to.write_all(line.as_bytes())?;
+        to.write_all(b"\n")?;
+    }
+    Ok(())
 }
 
 /// A folder that goes with the process.

@@ -70,10 +70,22 @@ pub fn sshd(ssh: &Path) -> Result<std::process::Child> {
     let out = Command::new("sh").args(["-c", script]).env("SSH", ssh).output()?;
     ensure!(out.status.success(), "ssh-keygen: {}", String::from_utf8_lossy(&out.stderr));
     let at = |name: &str| ssh.join(name).display().to_string();
-    Command::new("/usr/sbin/sshd")
-        .args(["-D", "-p", "10022", "-f", "/dev/null", "-h", &at("host")])
+    // It ends with this process, however that ends.
+    Command::new("setpriv")
+        .args([
+            "--pdeathsig",
+            "TERM",
+            "/usr/sbin/sshd",
+            "-D",
+            "-p",
+            "10022",
+            "-f",
+            "/dev/null",
+            "-h",
+            &at("host"),
+        ])
         .args(["-o", &format!("AuthorizedKeysFile={}", at("authorized")), "-o", "StrictModes=no"])
-        .args(["-o", "ListenAddress=127.0.0.1", "-o", "UsePAM=no", "-o", "PidFile=none"])
+        .args(["-o", "ListenAddress=127.0.0.1", "-o", "UsePAM=yes", "-o", "PidFile=none"])
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())

@@ -94,7 +94,7 @@ fn builder(debian: &str) -> PodSpec {
 fn schedule(debian: &str) -> PodSpec {
     let schedule = "printf '* * * * * root date >> /var/log/job.log && gzip -kf /var/log/job.log\\n\
         */5 * * * * root /usr/sbin/logrotate -f /etc/logrotate.d/job\\n' > /etc/cron.d/job; \
-        printf '/var/log/job.log {\\n rotate 3\\n compress\\n missingok\\n}\\n' > /etc/logrotate.d/job; \
+        date > /var/log/job.log; printf '/var/log/job.log {\\n rotate 3\\n compress\\n missingok\\n}\\n' > /etc/logrotate.d/job; \
         exec cron -f";
     PodSpec::new("shop", "schedule-0").container(plain("cron", Some(debian), schedule))
 }

@@ -37,7 +37,10 @@ impl Recorder {
         );
         fs::write(&config, text)?;
         let log = lab.dir().join("record.log");
-        let child = Command::new(agent)
+        // It ends with this process, however that ends.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM"])
+            .arg(agent)
             .args(["record", "--config"])
             .arg(&config)
             .arg("--cri-socket")
