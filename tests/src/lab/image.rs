@@ -29,7 +29,7 @@ const NET_BIND_SERVICE: u32 = 10;
 const BUSYBOX: &str = "/bin/busybox";
 
 /// Triggers in the image, in `/bin`, with their modes.
-const TRIGGERS: [(&str, u32); 10] = [
+const TRIGGERS: [(&str, u32); 11] = [
     ("setuid-sleep", 0o4755),
     ("gain-and-lose", 0o4755),
     ("short-life", 0o755),
@@ -39,6 +39,7 @@ const TRIGGERS: [(&str, u32); 10] = [
     ("thread-differs", 0o755),
     ("memfd-exec", 0o755),
     ("suspect", 0o755),
+    ("nothing", 0o755),
     ("pause", 0o755),
 ];
 
