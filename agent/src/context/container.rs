@@ -183,6 +183,21 @@ pub struct Declared {
     pub sysctls: Option<Vec<String>>,
     /// Limits of resources.
     pub limits: Option<Limits>,
+    /// What of the node is mounted, in the runtime's order.
+    pub mounts: Option<Vec<DeclaredMount>>,
+}
+
+/// A folder or file of the node that a container is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredMount {
+    /// Where on the node.
+    pub source: String,
+    /// Where in the container.
+    pub destination: String,
+    /// Whether it can be written.
+    pub writable: bool,
+    /// How mounts in it spread: `private`, `rslave` or `rshared`.
+    pub propagation: &'static str,
 }
 
 /// A port that a pod declares.

@@ -23,8 +23,8 @@ mod tests;
 mod whose;
 
 pub use container::{
-    Container, ContainerId, ContainerKey, ContainerRole, Declared, DeclaredPort, DeclaredSeccomp, Enrichment,
-    Names, Owner, PendingReason, Runtime,
+    Container, ContainerId, ContainerKey, ContainerRole, Declared, DeclaredMount, DeclaredPort,
+    DeclaredSeccomp, Enrichment, Names, Owner, PendingReason, Runtime,
 };
 pub use containers::{CgroupCounts, ContainerCounts};
 pub use effect::{Effect, Why};

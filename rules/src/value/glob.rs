@@ -32,6 +32,12 @@ enum Token {
     Set([u64; 4]),
 }
 
+/// Whether a text is what a pattern of `glob` stands for. For a pattern that is used once.
+#[must_use]
+pub fn is_glob_match(pattern: &[u8], text: &[u8]) -> bool {
+    Glob::new(pattern, false).matches(text)
+}
+
 impl Glob {
     /// Compiles a pattern; each text is one. With `fold`, case does not count.
     pub(super) fn new(pattern: &[u8], fold: bool) -> Self {

@@ -17,6 +17,7 @@ mod truth;
 use std::{borrow::Cow, net::IpAddr};
 
 pub use expression::PatternError;
+pub use glob::is_glob_match;
 pub use literal::{Literal, LiteralError};
 pub use operators::{Unsupported, compare, supported};
 pub(crate) use pattern::Pattern;

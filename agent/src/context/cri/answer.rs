@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use k8s_cri::v1::{ContainerStatusResponse, NamespaceMode, PodSandboxStatus, PodSandboxStatusResponse};
+use k8s_cri::v1::{
+    ContainerStatusResponse, Mount, MountPropagation, NamespaceMode, PodSandboxStatus,
+    PodSandboxStatusResponse,
+};
 
 use super::{
     declared::Info,
@@ -12,7 +15,7 @@ use super::{
     ports::{self, Ports},
     resources,
 };
-use crate::context::{ContainerRole, Declared, Names};
+use crate::context::{ContainerRole, Declared, DeclaredMount, Names};
 
 /// Longest name, uid, or value of a label.
 const NAME_BYTES: usize = 256;
@@ -20,6 +23,9 @@ const NAME_BYTES: usize = 256;
 const KEY_BYTES: usize = 317;
 /// Most labels.
 const LABELS: usize = 128;
+/// Most mounts that are kept, and the longest path of one.
+const MOUNTS: usize = 128;
+const PATH_BYTES: usize = 4096;
 /// Longest reference to an image.
 const IMAGE_BYTES: usize = 512;
 
@@ -55,6 +61,7 @@ pub(super) fn of_container(
     let mut declared = info.declared;
     let mut sandboxed_runtime = info.own_kernel;
     declared.sysctls = None;
+    declared.mounts = Some(status.mounts.iter().take(MOUNTS).map(mount).collect());
     let (metadata, pod_labels) = match sandbox {
         Some(Sandbox { status, info }) => {
             of_pod(&status, &mut declared);
@@ -141,6 +148,20 @@ fn labels(labels: &HashMap<String, String>) -> BTreeMap<String, String> {
     // The ones that name the pod stay in any case.
     kept.sort_by_key(|(key, _)| !key.starts_with("io.kubernetes."));
     kept.into_iter().take(LABELS).map(|(key, value)| (key.clone(), bounded(value, NAME_BYTES))).collect()
+}
+
+/// With the words that Falco has for how mounts spread.
+fn mount(mount: &Mount) -> DeclaredMount {
+    DeclaredMount {
+        source: bounded(&mount.host_path, PATH_BYTES),
+        destination: bounded(&mount.container_path, PATH_BYTES),
+        writable: !mount.readonly,
+        propagation: match mount.propagation() {
+            MountPropagation::PropagationPrivate => "private",
+            MountPropagation::PropagationHostToContainer => "rslave",
+            MountPropagation::PropagationBidirectional => "rshared",
+        },
+    }
 }
 
 /// `sha256:…` of a reference.

@@ -91,6 +91,7 @@ fn declared(info: &Value) -> Declared {
         ports: None,
         host_ports: None,
         sysctls: linux.and_then(sysctls),
+        mounts: None,
         limits: linux.and_then(resources::of_spec),
     }
 }
@@ -222,6 +223,7 @@ mod tests {
             ports: None,
             host_ports: None,
             sysctls: Some(vec!["net.ipv4.ping_group_range".into()]),
+            mounts: None,
             limits: Some(Limits { memory: Some(4096), cpu_millis: Some(500), pids: Some(9) }),
         };
         assert_eq!(info.declared, expected);
@@ -243,6 +245,7 @@ mod tests {
             read_only_root: Some(false),
             user_namespace: Some(false),
             sysctls: Some(Vec::new()),
+            mounts: None,
             ..Declared::default()
         };
         assert_eq!(info.declared, expected);

@@ -5,7 +5,7 @@ use rules::{
     value::{Scalar, Value},
 };
 
-use super::{boolean, number, text};
+use super::{boolean, mount, number, text};
 use crate::{
     context::{Container, ContainerRole, Names, Runtime},
     detect::subject::{Named, Subject},
@@ -72,6 +72,18 @@ fn of_names<'a>(names: &'a Names, field: Field, argument: &Argument) -> Value<'a
         (Field::ContainerHostPid, _) => declared(names.declared.host_pid),
         (Field::ContainerHostNetwork, _) => declared(names.declared.host_network),
         (Field::ContainerHostIpc, _) => declared(names.declared.host_ipc),
+        (
+            Field::ContainerMounts
+            | Field::ContainerMount
+            | Field::ContainerMountSource
+            | Field::ContainerMountDest
+            | Field::ContainerMountRdwr
+            | Field::ContainerMountPropagation,
+            argument,
+        ) => {
+            let mounts = names.declared.mounts.as_deref();
+            mounts.map_or(Value::Missing, |mounts| mount::value(mounts, field, argument))
+        }
         (Field::K8sPodName, _) => text(names.pod.as_bytes()),
         (Field::K8sNsName, _) => text(names.namespace.as_bytes()),
         (Field::K8sPodUid | Field::K8sPodId, _) => text(names.pod_uid.as_bytes()),

@@ -4,6 +4,7 @@ mod argument;
 mod container;
 mod descriptor;
 mod event;
+mod mount;
 mod path;
 mod process;
 mod unanswered;

@@ -112,13 +112,7 @@ const UNANSWERED: &[(&str, &[&str])] = &[
         NO_RUNTIME,
         &[
             "container.image.id",
-            "container.mounts",
-            "container.mount",
-            "container.mount.source",
-            "container.mount.dest",
             "container.mount.mode",
-            "container.mount.rdwr",
-            "container.mount.propagation",
             "container.healthcheck",
             "container.liveness_probe",
             "container.readiness_probe",

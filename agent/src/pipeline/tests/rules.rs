@@ -285,6 +285,12 @@ const APART: &[&str] = &[
     "container.host_pid",
     "container.host_network",
     "container.host_ipc",
+    "container.mounts",
+    "container.mount",
+    "container.mount.source",
+    "container.mount.dest",
+    "container.mount.rdwr",
+    "container.mount.propagation",
     // Of a node without users, and of names that nobody looked up.
     "user.name",
     "user.homedir",
