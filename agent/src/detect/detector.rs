@@ -222,6 +222,10 @@ impl Detector {
             return None;
         }
         let process = with_image(event, known, view.former, at);
+        let before = match event {
+            Event::Credentials(_) => view.former.state(&task, at.boottime_ns),
+            _ => None,
+        };
         let container = match process {
             Some(process) if process.container.is_some() => container_of(process, view.context),
             _ => cgroup(event).and_then(|cgroup| view.context.container_of_cgroup(cgroup)),
@@ -242,6 +246,7 @@ impl Detector {
             number: *number,
             task,
             process,
+            before,
             container,
             scene,
             room,

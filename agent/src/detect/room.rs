@@ -39,13 +39,14 @@ pub(super) struct Room {
     pub(super) to: Text,
     pub(super) flags: Text,
     pub(super) cwd: Text,
+    pub(super) exepath: Text,
 }
 
 impl Room {
     /// For the next event.
     pub(super) fn clear(&mut self) {
-        let Self { cmdline, args, exeline, parent_cmdline, name, from, to, flags, cwd } = self;
-        for text in [cmdline, args, exeline, parent_cmdline, name, from, to, flags, cwd] {
+        let Self { cmdline, args, exeline, parent_cmdline, name, from, to, flags, cwd, exepath } = self;
+        for text in [cmdline, args, exeline, parent_cmdline, name, from, to, flags, cwd, exepath] {
             text.clear();
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct Subject<'a> {
     pub(super) task: TaskRef,
     /// Who did it, with the image of that time.
     pub(super) process: Option<&'a Process>,
+    /// What the kernel said of it before a call that changed its credentials.
+    pub(super) before: Option<&'a TaskState>,
     pub(super) container: Option<&'a Container>,
     pub(super) scene: Scene<'a>,
     pub(super) room: &'a Room,
@@ -74,11 +76,11 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// What the kernel says of the task, after the event where the event tells.
+    /// What the kernel says of the task: of a call that changes it, before.
     pub(super) fn state(&self) -> Option<&'a TaskState> {
         match self.event {
             Event::Exec(exec) => Some(&exec.record.state),
-            Event::Credentials(it) => Some(&it.record.state),
+            Event::Credentials(it) => self.before.or(Some(&it.record.state)),
             _ => self.process.map(|process| &process.state),
         }
     }
@@ -97,6 +99,15 @@ impl<'a> Subject<'a> {
             _ => (&self.process?.exe_path[..], &self.process?.exe),
         };
         Some(named(path, file)).filter(|path| !path.is_empty())
+    }
+
+    /// Whether its executable had lost its name when it was run. What is in no file system never had one.
+    pub(super) fn is_exe_unlinked(&self) -> bool {
+        let file = match self.event {
+            Event::Exec(exec) if !exec.exe.is_empty() => Some(&exec.record.exe),
+            _ => self.process.map(|process| &process.exe),
+        };
+        file.is_some_and(|file| file.flags & (file_flag::UNLINKED | file_flag::MEMFD) == file_flag::UNLINKED)
     }
 
     /// The process itself is 0, its parent 1.

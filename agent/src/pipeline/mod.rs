@@ -367,6 +367,13 @@ impl Pipeline {
             // What it did with the old image may come yet.
             self.former.remember(process, now.boottime_ns);
         }
+        if let Event::Credentials(credentials) = event
+            && self.detector.is_on()
+            && let task = credentials.record.state.task
+            && let Some(process) = self.context.process(&task)
+        {
+            self.former.remember_state(process, task, now.boottime_ns);
+        }
         if let Some(detected) = self.hidden.look(event, &self.context, now) {
             self.outlets.send(Outgoing::Detected(Box::new(detected)), &self.telemetry);
         }

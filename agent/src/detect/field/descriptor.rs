@@ -8,7 +8,8 @@ use std::{
 
 use agent_abi::{
     interest::ABI_URING,
-    record::{FileRef, SocketRef, file_flag, socket_flag},
+    record::{FileRef, PENDING, SocketRef, file_flag, socket_flag},
+    uring::position,
 };
 use rules::{
     eval::Presence,
@@ -171,8 +172,8 @@ pub(super) fn each_end(
 pub(super) fn descriptor(of: &Subject<'_>) -> Option<i64> {
     match of.event {
         Event::File(file) => Some(i64::from(file.record.fd).max(-1)),
-        // An open that failed names its file.
-        Event::Path(_) if is_open(of) => Some(-1),
+        // An open that failed names its file; of one through a ring nobody knows yet.
+        Event::Path(path) if is_open(of) && path.record.call.result != PENDING => Some(-1),
         Event::Socket(socket) => {
             let call = &socket.record.call;
             let made =
@@ -199,7 +200,11 @@ pub(super) fn is_open(of: &Subject<'_>) -> bool {
 pub(super) fn given_flags(of: &Subject<'_>) -> Option<u64> {
     let (call, kept, text) = match of.event {
         Event::File(file) => (&file.record.call, u64::from(file.record.open_flags), file.text),
-        Event::Path(path) if is_open(of) => (&path.record.call, 0, path.text),
+        Event::Path(path) if is_open(of) => {
+            let call = &path.record.call;
+            let of_ring = if call.abi == ABI_URING { call.args[usize::from(position::FLAGS)] } else { 0 };
+            (call, of_ring, path.text)
+        }
         _ => return None,
     };
     if call.abi == ABI_URING {

@@ -148,6 +148,14 @@ fn of_image<'a>(of: &'a Subject<'_>, field: Field, argument: &Argument) -> Value
     let shown = of.is_shown;
     match (field, argument) {
         (Field::ProcExe, _) => exe(argv, of.exe_path()),
+        (Field::ProcExepath, _) if of.is_exe_unlinked() => {
+            let Some(path) = of.exe_path() else { return Value::Missing };
+            Value::text(room.exepath.get(|out| {
+                out.extend_from_slice(path);
+                // As the kernel shows it.
+                out.extend_from_slice(b" (deleted)");
+            }))
+        }
         (Field::ProcExepath, _) => of.exe_path().map_or(Value::Missing, text),
         (Field::ProcArgs, Argument::Index(index)) => {
             let at = usize::try_from(*index).unwrap_or(usize::MAX).saturating_add(1);

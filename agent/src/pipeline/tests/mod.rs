@@ -1,6 +1,7 @@
 //! A pipeline fed with records that a test makes, without a kernel.
 
 mod inspections;
+mod judged;
 mod lifecycle;
 mod order;
 mod raw;

@@ -27,7 +27,7 @@ pub(super) const PTRACE: u32 = 101;
 const UNLINK_32: u32 = 10;
 
 /// A record as the kernel writes one: `tail` behind the fixed part.
-fn record(fixed: &(impl IntoBytes + Immutable), tail: &[u8]) -> Vec<u64> {
+pub(super) fn record(fixed: &(impl IntoBytes + Immutable), tail: &[u8]) -> Vec<u64> {
     let bytes = [fixed.as_bytes(), tail].concat();
     let mut words = vec![0; bytes.len().div_ceil(8)];
     words.as_mut_bytes()[..bytes.len()].copy_from_slice(&bytes);
@@ -35,16 +35,16 @@ fn record(fixed: &(impl IntoBytes + Immutable), tail: &[u8]) -> Vec<u64> {
 }
 
 impl Node {
-    fn raw_header(&mut self, kind: u16, ring: u32, len: usize) -> Header {
+    pub(super) fn raw_header(&mut self, kind: u16, ring: u32, len: usize) -> Header {
         let len = u32::try_from(len).unwrap();
         Header { abi: ABI_VERSION, kind, len, ring: u16::try_from(ring).unwrap(), ..self.header() }
     }
 
-    fn call(&mut self, pid: u32, cgroup_id: u64, abi: u8, number: u32) -> Syscall {
+    pub(super) fn call(&mut self, pid: u32, cgroup_id: u64, abi: u8, number: u32) -> Syscall {
         Syscall { number, abi, task: task(pid), cgroup_id, ..Syscall::default() }
     }
 
-    fn take(&mut self, record: &[u64], len: usize) {
+    pub(super) fn take(&mut self, record: &[u64], len: usize) {
         self.pipeline.left_record(&record.as_bytes()[..len]);
     }
 
