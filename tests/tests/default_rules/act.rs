@@ -17,7 +17,11 @@ pub(crate) enum Place {
     Capable,
     /// What the runtime is asked to run in [`Self::Pod`].
     Exec,
-    /// The node. `POD` and `OFFLINE` are the first processes of those containers.
+    /// The node, to come into [`Self::Pod`], whose first process is `POD`.
+    IntoPod,
+    /// The node, to come into [`Self::Offline`], whose first process is `OFFLINE`.
+    IntoOffline,
+    /// The node.
     Host,
     /// The same with a terminal.
     HostTerminal,

@@ -13,6 +13,13 @@ pub(crate) const ACTS: &[Act] = &[
         &["file=/etc/shadow process=cat"],
     ),
     Act::new(
+        "Credential file read by an unusual program",
+        Warning,
+        Pod,
+        "as ringer ring-open /etc/shadow",
+        &["file=/etc/shadow process=ringer"],
+    ),
+    Act::new(
         "Credential file read by a server after its start",
         Warning,
         Pod,

@@ -4,7 +4,7 @@ use kestrel_proto::v1::Priority::{Critical, Informational, Notice, Warning};
 
 use super::act::{
     Act,
-    Place::{Capable, Host, HostTerminal, Pod, Terminal},
+    Place::{Capable, HostTerminal, IntoOffline, IntoPod, Pod, Terminal},
 };
 
 pub(crate) const ACTS: &[Act] = &[
@@ -12,14 +12,14 @@ pub(crate) const ACTS: &[Act] = &[
     Act::new(
         "Process came into a container past the runtime",
         Warning,
-        Host,
+        IntoPod,
         r#"nsenter -t "$POD" -m /bin/nothing"#,
         &["process=nothing exe=/bin/nothing"],
     ),
     Act::new(
         "Entered process without the seccomp filter of its container",
         Warning,
-        Host,
+        IntoOffline,
         r#"nsenter -t "$OFFLINE" -m /bin/nothing"#,
         &["entered=nsenter seccomp=disabled process=nothing"],
     ),
@@ -69,8 +69,8 @@ pub(crate) const ACTS: &[Act] = &[
         "Program run from shared memory",
         Warning,
         Pod,
-        "mkdir -p /dev/shm; cp /bin/nothing /dev/shm/job; /dev/shm/job",
-        &["process=job exe=/dev/shm/job"],
+        "mkdir -p /dev/shm; echo true > /dev/shm/job; /bin/sh /dev/shm/job",
+        &["process=sh exe=/bin/busybox command=sh /dev/shm/job"],
     ),
     Act::new(
         "Program run that is not of the image",

@@ -108,11 +108,7 @@ fn is_of(tactic: &str, act: &Act, envelope: &Envelope) -> bool {
         Some(names) => {
             there.is_some_and(|it| (it.namespace.as_str(), it.pod.as_str(), it.container.as_str()) == names)
         }
-        None => {
-            envelope.container.is_none()
-                || told.rule.contains("ntered")
-                || told.rule.contains("past the runtime")
-        }
+        None => envelope.container.is_none(),
     };
     told.rule == act.rule
         && told.priority() == act.priority

@@ -42,11 +42,11 @@ pub(crate) struct Stage<'a> {
 /// The namespace, pod and container of a place; `None`: the node.
 pub(crate) const fn names(place: Place) -> Option<(&'static str, &'static str, &'static str)> {
     Some(match place {
-        Place::Pod | Place::Exec => ("shop", "suspect-1", "app"),
+        Place::Pod | Place::Exec | Place::IntoPod => ("shop", "suspect-1", "app"),
         Place::Terminal => ("shop", "suspect-1", "terminal"),
         Place::User => ("shop", "suspect-1", "user"),
         Place::Capable => ("shop", "suspect-1", "capable"),
-        Place::Offline => ("no-internet", "offline-1", "app"),
+        Place::Offline | Place::IntoOffline => ("no-internet", "offline-1", "app"),
         Place::Host | Place::HostTerminal => return None,
     })
 }
@@ -117,11 +117,11 @@ impl<'a> Stage<'a> {
             let out = self.lab.cri().exec(&self.shop.containers[0].id, act.script.split(' '))?;
             ensure!(out.code == 0, "{}: {}", act.rule, out.stderr);
         }
-        for (place, shell) in
-            [(Place::Host, &["sh"][..]), (Place::HostTerminal, &["script", "-qefc", "sh -s", "/dev/null"])]
-        {
+        let shell: &[&str] = &["sh"];
+        for place in [Place::Host, Place::IntoPod, Place::IntoOffline] {
             self.on_the_node(dir, place, shell)?;
         }
+        self.on_the_node(dir, Place::HostTerminal, &["script", "-qefc", "sh -s", "/dev/null"])?;
         Ok(())
     }
 
