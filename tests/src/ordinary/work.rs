@@ -97,6 +97,7 @@ fn rollout(lab: &Lab) -> Result<()> {
     lab.cri().remove_pod(&pod.sandbox)
 }
 
+#[expect(clippy::print_stderr, reason = "what failed is of interest while it goes on")]
 fn rounds(
     name: &str,
     every: Duration,
