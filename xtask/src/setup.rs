@@ -49,7 +49,7 @@ const ARM64_NEEDS: [Need; 2] = [
     },
 ];
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 10] = [
     Need {
         package: "containerd",
         why: "private containers for demo and tests",
@@ -60,7 +60,22 @@ const NEEDS: [Need; 6] = [
     Need { package: "protobuf-compiler", why: "compiles the CRI's interface", is_met: || has("protoc") },
     Need { package: "iproute2", why: "cuts networks in tests", is_met: || has("ip") && has("tc") },
     Need { package: "python3-venv", why: "holds what validates manifests", is_met: has_venv },
+    Need { package: "curl", why: "fetches pages in tests of ordinary work", is_met: || has("curl") },
+    Need { package: "git", why: "clones in tests of ordinary work", is_met: || has("git") },
+    Need {
+        package: "logrotate",
+        why: "rotates logs in tests of ordinary work",
+        is_met: || Path::new("/usr/sbin/logrotate").exists(),
+    },
+    Need {
+        package: "openssh-server",
+        why: "is logged in to in tests of ordinary work",
+        is_met: || Path::new("/usr/sbin/sshd").exists() && has("ssh"),
+    },
 ];
+
+/// Packages whose services are not wanted: what is used of them is started by the tests.
+const SERVICES: [(&str, &str); 2] = [("containerd", "containerd.service"), ("openssh-server", "ssh.service")];
 
 /// File systems that the kernel's hooks are attached and pinned through.
 const MOUNTS: [(&str, &str); 3] =
@@ -94,7 +109,6 @@ pub(crate) fn for_build() -> Result<()> {
 
 fn install_packages(facts: &Facts, missing: &[(&'static str, &'static str)]) -> Result<()> {
     let mut missing = missing.to_vec();
-    let lacks_containerd = missing.iter().any(|(package, _)| *package == "containerd");
     if Offer::gather().choose()?.is_none() {
         missing.extend(DEBIAN_PACKAGES.map(|package| (package, "compiles the kernel programs")));
     }
@@ -102,9 +116,11 @@ fn install_packages(facts: &Facts, missing: &[(&'static str, &'static str)]) -> 
         return Ok(());
     }
     install(facts, &missing)?;
-    if lacks_containerd && Path::new("/run/systemd/system").exists() {
-        // Ours is a private one; the package's service is not wanted.
-        command::run(Command::new("systemctl").args(["--quiet", "disable", "--now", "containerd.service"]))?;
+    if Path::new("/run/systemd/system").exists() {
+        for (_, service) in SERVICES.iter().filter(|(of, _)| missing.iter().any(|(package, _)| package == of))
+        {
+            command::run(Command::new("systemctl").args(["--quiet", "disable", "--now", *service]))?;
+        }
     }
     if Offer::gather().choose()?.is_none() {
         bail!("{} did not bring a compiler for BPF: is this not Debian 12?", DEBIAN_PACKAGES.join(", "));
