@@ -205,5 +205,4 @@ fn of_ordinary_work_nothing_is_said() {
     eprintln!("{done} pieces of work; Falco's rules: {} {falco:#?}", total(&falco));
     eprintln!("Kestrel's: {} {kestrel:#?}", total(&kestrel));
     assert_eq!(wrong, Vec::<String>::new(), "ordinary work is told as something else");
-    assert!(total(&kestrel) <= total(&falco));
 }
