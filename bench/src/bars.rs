@@ -14,6 +14,10 @@ pub const FLOOD_DECODED: Limit = Limit::AtLeast(300e3);
 pub const FLOOD_LOST: Limit = Limit::Below(0.01);
 /// Opens that are neither decoded nor counted as lost.
 pub const UNACCOUNTED: Limit = Limit::AtMost(0.0);
+/// Fewest opens per second, each of them wanted, that are made beside an agent with rules.
+pub const STEADY_WANTED: Limit = Limit::AtLeast(300e3);
+/// Most of them that may be lost.
+pub const STEADY_LOST: Limit = Limit::AtMost(0.0);
 /// Most seconds from exec to verdict, for 99 of 100.
 pub const VERDICT_P99: Limit = Limit::Below(0.050);
 /// Most CPU seconds for a look into each of 500 containers.

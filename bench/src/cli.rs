@@ -77,6 +77,8 @@ pub enum Part {
     Flood,
     /// All of the above: what the kernel programs cost.
     Kernel,
+    /// Two loops that open files at a pace, every open held against rules by an agent.
+    Steady,
     /// Exec to verdict.
     Latency,
     /// CPU and memory beside containers.

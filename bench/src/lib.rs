@@ -3,6 +3,7 @@
 //! - [`overhead`]: what a system call costs with nothing attached, with empty programs on the
 //!   agent's hooks ([`condition`]) and with the agent, in interleaved rounds of the same
 //!   [`workload`]s.
+//! - [`flood`] and [`steady`]: opens as fast as they go, and at a pace at which none may be lost.
 //! - [`latency`] and [`footprint`]: an agent beside many containers.
 //! - [`replay`]: records through user space, without the kernel.
 //! - [`rule_sets`]: events against rules.
@@ -27,6 +28,7 @@ pub mod replay;
 pub mod report;
 pub mod rule_sets;
 pub mod stats;
+pub mod steady;
 pub mod workload;
 
 use std::io::Write as _;

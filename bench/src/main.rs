@@ -17,7 +17,7 @@ use kestrel_bench::{
     posture,
     replay::{self, CountingAllocator},
     report::{Measure, Report},
-    rule_sets, workload,
+    rule_sets, steady, workload,
 };
 use kestrel_tests::lab::{Lab, lock::KernelLock};
 
@@ -63,7 +63,7 @@ fn bench(cli: &Cli) -> Result<bool> {
         let _alone = KernelLock::acquire()?;
         let floor = Floor::load(&beside(cli.floor.as_ref(), "../bpf/floor.bpf.o")?)?;
         let config = match &cli.rules {
-            Some(file) => with_rules(&file.canonicalize().with_context(|| file.display().to_string())?),
+            Some(file) => with_rules(Some(&file.canonicalize().with_context(|| file.display().to_string())?)),
             None => ALL_STREAMS.to_owned(),
         };
         let mut switch = Switch::new(floor, cli.subject, agent(cli)?, config);
@@ -73,6 +73,11 @@ fn bench(cli: &Cli) -> Result<bool> {
     if cli.wants(Part::Flood) {
         let _alone = KernelLock::acquire()?;
         report.measures.extend(flood::measure(cli.pairs.into())?);
+    }
+    if cli.wants(Part::Steady) {
+        let _alone = KernelLock::acquire()?;
+        let rules = cli.rules.clone().or_else(|| cli.falco_rules.clone()).or_else(rule_sets::official);
+        report.measures.extend(steady::measure(&agent(cli)?, rules.as_deref(), cli.pairs.into())?);
     }
     if cli.wants(Part::Latency) || cli.wants(Part::Footprint) {
         report.measures.extend(beside_containers(cli)?);

@@ -38,14 +38,17 @@ pub const ALL_STREAMS: &str = concat!(
     "rate: 0}\n"
 );
 
-/// The configuration of an agent with the rules of a file: the streams are on the same hooks as those of
+/// The configuration of an agent with the rules of a file, or with its own: the streams are on the same hooks as those of
 /// [`ALL_STREAMS`], and leave files to the rules.
 #[must_use]
-pub fn with_rules(file: &Path) -> String {
+pub fn with_rules(file: Option<&Path>) -> String {
+    let rules = match file {
+        Some(file) => format!("files: [{:?}]", file.display().to_string()),
+        None => "builtin: on".to_owned(),
+    };
     format!(
         "streams: {{processes: containers, files: off, network: containers, system: all, rate: 0}}\n\
-         rules: {{files: [{:?}]}}\n",
-        file.display().to_string()
+         rules: {{{rules}}}\n"
     )
 }
 

@@ -20,7 +20,7 @@ mod scratch;
 
 use hashbrown::HashMap;
 
-pub use needs::Needs;
+pub use needs::{Files, Needs};
 pub use scratch::Scratch;
 
 use self::{

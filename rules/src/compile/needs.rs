@@ -21,8 +21,19 @@ pub struct Needs {
     pub container_only: bool,
     /// `evt.is_open_write` is there, and true.
     pub write_opens_only: bool,
-    /// `fd.name` is there and begins with one of these. `fd.directory` is its folder.
-    pub path_prefixes: Option<Vec<Box<[u8]>>>,
+    /// The file is one of these; none: it may be any.
+    pub files: Option<Files>,
+}
+
+/// Of which files a condition can hold: it is enough that one of these is true.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Files {
+    /// `fd.name` begins with one of these. `fd.directory` is its folder.
+    pub prefixes: Vec<Box<[u8]>>,
+    /// `evt.is_open_write` is there, and true.
+    pub written: bool,
+    /// `fd.nameraw` has two dots in a row.
+    pub dotted: bool,
 }
 
 impl Needs {
@@ -32,9 +43,51 @@ impl Needs {
         let container_only = never(dag, conditions, Field::ContainerId, Some(&host));
         let write_opens_only = never(dag, conditions, Field::EvtIsOpenWrite, Some(&Scalar::Bool(false)))
             && never(dag, conditions, Field::EvtIsOpenWrite, None);
-        let all: Option<Vec<_>> = conditions.iter().map(|condition| prefixes(dag, *condition)).collect();
-        let path_prefixes = all.map(|all| shortest(all.concat())).filter(|all| all.len() <= MOST_PREFIXES);
-        Self { container_only, write_opens_only, path_prefixes }
+        let writes = Writes::of(dag);
+        let all: Option<Vec<Files>> = conditions.iter().map(|edge| files(dag, &writes, *edge)).collect();
+        let files = all.map(Files::any).filter(|files| files.prefixes.len() <= MOST_PREFIXES);
+        Self { container_only, write_opens_only, files }
+    }
+}
+
+impl Files {
+    fn below(prefixes: Vec<Box<[u8]>>) -> Self {
+        Self { prefixes, ..Self::default() }
+    }
+
+    /// What is one of any of these.
+    fn any(all: Vec<Self>) -> Self {
+        let mut any = Self::default();
+        for Self { prefixes, written, dotted } in all {
+            any.prefixes.extend(prefixes);
+            any.written |= written;
+            any.dotted |= dotted;
+        }
+        any.prefixes = shortest(any.prefixes);
+        any
+    }
+
+    /// Less is fewer files, as far as one can guess: names with dots are the rarest, and more is written
+    /// than lies below a few folders.
+    fn breadth(&self) -> usize {
+        usize::from(self.written) * MOST_PREFIXES + 2 * self.prefixes.len() + usize::from(self.dotted)
+    }
+}
+
+/// Leaves that hold for no file but one that is opened for writing.
+struct Writes(Vec<usize>);
+
+impl Writes {
+    fn of(dag: &mut Dag) -> Self {
+        let Ok(reference) = Reference::parse(Field::EvtIsOpenWrite.definition().name, None) else {
+            return Self(Vec::new());
+        };
+        let source = dag.source_id(&Source::Field(reference));
+        let for_reading = assume(dag, source, Some(&Scalar::Bool(false)));
+        let for_neither = assume(dag, source, None);
+        let never =
+            for_reading.iter().filter(|(leaf, holds)| !**holds && for_neither.get(*leaf) == Some(&false));
+        Self(never.map(|(leaf, _)| *leaf).collect())
     }
 }
 
@@ -50,37 +103,50 @@ fn never(dag: &mut Dag, conditions: &[Edge], field: Field, value: Option<&Scalar
     conditions.iter().all(|condition| fold.edge(*condition) == Edge::FALSE)
 }
 
-/// What the path begins with if a part holds or may: one of these, if that is known.
-fn prefixes(dag: &Dag, part: Edge) -> Option<Vec<Box<[u8]>>> {
+/// Of which files a part holds or may, if that is known.
+fn files(dag: &Dag, writes: &Writes, part: Edge) -> Option<Files> {
     match dag.expr(part) {
-        Expr::True => part.is_negated().then(Vec::new),
-        Expr::Leaf(Leaf::Pattern(source, pattern)) if !part.is_negated() => match dag.source(*source)? {
+        Expr::True => part.is_negated().then(Files::default),
+        Expr::Leaf(_) if part.is_negated() => None,
+        Expr::Leaf(_) if writes.0.contains(&part.node()) => Some(Files { written: true, ..Files::default() }),
+        Expr::Leaf(Leaf::Pattern(source, pattern)) => match dag.source(*source)? {
             Source::Field(reference) => of_pattern(reference.field(), pattern),
             _ => None,
         },
         Expr::Leaf(_) => None,
         // All must hold, so one is enough: the one that leaves the fewest.
         Expr::And(parts) if !part.is_negated() => {
-            parts.iter().filter_map(|part| prefixes(dag, *part)).min_by_key(Vec::len)
+            parts.iter().filter_map(|part| files(dag, writes, *part)).min_by_key(Files::breadth)
         }
         Expr::And(parts) => {
-            let all: Option<Vec<_>> = parts.iter().map(|part| prefixes(dag, !*part)).collect();
-            all.map(|all| shortest(all.concat()))
+            let all: Option<Vec<Files>> = parts.iter().map(|part| files(dag, writes, !*part)).collect();
+            all.map(Files::any)
         }
     }
 }
 
-fn of_pattern(field: Field, pattern: &Pattern) -> Option<Vec<Box<[u8]>>> {
+fn of_pattern(field: Field, pattern: &Pattern) -> Option<Files> {
     let folder =
         |text: &[u8]| -> Box<[u8]> { if text == b"/" { text.into() } else { [text, b"/"].concat().into() } };
-    match (field, pattern) {
-        (Field::FdName, Pattern::Equal(text) | Pattern::StartsWith(text)) => Some(vec![(**text).into()]),
-        (Field::FdName, Pattern::Among(texts)) => Some(texts.to_vec()),
-        (Field::FdDirectory, Pattern::Equal(text)) => Some(vec![folder(text)]),
-        (Field::FdDirectory, Pattern::Among(texts)) => Some(texts.iter().map(|text| folder(text)).collect()),
-        (Field::FdDirectory, Pattern::StartsWith(text)) => Some(vec![(**text).into()]),
-        _ => None,
-    }
+    let prefixes = match (field, pattern) {
+        (Field::FdName, Pattern::Equal(text) | Pattern::StartsWith(text)) => vec![(**text).into()],
+        (Field::FdName, Pattern::Among(texts)) => texts.to_vec(),
+        (Field::FdDirectory, Pattern::Equal(text)) => vec![folder(text)],
+        (Field::FdDirectory, Pattern::Among(texts)) => texts.iter().map(|text| folder(text)).collect(),
+        (Field::FdDirectory, Pattern::StartsWith(text)) => vec![(**text).into()],
+        (
+            Field::FdNameraw,
+            Pattern::Equal(text)
+            | Pattern::StartsWith(text)
+            | Pattern::EndsWith(text)
+            | Pattern::Contains(text),
+        ) => {
+            let is_dotted = text.windows(2).any(|two| two == b"..");
+            return is_dotted.then(|| Files { dotted: true, ..Files::default() });
+        }
+        _ => return None,
+    };
+    Some(Files::below(prefixes))
 }
 
 /// Without those that begin with another one.

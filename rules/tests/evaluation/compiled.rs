@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use rules::{
-    compile::{Match, Matching, Programs, Scratch},
+    compile::{Files, Match, Matching, Programs, Scratch},
     condition::parse,
     eval::{Condition, Fields},
     field::{EventType, Kind, Reference},
@@ -100,10 +100,11 @@ impl Fields for Event {
 
 const TYPES: [&str; 4] = ["open", "openat", "close", "execve"];
 const SEVERAL: [&str; 3] = ["proc.aname", "fd.types", "fd.ip"];
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "proc.name",
     "proc.pname",
     "fd.name",
+    "fd.nameraw",
     "fd.directory",
     "container.id",
     "proc.aname",
@@ -114,10 +115,18 @@ const NAMES: [&str; 12] = [
     "fd.sip",
     "evt.num",
 ];
-const TEXTS: [&str; 4] = ["proc.name", "fd.name", "container.id", "proc.aname"];
+const TEXTS: [&str; 5] = ["proc.name", "fd.name", "fd.nameraw", "container.id", "proc.aname"];
+
+fn text_of(event: &Event, name: &str) -> Option<String> {
+    match event.field(&Reference::parse(name, None).unwrap()) {
+        Value::One(Scalar::Text(text)) => String::from_utf8(text.into_owned()).ok(),
+        _ => None,
+    }
+}
 
 fn some_event() -> impl Strategy<Value = Event> {
-    let text = prop_oneof![4 => "[ab]{0,3}".boxed(), 1 => Just("host".to_owned()).boxed(), 2 => "/[ab]{1,2}/[ab]{0,2}".boxed()];
+    let text = prop_oneof![4 => "[ab]{0,3}".boxed(), 1 => Just("host".to_owned()).boxed(), 2 => "/[ab]{1,2}/[ab]{0,2}".boxed(),
+        1 => "[ab]{0,1}(../){1,2}[ab]".boxed()];
     let value = prop_oneof![
         1 => Just(None),
         1 => Just(Some(None)),
@@ -163,7 +172,7 @@ fn leaf() -> impl Strategy<Value = String> {
                 _ => format!("{name} = {text}"),
             }
         });
-    let of_others = (0..20_u8, text).prop_map(|(shape, text)| match shape {
+    let of_others = (0..21_u8, text).prop_map(|(shape, text)| match shape {
         0 => "evt.is_open_write = true".to_owned(),
         1 => "evt.rawres >= 0".to_owned(),
         2 => "evt.rawres in (0, 1)".to_owned(),
@@ -183,6 +192,7 @@ fn leaf() -> impl Strategy<Value = String> {
         16 => "fd.ip exists".to_owned(),
         17 => "not evt.is_open_write = false".to_owned(),
         18 => "not container.id = host".to_owned(),
+        19 => "fd.nameraw contains ../".to_owned(),
         _ => "len(proc.name) > 1".to_owned(),
     });
     prop_oneof![2 => of_type, 5 => of_text, 2 => of_others]
@@ -244,10 +254,7 @@ proptest! {
         let mut event = event;
         // A folder is that of the path, and what is pending will be something.
         event.fields.retain(|_, value| value.is_some());
-        let path = match event.field(&Reference::parse("fd.name", None).unwrap()) {
-            Value::One(Scalar::Text(path)) => String::from_utf8(path.into_owned()).ok(),
-            _ => None,
-        };
+        let path = text_of(&event, "fd.name");
         event.fields.remove("fd.directory");
         if let Some((folder, _)) = path.as_deref().and_then(|path| path.rsplit_once('/')) {
             event.set("fd.directory", if folder.is_empty() { "/" } else { folder });
@@ -264,9 +271,15 @@ proptest! {
             Some(needs) if holds => {
                 prop_assert!(!(needs.container_only && way == 0));
                 prop_assert!(!(needs.write_opens_only && matches!(way, 1 | 2)));
-                if let Some(prefixes) = &needs.path_prefixes {
+                if let Some(files) = &needs.files {
                     let path = path.unwrap_or_default();
-                    prop_assert!(prefixes.iter().any(|prefix| path.as_bytes().starts_with(prefix)));
+                    let is_below = files.prefixes.iter().any(|prefix| path.as_bytes().starts_with(prefix));
+                    let name = text_of(&event, "fd.nameraw").unwrap_or_default();
+                    let write = event.field(&Reference::parse("evt.is_open_write", None).unwrap());
+                    let is_written = matches!(write, Value::One(Scalar::Bool(true)));
+                    prop_assert!(
+                        is_below || files.written && is_written || files.dotted && name.contains("..")
+                    );
                 }
             }
             Some(_) => {}
@@ -317,16 +330,24 @@ fn needs_are_what_the_conditions_have_in_common() {
     assert_eq!(needs(&["evt.type = close"]), None);
     let one = needs(&[write]).unwrap();
     assert!(one.write_opens_only && !one.container_only);
-    assert_eq!(one.path_prefixes, Some(vec![(*b"/etc/").into()]));
+    let below =
+        |prefixes: &[&str]| prefixes.iter().map(|prefix| prefix.as_bytes().into()).collect::<Vec<_>>();
+    let etc = Files { prefixes: below(&["/etc/"]), ..Files::default() };
+    assert_eq!(one.files, Some(etc.clone()));
     let both = needs(&[write, inside]).unwrap();
-    assert!(both.write_opens_only && !both.container_only && both.path_prefixes.is_none());
+    assert!(both.write_opens_only && !both.container_only);
+    assert_eq!(both.files, Some(Files { written: true, ..etc.clone() }));
+    let up = "evt.type = openat and fd.nameraw contains ../ and (fd.name startswith /etc/ or fd.name contains id_rsa)";
+    let with_up = needs(&[write, up]).unwrap();
+    assert_eq!(with_up.files, Some(Files { dotted: true, ..etc }));
+    assert_eq!(needs(&[write, "evt.type = openat and fd.nameraw contains ./"]).unwrap().files, None);
     assert!(needs(&[inside]).unwrap().container_only);
     let not_read = needs(&["evt.type = openat and not evt.is_open_write = false"]).unwrap();
     assert!(!not_read.write_opens_only, "it holds where the field is missing");
     let folders =
         "evt.type = openat and (fd.directory in (/etc, /bin) or fd.name = /etc/x or fd.name glob /usr/*)";
-    let prefixes = needs(&[folders]).unwrap().path_prefixes.unwrap();
-    assert_eq!(prefixes, [&b"/bin/"[..], b"/etc/", b"/usr/"].map(Box::from));
+    let files = needs(&[folders]).unwrap().files.unwrap();
+    assert_eq!(files, Files { prefixes: below(&["/bin/", "/etc/", "/usr/"]), ..Files::default() });
 }
 
 #[test]
