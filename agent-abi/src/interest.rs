@@ -43,13 +43,21 @@ pub mod predicate {
     pub const WRITES: u8 = 1 << 2;
     /// Not of cgroups that are known to be the host's.
     pub const CONTAINERS: u8 = 1 << 3;
-    /// Only files below the prefixes of [`crate::map::PREFIXES`].
+    /// Only files below the prefixes of [`crate::map::PREFIXES`], and those of [`super::beside`].
     pub const PREFIXES: u8 = 1 << 4;
     /// Held back when their cgroup sends too many, and silent where it is muted.
     pub const BULK: u8 = 1 << 5;
     /// An LSM hook tells of the calls that succeed: those that it does not run for (a file opened
     /// with `O_PATH`) and those that fail are left to the exit of the call.
     pub const BY_LSM: u8 = 1 << 6;
+}
+
+/// [`Want::beside`]: which files are wanted besides those of [`predicate::PREFIXES`].
+pub mod beside {
+    /// Those opened for writing.
+    pub const WRITES: u8 = 1;
+    /// Those whose name, as the caller gives it, has two dots in a row, or is not known.
+    pub const DOTTED: u8 = 1 << 1;
 }
 
 /// [`Want::test`]: a test of one argument's low 32 bits.
@@ -132,8 +140,10 @@ wire! {
         pub unless_bit: u8,
         /// Of [`moves`].
         pub moves: u8,
+        /// Of [`mod@beside`].
+        pub beside: u8,
         /// Keeps the size a multiple of 8.
-        pub reserved: [u8; 2],
+        pub reserved: u8,
         /// Operand of `test`.
         pub operand: u64,
     }
@@ -164,7 +174,8 @@ impl Want {
         unless: NONE,
         unless_bit: 0,
         moves: moves::NOTHING,
-        reserved: [0; 2],
+        beside: 0,
+        reserved: 0,
         operand: 0,
     };
 }

@@ -73,7 +73,7 @@ pub(super) unsafe fn image(task: u64, exec: *mut Exec, tail: Tail, whole: bool) 
             mount_ns,
             &raw mut (*exec).exe,
             tail,
-            if whole { Depth::Path(0) } else { Depth::NoPath },
+            if whole { Depth::WHOLE } else { Depth::NoPath },
         );
         if !whole {
             (*exec).exe.flags |= file_flag::PATH_TRUNCATED;

@@ -4,7 +4,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
     hook::HookCounters,
-    interest::{RESULT, Want, predicate, test},
+    interest::{RESULT, Want, beside, predicate, test},
     map::{Bucket, Executable, cgroup_flag},
     record::Syscall,
 };
@@ -111,6 +111,22 @@ fn is_executable_muted(current: Current) -> bool {
     let executable = Executable { inode: pointer(inode, offset!(inode_ino)), dev, reserved: 0 };
     // SAFETY: a map value, of a plain number.
     unsafe { MUTED_EXECUTABLES.get(executable) }.is_some()
+}
+
+/// [`predicate::PREFIXES`] where a file opened with `flags` is wanted only below the prefixes, and 0 where it
+/// is anyway. By way of `note`, of which the verifier knows nothing: it would follow all the rest for each.
+///
+/// # Safety
+/// `want` lies in the table, `note` in a scratch buffer.
+#[inline(always)]
+pub(super) unsafe fn below(predicates: u8, want: *const Want, flags: u32, note: *mut u32) -> u8 {
+    // SAFETY: as the caller's.
+    unsafe {
+        let beside = read_volatile(&raw const (*want).beside);
+        let anyway = beside & beside::WRITES != 0 && flags & WRITES != 0;
+        write_volatile(note, if anyway { 0 } else { u32::from(predicates & predicate::PREFIXES) });
+        read_volatile(note) as u8
+    }
 }
 
 /// Whether only writes are wanted and a call, of which no file is there to ask, names flags of an open

@@ -8,7 +8,7 @@ use core::ptr::read_volatile;
 
 use agent_abi::{
     hook::{Hook, HookCounters},
-    interest::{ABI_MASK, Want, predicate},
+    interest::{ABI_MASK, Want, beside, predicate},
     map::{HANDLER_FILE, HANDLER_PATH, HANDLER_SOCKET},
     record::{ADDRESS_BYTES, FileCall, PENDING, SocketCall, Span, TEXT_BYTES, grade, kind, via},
 };
@@ -51,8 +51,12 @@ fn lsm_file_open(ctx: LsmContext) -> i32 {
             }
             let Some((record, tail)) = begin(counters, current, regs, size_of::<FileCall>()) else { return };
             let open = record.cast::<FileCall>();
+            // The name that was given is not at hand here: then all are wanted.
+            let asks_names = read_volatile(&raw const (*want).beside) & beside::DOTTED != 0;
+            let predicates_of_path = if asks_names { 0 } else { predicates };
+            let below = filter::below(predicates_of_path, want, flags, &raw mut (*open).reserved);
             // Before its token is taken, as at the exit of an open.
-            if !describe(current, open, file, tail, Depth::Path(predicates & predicate::PREFIXES)) {
+            if !describe(current, open, file, tail, Depth::Path { below, or_dotted: 0 }) {
                 counters.filtered += 1;
                 return;
             }
@@ -81,7 +85,7 @@ fn lsm_bprm_check(ctx: LsmContext) -> i32 {
                 return;
             }
             let file = pointer(bprm, offset!(binprm_file));
-            describe(current, exec, file, tail, Depth::Path(0));
+            describe(current, exec, file, tail, Depth::WHOLE);
             (*exec).open_flags = probe::<u32>(file + u64::from(offset!(file_flags)));
             let start = tail.start();
             let name = pointer(bprm, offset!(binprm_filename));

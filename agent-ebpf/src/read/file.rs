@@ -10,7 +10,7 @@ use agent_abi::{
 use super::{
     block::{Block, Of},
     current::Current,
-    path::{append_found, find_path, is_wanted},
+    path::{append_found, find_path, is_dotted, is_wanted},
     pointer, probe,
 };
 use crate::{
@@ -39,9 +39,20 @@ pub(super) const ERROR_POINTERS: u64 = u64::MAX - 4095;
 pub enum Depth {
     /// All but its path.
     NoPath,
-    /// All; where the number is not 0, only if its path is below a wanted prefix. A path without its
-    /// front may be. A number that the verifier does not know, or it follows the walk twice.
-    Path(u8),
+    /// All; where `below` is not 0, only if its path is below a wanted prefix, or the name at the address
+    /// `or_dotted` of the caller's has two dots in a row; 0: there is no such name. A path without its front
+    /// may be below one. `below` is a number that the verifier does not know, or it follows the walk twice.
+    Path {
+        /// 0: wherever it lies.
+        below: u8,
+        /// An address, or 0.
+        or_dotted: u64,
+    },
+}
+
+impl Depth {
+    /// All of it, wherever it lies.
+    pub const WHOLE: Self = Self::Path { below: 0, or_dotted: 0 };
 }
 
 /// Describes `file` and appends its path to `tail`. What grade it has the caller knows. False where
@@ -64,11 +75,14 @@ pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, tail: T
         write_volatile(flags, 0);
         let file = Block::copy(tail, Of::File, file);
         let vfsmount = file.read::<u64>(offset!(file_path) + offset!(path_mnt));
-        if let Depth::Path(only_wanted) = depth {
+        if let Depth::Path { below, or_dotted } = depth {
             let dentry = file.read::<u64>(offset!(file_path) + offset!(path_dentry));
             if !find_path(vfsmount, dentry, tail) {
                 add(flags, file_flag::PATH_TRUNCATED);
-            } else if only_wanted != 0 && !is_wanted(tail.record()) {
+            } else if below != 0
+                && !is_wanted(tail.record())
+                && (or_dotted == 0 || !is_dotted(or_dotted, tail))
+            {
                 return false;
             }
             if !append_found(PATH_BYTES, &raw mut (*out).path, tail) {

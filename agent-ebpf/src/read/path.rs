@@ -32,6 +32,12 @@ const ROOT_BYTES: usize = 2048;
 
 /// Longest name that is loaded word by word: a helper's call costs more than these.
 const SHORT_NAME: usize = 24;
+/// Longest name, with its NUL, that is looked through for dots.
+const PLAIN_NAME: usize = 128;
+/// Eight dots.
+const DOTS: u64 = 0x2e2e_2e2e_2e2e_2e2e;
+/// A 1 in each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
 /// Longest path that is copied word by word.
 const SHORT_PATH: usize = 64;
 
@@ -258,6 +264,47 @@ pub unsafe fn is_wanted(record: *mut u8) -> bool {
         let key = &*key.cast::<Key<[u8; PREFIX_BYTES]>>();
         PREFIXES.get(key).is_some_and(|&value| value == PREFIX_WANTED)
     }
+}
+
+/// Whether a name in the caller's memory has two dots in a row. One that cannot be read, or is longer than
+/// [`PLAIN_NAME`], counts as one that has.
+///
+/// # Safety
+/// `tail` is that of a record in a large scratch buffer.
+#[inline(always)]
+pub unsafe fn is_dotted(name: u64, tail: Tail) -> bool {
+    // SAFETY: as the caller's.
+    unsafe { dotted(name, slot_of(tail.record())) != 0 }
+}
+
+/// The same, verified once.
+#[unsafe(no_mangle)]
+extern "C" fn dotted(name: u64, slot: u32) -> u64 {
+    let Some(record) = large_again(slot) else { return 1 };
+    // SAFETY: a large scratch buffer, of which two names and more lie behind the place.
+    unsafe {
+        let given = record.add(NAMES);
+        let bytes = bpf_probe_read_user_str(given.cast(), PLAIN_NAME as u32, name as *const _);
+        if bytes <= 0 || bytes as usize >= PLAIN_NAME {
+            return 1;
+        }
+        let bytes = bytes as usize & (PLAIN_NAME - 1);
+        // What the last word reaches to behind the name.
+        store_anywhere(given.add(bytes), 0);
+        // Each begins with the last byte of the one before, so that no pair is torn.
+        for start in (0..PLAIN_NAME).step_by(7) {
+            if start >= bytes {
+                return 0;
+            }
+            let others = load_anywhere(given.add(start)) ^ DOTS;
+            // A byte is 0 where a dot follows a dot; behind the last byte nothing is known to follow.
+            let pairs = others | others >> 8 | 0xff << 56;
+            if pairs.wrapping_sub(ONES) & !pairs & (ONES << 7) != 0 {
+                return 1;
+            }
+        }
+    }
+    0
 }
 
 /// Loads a word that need not be aligned.

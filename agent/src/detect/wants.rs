@@ -1,23 +1,39 @@
 //! What the rules in force need the kernel to send.
 
-use rules::{compile::Needs, field::Field};
+use std::collections::BTreeSet;
+
+use rules::{
+    compile::{Files, Needs},
+    field::Field,
+};
 
 use super::{RuleSet, kind};
-use crate::syscall::{Only, Wants, all};
+use crate::{
+    filter::PathPrefix,
+    syscall::{Beside, Only, Wants, all},
+};
 
 /// Calls whose flags the kernel programs know, also of one that failed.
 const OPENS: [&str; 3] = ["open", "openat", "creat"];
 
-/// Adds the calls that any rule can match, and of each no more than its rules need.
-pub fn add_to(wants: &mut Wants, rules: &RuleSet) {
+/// Adds the calls that any rule can match, and of each no more than its rules need. Gives the prefixes below
+/// which they need files, `room` at most.
+pub fn add_to(wants: &mut Wants, rules: &RuleSet, room: usize) -> Vec<PathPrefix> {
+    let prefixes = opened(rules).and_then(|files| prefixes(files, room));
     for call in all() {
         let Some(event) = kind::of_name(call.name).filter(|event| rules.wants(*event)) else { continue };
         let needs = rules.needs(event);
         let needs_all = |what: fn(&Needs) -> bool| needs.is_some_and(what);
+        let is_open = OPENS.contains(&call.name);
+        let files = needs.and_then(|needs| needs.files.as_ref()).filter(|_| is_open && prefixes.is_some());
+        let writes = is_open && needs_all(|needs| needs.write_opens_only);
+        // Where all must be written, those that are need not be asked for beside the others.
+        let files = files.filter(|files| !(writes && files.written));
         // A failed call matches too: its result is a field.
         let only = Only {
             containers: needs_all(|needs| needs.container_only),
-            writes: OPENS.contains(&call.name) && needs_all(|needs| needs.write_opens_only),
+            writes,
+            below: files.map(|files| Beside { writes: files.written, dotted: files.dotted }),
             ..Only::default()
         };
         wants.add(call, only);
@@ -25,25 +41,46 @@ pub fn add_to(wants: &mut Wants, rules: &RuleSet) {
     if rules.asks_for(Field::FdNameraw) || rules.asks_for(Field::FsPathNameraw) {
         wants.add_names();
     }
+    prefixes.unwrap_or_default()
+}
+
+/// What the opens need of their files that need anything of them. The kernel has one table of prefixes for all.
+fn opened(rules: &RuleSet) -> Option<Vec<&Files>> {
+    let kinds = OPENS.iter().filter_map(|name| kind::of_name(name));
+    let all: Vec<_> = kinds.filter_map(|kind| rules.needs(kind)?.files.as_ref()).collect();
+    (!all.is_empty()).then_some(all)
+}
+
+/// `None` where one is not such that the kernel knows it, or there are too many.
+fn prefixes(files: Vec<&Files>, room: usize) -> Option<Vec<PathPrefix>> {
+    let starts: BTreeSet<_> = files.into_iter().flat_map(|files| &files.prefixes).collect();
+    if starts.len() > room {
+        return None;
+    }
+    starts.into_iter().map(|start| PathPrefix::beginning(start)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use agent_abi::interest::{ABI_NATIVE, NONE, predicate};
+    use agent_abi::interest::{ABI_NATIVE, NONE, beside, predicate};
     use rules::{compile::Matching, load::Config};
 
     use super::*;
     use crate::{detect::Text, syscall::by_name};
 
-    fn wants(conditions: &[&str]) -> Wants {
+    fn with_prefixes(conditions: &[&str]) -> (Wants, Vec<PathPrefix>) {
         let rule = |(number, condition): (usize, &&str)| {
             format!("- {{rule: r{number}, desc: d, condition: '{condition}', output: o, priority: INFO}}\n")
         };
         let text: String = conditions.iter().enumerate().map(rule).collect();
         let set = RuleSet::load(&[Text::new("r.yaml", &text)], &Config::default(), Matching::All).unwrap();
         let mut wants = Wants::default();
-        add_to(&mut wants, &set);
-        wants
+        let prefixes = add_to(&mut wants, &set, 3);
+        (wants, prefixes)
+    }
+
+    fn wants(conditions: &[&str]) -> Wants {
+        with_prefixes(conditions).0
     }
 
     fn predicates(wants: &Wants, call: &str) -> Option<u8> {
@@ -61,10 +98,42 @@ mod tests {
 
         let reads_too = wants(&[
             "evt.type in (open, openat) and evt.is_open_write=true and container.id != host",
-            "evt.type = openat and fd.name = /etc/shadow",
+            "evt.type = openat and fd.name contains shadow",
         ]);
         assert_eq!(predicates(&reads_too, "openat"), Some(predicate::BULK));
         assert_eq!(predicates(&reads_too, "open"), Some(all), "the other rule is not for it");
+    }
+
+    #[test]
+    fn files_are_chosen_by_what_all_rules_need_of_them() {
+        let beside = |wants: &Wants| {
+            let slot = wants.table()[by_name("openat").unwrap().native.unwrap() as usize];
+            slot.wants[usize::from(ABI_NATIVE)].beside
+        };
+        let shadow = "evt.type in (open, openat) and fd.name in (/etc/shadow, /etc/gshadow)";
+        let written = "evt.type = openat and evt.is_open_write = true and fd.name endswith .log";
+        let up = "evt.type = openat and fd.nameraw contains ../";
+        let start = |text: &str| PathPrefix::beginning(text.as_bytes()).unwrap();
+
+        let (of_all, prefixes) = with_prefixes(&[shadow, written, up]);
+        assert_eq!(prefixes, [start("/etc/gshadow"), start("/etc/shadow")]);
+        assert_eq!(predicates(&of_all, "openat"), Some(predicate::PREFIXES | predicate::BULK));
+        assert_eq!(beside(&of_all), beside::WRITES | beside::DOTTED);
+        assert_eq!(beside(&with_prefixes(&[shadow]).0), 0);
+
+        // Too many, unknown to the kernel, or of any file: then all are sent.
+        for other in [
+            "fd.name in (/a, /b)",
+            "fd.name startswith pipe:",
+            "fd.name exists",
+            "proc.name = x",
+            "fd.name = /",
+        ] {
+            let (all, _) = with_prefixes(&[shadow, &format!("evt.type = openat and {other}")]);
+            assert_eq!(predicates(&all, "openat"), Some(predicate::BULK), "{other}");
+        }
+        let other_call = "evt.type = unlinkat and fs.path.name = /x";
+        assert_eq!(predicates(&with_prefixes(&[shadow, other_call]).0, "unlinkat"), Some(predicate::BULK));
     }
 
     #[test]

@@ -48,6 +48,32 @@ impl PathPrefix {
         Ok(Self { key, is_wanted })
     }
 
+    /// All paths that begin with `start`, or more of them where that is longer than a key. `None` if no path
+    /// of the kernel's begins so, or all do.
+    #[must_use]
+    pub fn beginning(start: &[u8]) -> Option<Self> {
+        let is_path = start.len() > 1 && start.starts_with(b"/") && !start.contains(&0);
+        let key = start[..start.len().min(PREFIX_BYTES)].to_vec();
+        is_path.then_some(Self { key, is_wanted: true })
+    }
+
+    /// Those of a configuration, and these whatever that leaves out.
+    #[must_use]
+    pub fn with(configured: &[Self], others: Vec<Self>) -> Vec<Self> {
+        let mut all = configured.to_vec();
+        // Where only some are left out, the others are wanted.
+        if !configured.is_empty() && configured.iter().all(|prefix| !prefix.is_wanted) {
+            all.push(Self::all());
+        }
+        all.retain(|prefix| {
+            prefix.is_wanted || !others.iter().any(|other| prefix.key.starts_with(&other.key))
+        });
+        all.extend(others);
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// Whether files are wanted, or left out though a shorter prefix wants them.
     #[must_use]
     pub const fn is_wanted(&self) -> bool {
@@ -99,6 +125,25 @@ mod tests {
             let expected = PathPrefix { key: key.as_bytes().to_vec(), is_wanted };
             assert_eq!(PathPrefix::parse(text), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn what_others_want_is_wanted_though_it_was_left_out() {
+        let parsed = |texts: &[&str]| -> Vec<PathPrefix> {
+            texts.iter().map(|text| PathPrefix::parse(text).unwrap()).collect()
+        };
+        let start = |text: &str| PathPrefix::beginning(text.as_bytes()).unwrap();
+        let together = PathPrefix::with(&parsed(&["/etc", "!/etc/ssl", "!/etc/x"]), vec![start("/etc/ss")]);
+        assert_eq!(together, parsed(&["/etc", "/etc/ss*", "!/etc/x"]));
+        // A longer one counts without that.
+        let deeper = PathPrefix::with(&parsed(&["!/etc/ssl"]), vec![start("/etc/ssl/private")]);
+        assert_eq!(deeper, parsed(&["/", "!/etc/ssl", "/etc/ssl/private*"]));
+        assert_eq!(PathPrefix::with(&[], Vec::new()), []);
+        for nothing in ["", "/", "pipe:", "/a\0"] {
+            assert_eq!(PathPrefix::beginning(nothing.as_bytes()), None, "{nothing:?}");
+        }
+        let long = format!("/{}", "x".repeat(PREFIX_BYTES));
+        assert_eq!(start(&long).len(), PREFIX_BYTES);
     }
 
     #[test]

@@ -67,8 +67,9 @@ impl Filters {
     fn set_prefixes(&mut self, wanted: &[PathPrefix]) -> Result<(), MapsError> {
         let failed = failed(map::PREFIXES);
         let all = PathPrefix::all();
-        // Where only some are left out, the others are wanted.
-        let others = wanted.iter().all(|prefix| !prefix.is_wanted()).then_some(&all);
+        // Where only some are left out, the others are wanted; without any no file is.
+        let only_left_out = !wanted.is_empty() && wanted.iter().all(|prefix| !prefix.is_wanted());
+        let others = only_left_out.then_some(&all);
         let wanted: Vec<_> = others.into_iter().chain(wanted).map(PathPrefix::entry).collect();
         let known = self.prefixes.keys().collect::<Result<Vec<_>, _>>().map_err(&failed)?;
         for (bits, bytes, value) in &wanted {

@@ -6,6 +6,7 @@ use anyhow::{Error, Result};
 use super::{alive::AliveFile, coverage, filter, host::Host, losses::Start, open::Ground, rules};
 use crate::{
     coverage::CoverageReport,
+    filter::Filter,
     kernel::{Layout, LoadError, Plan, Programs, lockdown},
     pipeline::clock,
 };
@@ -16,6 +17,8 @@ pub(super) struct Attached {
     pub(super) host: Host,
     pub(super) report: CoverageReport,
     pub(super) alive: AliveFile,
+    /// What they leave out.
+    pub(super) filter: Filter,
     /// How the programs came to run.
     pub(super) how: Start,
     /// When an agent was last alive in this boot of which this one may have to tell something.
@@ -29,11 +32,13 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
     let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
     let alive = AliveFile::new(state.file("alive"), &boot.id);
     let last_alive_ns = alive.read();
+    let (wants, prefixes) = rules::wants(&config.streams, in_force);
+    let filter = filter::filter(config, prefixes);
     let plan = Plan {
         pin_dir: config.pin_dir.clone(),
         layout: layout.clone(),
-        wants: rules::wants(&config.streams, in_force),
-        filter: filter::filter(config),
+        wants,
+        filter: filter.clone(),
         hooks: config.hooks,
     };
     let mut programs = plan.carry_out().map_err(explained)?;
@@ -54,7 +59,7 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
         Start::Adopted => Some(programs.progress.get()?.alive_ns).filter(|&alive_ns| alive_ns != 0),
         Start::Attached { last_alive_ns } => last_alive_ns,
     };
-    Ok(Attached { programs, host, report, alive, how, before_ns })
+    Ok(Attached { programs, host, report, alive, filter, how, before_ns })
 }
 
 /// What the verifier says of it is that it does not know a function.

@@ -19,7 +19,11 @@ use super::{
 };
 use crate::{
     coverage::Support,
-    kernel::{self, Buckets, CgroupMap, InterestTable, LinkPins, Predecessor, Switches, TaskScan, UntoldMap},
+    filter::Filter,
+    kernel::{
+        self, Buckets, CgroupMap, Filters, InterestTable, LinkPins, Predecessor, Switches, TaskScan,
+        UntoldMap,
+    },
     output::event::Body,
     pipeline::{Untold, clock},
     source::{Ring, SequenceCheck},
@@ -39,6 +43,7 @@ pub(super) struct Sources {
     pub(super) scan: TaskScan,
     pub(super) links: LinkPins,
     pub(super) interest: InterestTable,
+    pub(super) filters: (Filters, Filter),
     pub(super) host: Host,
     pub(super) alive: AliveFile,
     /// First bytes of connections are seen.
@@ -61,7 +66,7 @@ pub(super) async fn tell_of(
     ground: &Ground,
     notices: &mpsc::Sender<Notice>,
 ) -> Result<(Sources, Before)> {
-    let Attached { programs, host, report, alive, how, before_ns } = attached;
+    let Attached { programs, host, report, alive, filter, how, before_ns } = attached;
     for entry in report.hooks.iter().chain(&report.controls) {
         let body = Body::Coverage {
             at: entry.name.clone(),
@@ -106,6 +111,7 @@ pub(super) async fn tell_of(
         scan: programs.scan,
         links: programs.links,
         interest: programs.interest,
+        filters: (programs.filters, filter),
         host,
         alive,
         sees_packets,

@@ -4,8 +4,8 @@ use agent_abi::hook::Hook;
 
 use crate::{
     config::{Config, FilesOnly, Scope, Streams},
-    filter::{Filter, resolve},
-    syscall::{Call, Family, Only, Wants, all},
+    filter::{Filter, PathPrefix, resolve},
+    syscall::{Beside, Call, Family, Only, Wants, all},
 };
 
 /// Calls on files that open one: of these it is asked whether it is for writing.
@@ -49,7 +49,7 @@ pub(super) fn wants(streams: &Streams) -> Wants {
             Family::Files if !call.is_critical() => {
                 let only = Only {
                     writes: *files_only == FilesOnly::Writes && OPENS.contains(&call.name),
-                    prefixes: !files_below.is_empty(),
+                    below: (!files_below.is_empty()).then(Beside::default),
                     ..Only::default()
                 };
                 let is_left_out = *files_only == FilesOnly::Writes && READS.contains(&call.name);
@@ -86,8 +86,9 @@ fn add(wants: &mut Wants, call: &Call, scope: Scope, only: Only) {
     }
 }
 
-/// What is left out. An executable that cannot be told from others is not muted, and said so.
-pub(super) fn filter(config: &Config) -> Filter {
+/// What is left out; files below `of_rules` are not. An executable that cannot be told from others is not muted,
+/// and said so.
+pub(super) fn filter(config: &Config, of_rules: Vec<PathPrefix>) -> Filter {
     let Streams { files_below, limit, .. } = &config.streams;
     let mut executables = Vec::new();
     for path in &config.mute.executables {
@@ -98,7 +99,7 @@ pub(super) fn filter(config: &Config) -> Filter {
             }
         }
     }
-    Filter { limit: *limit, executables, prefixes: files_below.clone() }
+    Filter { limit: *limit, executables, prefixes: PathPrefix::with(files_below, of_rules) }
 }
 
 #[cfg(test)]

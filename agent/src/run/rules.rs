@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use agent_abi::map::FILTER_ENTRIES;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
@@ -17,8 +18,9 @@ use super::resolver::Asking;
 use crate::{
     config::Streams,
     detect::{self, Loading, RuleSet, Text, Users},
+    filter::{Filter, PathPrefix},
     http::Health,
-    kernel::InterestTable,
+    kernel::{Filters, InterestTable},
     pipeline::Message,
     syscall::Wants,
     telemetry::{Telemetry, label::Reload},
@@ -42,6 +44,9 @@ pub(super) struct Reloader {
     pub(super) start: AtStart,
     pub(super) streams: Streams,
     pub(super) interest: InterestTable,
+    pub(super) filters: Filters,
+    /// What they leave out now.
+    pub(super) filter: Filter,
     pub(super) resolver: Asking,
     pub(super) messages: mpsc::Sender<Message>,
     pub(super) health: Arc<Health>,
@@ -103,13 +108,13 @@ fn note(loaded: Result<RuleSet, String>, health: &Health, telemetry: &Telemetry)
     }
 }
 
-/// All that the streams and the rules want of the kernel.
-pub(super) fn wants(streams: &Streams, rules: Option<&RuleSet>) -> Wants {
+/// All that the streams and the rules want of the kernel, and the prefixes below which rules want files.
+pub(super) fn wants(streams: &Streams, rules: Option<&RuleSet>) -> (Wants, Vec<PathPrefix>) {
+    // One more may stand for all others; and while one set follows another, the kernel has both.
+    let room = (FILTER_ENTRIES / 2).saturating_sub(streams.files_below.len() + 1);
     let mut wants = super::filter::wants(streams);
-    if let Some(rules) = rules {
-        detect::add_to(&mut wants, rules);
-    }
-    wants
+    let prefixes = rules.map(|rules| detect::add_to(&mut wants, rules, room)).unwrap_or_default();
+    (wants, prefixes)
 }
 
 impl Reloader {
@@ -124,8 +129,11 @@ impl Reloader {
             let Some((hash, loaded)) = AtStart::load(&self.loading, self.start.read) else { continue };
             self.start.read = Some(hash);
             let Some(rules) = note(loaded, &self.health, &self.telemetry) else { continue };
-            // What the new rules want comes before they do.
-            if let Err(error) = self.interest.set(&wants(&self.streams, Some(&rules))) {
+            // What the new rules want comes before they do, and a file that is looked for before the call is.
+            let (wants, prefixes) = wants(&self.streams, Some(&rules));
+            self.filter.prefixes = PathPrefix::with(&self.streams.files_below, prefixes);
+            let set = self.filters.set(&self.filter);
+            if let Err(error) = set.and_then(|()| self.interest.set(&wants)) {
                 tracing::warn!(%error, "not all that the new rules want is seen before the agent starts anew");
                 self.health.rules_lack(error.to_string());
             }

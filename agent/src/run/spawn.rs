@@ -83,6 +83,7 @@ pub(super) async fn spawn(
         scan,
         links,
         interest,
+        filters,
         host,
         alive,
         sees_packets,
@@ -196,11 +197,14 @@ pub(super) async fn spawn(
         None => (None, None),
         Some((loading, start)) => {
             let (resolver, asking) = Resolver::new(messages.clone());
+            let (filters, filter) = filters;
             let reloader = Reloader {
                 loading,
                 start,
                 streams: config.streams.clone(),
                 interest,
+                filters,
+                filter,
                 resolver: asking,
                 messages: messages.clone(),
                 health: Arc::clone(health),

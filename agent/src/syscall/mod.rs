@@ -24,7 +24,7 @@ pub use self::{
     function::{Entry, PREFIXES},
     hook_set::HookSet,
     row::{Call, Capture, Family},
-    wants::{Only, Wants},
+    wants::{Beside, Only, Wants},
 };
 
 /// All that Kestrel knows, by family.

@@ -2,7 +2,9 @@
 
 use agent_abi::{
     hook::Hook,
-    interest::{ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, ENTRY_SHIFT, Interest, SYSCALLS, Want, predicate},
+    interest::{
+        ABI_COMPAT, ABI_MASK, ABI_NATIVE, ABI_X32, ENTRY_SHIFT, Interest, SYSCALLS, Want, beside, predicate,
+    },
     map::RING_BULK,
     uring::{OPERATIONS, Operation},
 };
@@ -36,8 +38,23 @@ pub struct Only {
     pub writes: bool,
     /// Those of containers.
     pub containers: bool,
-    /// Those on files below the wanted prefixes.
-    pub prefixes: bool,
+    /// Those on files below the wanted prefixes, and on some others.
+    pub below: Option<Beside>,
+}
+
+/// Which files are wanted although they are not below a wanted prefix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Those opened for writing.
+    pub writes: bool,
+    /// Those whose name was given with two dots in a row.
+    pub dotted: bool,
+}
+
+impl Beside {
+    const fn or(self, other: Self) -> Self {
+        Self { writes: self.writes || other.writes, dotted: self.dotted || other.dotted }
+    }
 }
 
 impl Only {
@@ -48,8 +65,19 @@ impl Only {
             failed: self.failed && other.failed,
             writes: self.writes && other.writes,
             containers: self.containers && other.containers,
-            prefixes: self.prefixes && other.prefixes,
+            below: match (self.below, other.below) {
+                (Some(one), Some(two)) => Some(one.or(two)),
+                // All that one wants is written, whatever it lies below.
+                (Some(below), None) if other.writes => Some(Beside { writes: true, ..below }),
+                (None, Some(below)) if self.writes => Some(Beside { writes: true, ..below }),
+                _ => None,
+            },
         }
+    }
+
+    const fn beside(self) -> u8 {
+        let Some(Beside { writes, dotted }) = self.below else { return 0 };
+        (if writes { beside::WRITES } else { 0 }) | (if dotted { beside::DOTTED } else { 0 })
     }
 
     const fn predicates(self) -> u8 {
@@ -60,7 +88,7 @@ impl Only {
             | bit(self.failed, predicate::FAILED)
             | bit(self.writes, predicate::WRITES)
             | bit(self.containers, predicate::CONTAINERS)
-            | bit(self.prefixes, predicate::PREFIXES)
+            | bit(self.below.is_some(), predicate::PREFIXES)
     }
 }
 
@@ -197,6 +225,6 @@ fn set(table: &mut [Interest], abi: u8, number: u32, Capture(want): Capture, onl
     let bulk = if is_bulk { predicate::BULK } else { 0 };
     // What no consumer may change: a credential change counts for host and containers alike.
     slot.wants[usize::from(abi & ABI_MASK)] =
-        Want { predicates: want.predicates | only.predicates() | bulk, ..want };
+        Want { predicates: want.predicates | only.predicates() | bulk, beside: only.beside(), ..want };
     slot.wanted |= 1 << abi;
 }

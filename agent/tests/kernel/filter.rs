@@ -18,7 +18,7 @@ use agent_abi::{
 use kestrel_agent::{
     decode::{Event, decode},
     filter::{Filter, Limit, MarkStore as _, PathPrefix, resolve},
-    syscall::{Family, Only, Wants},
+    syscall::{Beside, Family, Only, Wants},
 };
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ use crate::{
 
 const RINGS: [u32; 2] = [1 << 20, 1 << 22];
 
-const ALL: Only = Only { ok: false, failed: false, writes: false, containers: false, prefixes: false };
+const ALL: Only = Only { ok: false, failed: false, writes: false, containers: false, below: None };
 
 /// Programs, and files to open.
 struct Scene<L> {
@@ -276,7 +276,7 @@ fn an_executable_is_muted_by_its_inode_and_by_nothing_that_a_workload_chooses() 
 
 #[test]
 fn of_prefixes_the_longest_counts() {
-    let mut scene = Scene::shared(Only { ok: true, prefixes: true, ..ALL });
+    let mut scene = Scene::shared(Only { ok: true, below: Some(Beside::default()), ..ALL });
     let names = ["in", "in/x", "in/out/x", "in/out/in/x", "inner", "lib1.so", "other/x"];
     for name in names {
         let path = scene.path(name);
@@ -321,8 +321,52 @@ fn of_prefixes_the_longest_counts() {
 }
 
 #[test]
+fn beside_prefixes_a_file_is_wanted_that_is_written() {
+    let beside = Beside { writes: true, ..Beside::default() };
+    let mut scene = Scene::shared(Only { ok: true, below: Some(beside), ..ALL });
+    let root = scene.dir.path().to_str().unwrap().to_owned();
+    scene.filter(&Filter { prefixes: prefixes(&[&format!("{root}/c")]), ..Filter::default() });
+    scene.told();
+    for name in ["a", "b", "c"] {
+        read(&scene.path(name));
+    }
+    drop(File::options().append(true).open(scene.path("a")).unwrap());
+    assert_eq!(scene.told(), ["c", "a"]);
+    // Without prefixes nothing else is.
+    scene.filter(&Filter::default());
+    read(&scene.path("c"));
+    drop(File::create(scene.path("b")).unwrap());
+    assert_eq!(scene.told(), ["b"]);
+}
+
+#[test]
+fn beside_prefixes_a_file_is_wanted_whose_name_climbs() {
+    let beside = Beside { dotted: true, ..Beside::default() };
+    let mut scene = Scene::shared(Only { ok: true, below: Some(beside), ..ALL });
+    scene.filter(&Filter { prefixes: prefixes(&["/nowhere"]), ..Filter::default() });
+    fs::create_dir(scene.path("d")).unwrap();
+    let dir = File::open(scene.dir.path()).unwrap();
+    let open = |name: &str| {
+        let flags = nix::fcntl::OFlag::O_RDONLY;
+        drop(nix::fcntl::openat(&dir, name, flags, nix::sys::stat::Mode::empty()).unwrap());
+    };
+    scene.told();
+    // Wherever in the name the dots are; as many slashes are one.
+    for slashes in 1..160 {
+        let slashes = "/".repeat(slashes);
+        let plain = format!(".{slashes}./a");
+        open(&plain);
+        let is_told = scene.told() == ["a"];
+        // Too long to be looked through, with the NUL behind it.
+        assert_eq!(is_told, plain.len() >= 127, "{plain}");
+        open(&format!("d{slashes}../b"));
+        assert_eq!(scene.told(), ["b"], "{slashes}");
+    }
+}
+
+#[test]
 fn a_path_without_its_front_is_never_unwanted() {
-    let mut scene = Scene::shared(Only { ok: true, prefixes: true, ..ALL });
+    let mut scene = Scene::shared(Only { ok: true, below: Some(Beside::default()), ..ALL });
     scene.filter(&Filter { prefixes: prefixes(&["/nowhere"]), ..Filter::default() });
     // What came before that.
     scene.told();
@@ -394,7 +438,7 @@ fn a_successor_brings_its_own_filter_and_loads_nothing() {
     let programs = scene.programs();
     let group = Group::new();
     scene.loaded.programs.cgroups.set(group.id(), cgroup_flag::MUTED).unwrap();
-    let wants = with(Family::Files, Only { ok: true, prefixes: true, ..ALL });
+    let wants = with(Family::Files, Only { ok: true, below: Some(Beside::default()), ..ALL });
     let a = scene.path("a");
     let filter = Filter { prefixes: prefixes(&[a.to_str().unwrap()]), ..Filter::default() };
     scene.loaded.restart_as(wants, filter);

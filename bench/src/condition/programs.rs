@@ -15,7 +15,7 @@ use anyhow::{Result, anyhow};
 use kestrel_agent::{
     filter::{Filter, PathPrefix},
     kernel::{Hooks, Layout, Mounted, Plan},
-    syscall::{Family, Only, Wants},
+    syscall::{Beside, Family, Only, Wants},
 };
 
 use crate::workload::WANTED_BELOW;
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// All calls, of opened files those below one path.
 fn everything() -> Wants {
     let mut wants = Wants::posture();
-    wants.add_family(Family::Files, Only { prefixes: true, ..Only::default() });
+    wants.add_family(Family::Files, Only { below: Some(Beside::default()), ..Only::default() });
     for family in [Family::Processes, Family::Network, Family::System] {
         wants.add_family(family, Only::default());
     }
