@@ -5,7 +5,7 @@ use core::ptr::read_volatile;
 
 use agent_abi::{
     hook::{Hook, HookCounters},
-    interest::{NONE, RESULT, Want, beside, predicate},
+    interest::{NONE, RESULT, Want, predicate},
     record::{FileCall, Syscall, grade, kind},
 };
 
@@ -56,7 +56,7 @@ fn file_call(counters: &mut HookCounters, regs: u64, result: i64, via: u8) {
         }
         let tail = Tail::new(record, size_of::<FileCall>());
         let below = filter::below(predicates, want, given, &raw mut (*open).reserved);
-        let depth = Depth::Path { below, or_dotted: name_to_ask(call, want) };
+        let depth = Depth::Path { below, or_dotted: filter::name_to_ask(call, want) };
         // Before its token is taken: what nobody wants is not what a cgroup sends.
         if !read::describe(file, current.mount_ns(), &raw mut (*open).file, tail, depth) {
             counters.filtered += 1;
@@ -74,17 +74,6 @@ fn file_call(counters: &mut HookCounters, regs: u64, result: i64, via: u8) {
         (*open).reserved = 0;
         let lane = Lane::of(read_volatile(&raw const (*want).ring));
         ring::send(counters, record, lane, kind::FILE, 0, tail.end());
-    }
-}
-
-/// Address of the name that decides where the file lies below no wanted prefix, or 0.
-#[inline(always)]
-unsafe fn name_to_ask(call: *const Syscall, want: *const Want) -> u64 {
-    // SAFETY: both are of the caller's.
-    unsafe {
-        let position = read_volatile(&raw const (*want).name);
-        let is_asked = read_volatile(&raw const (*want).beside) & beside::DOTTED != 0;
-        if is_asked && position != NONE { call::at(call, position) } else { 0 }
     }
 }
 

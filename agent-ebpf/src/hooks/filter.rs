@@ -4,7 +4,7 @@ use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
     hook::HookCounters,
-    interest::{RESULT, Want, beside, predicate, test},
+    interest::{NONE, RESULT, Want, beside, predicate, test},
     map::{Bucket, Executable, cgroup_flag},
     record::Syscall,
 };
@@ -126,6 +126,20 @@ pub(super) unsafe fn below(predicates: u8, want: *const Want, flags: u32, note: 
         let anyway = beside & beside::WRITES != 0 && flags & WRITES != 0;
         write_volatile(note, if anyway { 0 } else { u32::from(predicates & predicate::PREFIXES) });
         read_volatile(note) as u8
+    }
+}
+
+/// Address of the name that decides where the file lies below no wanted prefix, or 0.
+///
+/// # Safety
+/// `call` lies in a scratch buffer, `want` in the table.
+#[inline(always)]
+pub(super) unsafe fn name_to_ask(call: *const Syscall, want: *const Want) -> u64 {
+    // SAFETY: as the caller's.
+    unsafe {
+        let position = read_volatile(&raw const (*want).name);
+        let is_asked = read_volatile(&raw const (*want).beside) & beside::DOTTED != 0;
+        if is_asked && position != NONE { call::at(call, position) } else { 0 }
     }
 }
 

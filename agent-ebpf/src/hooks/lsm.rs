@@ -8,9 +8,9 @@ use core::ptr::read_volatile;
 
 use agent_abi::{
     hook::{Hook, HookCounters},
-    interest::{ABI_MASK, Want, beside, predicate},
+    interest::{ABI_MASK, Want, predicate},
     map::{HANDLER_FILE, HANDLER_PATH, HANDLER_SOCKET},
-    record::{ADDRESS_BYTES, FileCall, PENDING, SocketCall, Span, TEXT_BYTES, grade, kind, via},
+    record::{ADDRESS_BYTES, FileCall, PENDING, SocketCall, Span, Syscall, TEXT_BYTES, grade, kind, via},
 };
 use aya_ebpf::{
     helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_task_pt_regs},
@@ -51,19 +51,18 @@ fn lsm_file_open(ctx: LsmContext) -> i32 {
             }
             let Some((record, tail)) = begin(counters, current, regs, size_of::<FileCall>()) else { return };
             let open = record.cast::<FileCall>();
-            // The name that was given is not at hand here: then all are wanted.
-            let asks_names = read_volatile(&raw const (*want).beside) & beside::DOTTED != 0;
-            let predicates_of_path = if asks_names { 0 } else { predicates };
-            let below = filter::below(predicates_of_path, want, flags, &raw mut (*open).reserved);
+            let call = record.cast::<Syscall>();
+            let below = filter::below(predicates, want, flags, &raw mut (*open).reserved);
+            let depth = Depth::Path { below, or_dotted: filter::name_to_ask(call, want) };
             // Before its token is taken, as at the exit of an open.
-            if !describe(current, open, file, tail, Depth::Path { below, or_dotted: 0 }) {
+            if !describe(current, open, file, tail, depth) {
                 counters.filtered += 1;
                 return;
             }
             if !filter::admits(counters, predicates, (*open).call.cgroup_id) {
                 return;
             }
-            (*open).text = Span { offset: 0, len: 0 };
+            (*open).text = call::text(call, want, tail);
             (*open).open_flags = flags & !NOT_KEPT;
             let lane = Lane::of(read_volatile(&raw const (*want).ring));
             ring::send(counters, record, lane, kind::FILE, 0, tail.end());
