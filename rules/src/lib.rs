@@ -11,4 +11,5 @@ pub mod event;
 pub mod field;
 pub mod load;
 pub mod output;
+pub mod temporal;
 pub mod value;

@@ -50,6 +50,13 @@ pub trait Fields {
     }
 }
 
+/// Who did what an event tells of.
+pub trait Lineage {
+    /// Hands over what identifies its process, and those that it descends from, the nearest first. No two
+    /// processes have the same number, as far as is known.
+    fn lineage(&self, take: &mut dyn FnMut(u64));
+}
+
 /// Whether an event has anything for a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {

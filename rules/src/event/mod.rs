@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    eval::Fields,
+    eval::{Fields, Lineage},
     field::{EventType, Kind, Reference},
     value::{Scalar, Value},
 };
@@ -32,6 +32,12 @@ impl JsonEvent {
     #[must_use]
     pub fn event_type(&self) -> Option<EventType> {
         self.string("evt.type").and_then(EventType::find)
+    }
+
+    /// When it happened, in nanoseconds since 1970: its `evt.rawtime`, or an `evt.time` that is a number.
+    #[must_use]
+    pub fn time_ns(&self) -> Option<u64> {
+        ["evt.rawtime", "evt.time"].into_iter().find_map(|name| self.json(name)?.as_u64())
     }
 
     /// What stands under a name.
@@ -58,6 +64,22 @@ impl Fields for JsonEvent {
                 None => derived::value(self, reference),
             },
             None => derived::value(self, reference),
+        }
+    }
+}
+
+/// By pid alone: two processes that had the same one are not told apart.
+impl Lineage for JsonEvent {
+    fn lineage(&self, take: &mut dyn FnMut(u64)) {
+        for name in ["proc.pid", "proc.apid"] {
+            let Ok(reference) = Reference::parse(name, None) else { continue };
+            for scalar in self.field(&reference).scalars() {
+                match scalar {
+                    Scalar::Int(pid) => take(pid.cast_unsigned()),
+                    Scalar::UInt(pid) => take(*pid),
+                    _ => {}
+                }
+            }
         }
     }
 }

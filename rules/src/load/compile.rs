@@ -8,7 +8,7 @@ use super::{
     collect::Collector,
     doubts::Doubts,
     exception,
-    item::Rule,
+    item::{Before, Rule},
     lists::Lists,
     macros::{Macros, Written},
     read_rule::SYSCALL,
@@ -19,6 +19,7 @@ use crate::{
     eval::Checker,
     field::EventSet,
     output::{Format, FormatProblem, Part},
+    temporal::{self, After, Step},
 };
 
 /// A rule for more events than this is warned of (Falco 0.44, `rule_loader_compiler.cpp`).
@@ -79,6 +80,24 @@ fn compile_rule(
     let expr = macros.expand(&written)?;
     doubts.condition(&written.expr, &written, macros);
     let condition = check::check(&expr, &written, macros, checker)?;
+    let before = match &rule.before {
+        None => None,
+        Some(Before::Count(count)) => Some(temporal::Before::Count(count.clone())),
+        Some(Before::After { steps, within, by }) => {
+            let compiled = steps.iter().map(|(condition, trail)| {
+                let written = Written::read(condition, lists, trail)?;
+                let expr = macros.expand(&written)?;
+                doubts.condition(&written.expr, &written, macros);
+                let condition_of_step = check::check(&expr, &written, macros, checker)?;
+                Ok(Step { text: condition.text().to_owned(), expr, condition: condition_of_step })
+            });
+            let steps = compiled.collect::<Result<_, Mistake>>()?;
+            Some(temporal::Before::After(After { steps, within: *within, by: by.clone() }))
+        }
+    };
+    for step in before.iter().flat_map(temporal::Before::steps) {
+        warn_of_many_events(rule, step.condition.events(), report);
+    }
     warn_of_many_events(rule, condition.events(), report);
     Ok(CompiledRule {
         is_active: is_active(rule, &tags, config),
@@ -90,6 +109,7 @@ fn compile_rule(
         text: rule.condition.text().to_owned(),
         expr,
         condition,
+        before,
         output,
         fields: named,
         capture: rule.capture,

@@ -1,8 +1,9 @@
 //! Items of a rules file, as they were written.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{priority::Priority, report::Trail, script::Script, source::Scalar};
+use crate::temporal::{By, Count};
 
 /// When an item was defined and last changed. An item refers to what was defined before its last change.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +41,8 @@ pub(super) struct Rule {
     pub(super) condition_trail: Trail,
     pub(super) output: Script,
     pub(super) output_trail: Trail,
+    /// Only of a `kestrel_rule`.
+    pub(super) before: Option<Before>,
     pub(super) description: String,
     pub(super) priority: Priority,
     pub(super) tags: BTreeSet<String>,
@@ -50,6 +53,13 @@ pub(super) struct Rule {
     pub(super) capture: bool,
     pub(super) capture_duration: Option<u32>,
     pub(super) trail: Trail,
+}
+
+/// What must have happened before an event for a rule to match.
+#[derive(Debug, Clone)]
+pub(super) enum Before {
+    Count(Count),
+    After { steps: Vec<(Script, Trail)>, within: Duration, by: By },
 }
 
 /// What appends to a rule, or replaces parts of it.

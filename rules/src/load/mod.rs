@@ -6,6 +6,8 @@
 //!   lists and exceptions. Falco counts from 0, and within a condition from the condition.
 //! - Lists are resolved however deep they refer to lists that were defined before. Falco resolves one level.
 //! - A file that is refused changes nothing.
+//! - A `kestrel_rule` is a rule over several events ([`temporal`](crate::temporal)). Falco skips it as an item
+//!   that it does not know.
 //! - Everything is bounded: the length of files, conditions and lists, how deep they nest, and what macros,
 //!   lists, exceptions and aliases of YAML can multiply to.
 
@@ -21,6 +23,7 @@ mod lists;
 mod macros;
 mod priority;
 mod read;
+mod read_before;
 mod read_rule;
 mod report;
 mod script;
@@ -36,7 +39,13 @@ pub use priority::{Priority, UnknownPriority};
 pub use report::{Context, ErrorCode, Finding, Location, MAX_WARNINGS, Position, Report, WarningCode};
 pub use version::{ENGINE_VERSION, InvalidVersion, Version};
 
-use crate::{compile::Programs, condition::ast::Expr, eval::Condition, output::Format};
+use crate::{
+    compile::Programs,
+    condition::ast::Expr,
+    eval::Condition,
+    output::Format,
+    temporal::{Before, Temporal},
+};
 use collect::Collector;
 use read::Reader;
 use report::Failure;
@@ -64,11 +73,19 @@ impl RuleSet {
         self.rules.iter().filter(|rule| rule.is_active)
     }
 
-    /// The rules to evaluate, compiled together. A match tells of a rule by its place among all rules.
+    /// The rules to evaluate, compiled together, but those over several events. A match tells of a rule by its
+    /// place among all rules.
     #[must_use]
     pub fn compile(&self) -> Programs {
         let rules = self.rules.iter().enumerate();
-        Programs::new(rules.filter(|(_, rule)| rule.is_active).map(|(place, rule)| (place, &rule.condition)))
+        let single = rules.filter(|(_, rule)| rule.is_active && rule.before.is_none());
+        Programs::new(single.map(|(place, rule)| (place, &rule.condition)))
+    }
+
+    /// The rules over several events, in the same way.
+    #[must_use]
+    pub fn compile_temporal(&self) -> Temporal {
+        Temporal::new(self.rules.iter().enumerate().filter(|(_, rule)| rule.is_active))
     }
 
     /// Plugins that files ask for; of each entry, one is enough.
@@ -98,6 +115,8 @@ pub struct CompiledRule {
     pub expr: Expr,
     /// The same, checked and ready to be evaluated.
     pub condition: Condition,
+    /// What must have happened before; only a `kestrel_rule` says so.
+    pub before: Option<Before>,
     /// What a match says.
     pub output: Format,
     /// Further values of a match, by name.

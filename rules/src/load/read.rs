@@ -7,7 +7,7 @@ use super::{
     collect::Collector,
     decode::Fields,
     item::{List, Macro, Order, PluginVersion},
-    read_rule,
+    read_rule::{self, Form},
     report::{ErrorCode, Failure, Report, Trail, WarningCode},
     script::Script,
     source::File,
@@ -65,7 +65,9 @@ impl Reader<'_> {
         } else if node.get("macro").is_some() {
             self.macro_item(node, parent)
         } else if node.get("rule").is_some() {
-            read_rule::read(self, node, parent)
+            read_rule::read(self, node, parent, Form::Falco)
+        } else if node.get(Form::Kestrel.key()).is_some() {
+            read_rule::read(self, node, parent, Form::Kestrel)
         } else {
             self.report.warn(WarningCode::UnknownItem, "Unknown top level item", &content);
             Ok(())

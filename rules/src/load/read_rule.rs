@@ -8,6 +8,7 @@ use super::{
     item::{Entry, Exception, Rule, Update},
     priority::Priority,
     read::{APPEND_AND_OVERRIDE, Overrides, Reader, overrides},
+    read_before,
     report::{Failure, Trail, WarningCode},
     script::Script,
     yaml::{Node, Value},
@@ -16,8 +17,26 @@ use super::{
 /// The source of rules that name none.
 pub(super) const SYSCALL: &str = "syscall";
 
+/// Which kind of rule an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Falco's.
+    Falco,
+    /// Over several events.
+    Kestrel,
+}
+
+impl Form {
+    /// The key that names the rule.
+    pub(super) const fn key(self) -> &'static str {
+        match self {
+            Self::Falco => "rule",
+            Self::Kestrel => "kestrel_rule",
+        }
+    }
+}
+
 const KEYS: &[&str] = &[
-    "rule",
     "condition",
     "output",
     "desc",
@@ -54,15 +73,25 @@ const ENABLED_IS_DEPRECATED: &str = "The standalone 'enabled' key usage is depre
      requires also a 'replace' entry under the 'override' key (i.e. 'enabled: replace').";
 
 /// Reads a rule, or a change of one, into the collector.
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node, parent: &Trail) -> Result<(), Failure> {
-    let name = Fields { node, trail: &parent.to("rule", "", node.offset) }.text("rule")?;
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node, parent: &Trail, form: Form) -> Result<(), Failure> {
+    let name = Fields { node, trail: &parent.to("rule", "", node.offset) }.text(form.key())?;
     let trail = parent.to("rule", &name, node.offset);
     let fields = Fields { node, trail: &trail };
-    reader.warn_unknown_keys(node, KEYS, &trail);
+    let of_form: &[&str] = if form == Form::Kestrel { &read_before::KEYS } else { &[] };
+    let known: Vec<&str> = [form.key()].iter().chain(KEYS).chain(of_form).copied().collect();
+    reader.warn_unknown_keys(node, &known, &trail);
     let append = reader.append_key(&fields)?;
     let overrides = overrides(&fields, APPENDABLE, REPLACEABLE)?;
     if append && !overrides.is_empty() {
         return Err(Failure::shape(APPEND_AND_OVERRIDE, &trail));
+    }
+    let is_change = append || !overrides.is_empty();
+    if let Some(key) = of_form.iter().find(|key| is_change && fields.has(key)) {
+        return Err(read_before::failure(
+            format!("'{key}' cannot be changed: define the rule anew"),
+            &fields,
+            key,
+        ));
     }
     if !overrides.is_empty() {
         return overriding(reader, &fields, &name, &overrides);
@@ -77,7 +106,10 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, parent: &Trail) -> Resu
         return reader.collector.append_rule(update);
     }
     if ["condition", "output", "desc", "priority"].iter().any(|key| fields.has(key)) {
-        let rule = rule(reader, &fields, name)?;
+        let mut rule = rule(reader, &fields, name)?;
+        if form == Form::Kestrel {
+            rule.before = Some(read_before::read(reader, &fields)?);
+        }
         return reader.define_rule(rule);
     }
     // Only `enabled` is left to say something: of a rule that was defined before.
@@ -158,6 +190,7 @@ fn rule(reader: &mut Reader<'_>, fields: &Fields<'_>, name: String) -> Result<Ru
         condition_trail,
         output,
         output_trail,
+        before: None,
         description: fields.text("desc")?,
         priority: priority(fields)?,
         tags: fields.tags()?,

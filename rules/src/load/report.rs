@@ -56,7 +56,7 @@ codes! {
         CompileOutput = "LOAD_ERR_COMPILE_OUTPUT", "Error compiling output";
         /// Items contradict each other or refer to none.
         Validate = "LOAD_ERR_VALIDATE", "Error validating rule/macro/list/exception objects";
-        /// An extension item is wrong. Falco has the code for builds with extensions; nothing here gives it.
+        /// What a `kestrel_rule` says beyond a rule of Falco's is wrong. Falco has the code for extensions of its own.
         Extension = "LOAD_ERR_EXTENSION", "Error in extension item";
     }
 }
