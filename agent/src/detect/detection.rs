@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use rules::temporal::{Mark, Why};
+
 use super::{
     field::{object, peer},
     rule_set::Rule,
@@ -82,7 +84,13 @@ impl Object {
 
 impl Detection {
     /// Of a subject that is shown.
-    pub(super) fn of(subject: &Subject<'_>, rule: &Arc<Rule>, held_back: u64, pending_names: bool) -> Self {
+    pub(super) fn of(
+        subject: &Subject<'_>,
+        rule: &Arc<Rule>,
+        why: Option<&Why>,
+        held_back: u64,
+        pending_names: bool,
+    ) -> Self {
         let mut texts = Texts::with_room(1024);
         let container = subject.container.map(ContainerEntry::from);
         let process = subject.process.map(|process| {
@@ -99,7 +107,11 @@ impl Detection {
             rule: Arc::clone(rule),
             event_type: subject.kind.name(),
             output: bounded(rule.output.render(subject), OUTPUT_BYTES),
-            fields: rule.values(subject, |value| bounded(value, VALUE_BYTES)),
+            fields: why
+                .into_iter()
+                .flat_map(|why| led(why, subject.at))
+                .chain(rule.values(subject, |value| bounded(value, VALUE_BYTES)))
+                .collect(),
             ancestors: ancestors.collect(),
             object: Object::of(subject),
             process,
@@ -127,6 +139,28 @@ impl Detection {
             object: None,
             held_back,
             pending_names: false,
+        }
+    }
+}
+
+/// What led to a match of a rule over several events, as fields: `kestrel.count` and `kestrel.since`, or
+/// `kestrel.step[1]` and so on.
+fn led(why: &Why, at: Clock) -> Vec<(String, Option<String>)> {
+    let then = |at_ns: u64| {
+        let ago_ns = at.boottime_ns.saturating_sub(at_ns);
+        Clock { boottime_ns: at_ns, wall_ns: at.wall_ns.saturating_sub(ago_ns) }.rfc3339()
+    };
+    match why {
+        Why::Count { count, since_ns } => vec![
+            ("kestrel.count".to_owned(), Some(count.to_string())),
+            ("kestrel.since".to_owned(), Some(then(*since_ns))),
+        ],
+        Why::Steps(marks) => {
+            let step = |(number, mark): (usize, &Mark)| {
+                let said = format!("{} {}", then(mark.at_ns), mark.by);
+                (format!("kestrel.step[{}]", number + 1), Some(said))
+            };
+            marks.iter().enumerate().map(step).collect()
         }
     }
 }

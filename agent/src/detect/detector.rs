@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use agent_abi::record::task_flag;
-use rules::{compile::Scratch, field::EventType, value::Truth};
+use rules::{
+    compile::Scratch,
+    field::EventType,
+    temporal::{Limits as Remembered, Part, Tracker},
+    value::Truth,
+};
 
 use super::{
     Detection, Hosts, Limits, Object, Recorder, RuleSet, Users, kind,
@@ -55,6 +60,10 @@ pub struct Detector {
     scratch: Scratch,
     /// Places of the rules that an event matches.
     found: Vec<usize>,
+    /// Conditions of rules over several events that hold.
+    parts: Vec<Part>,
+    /// What such rules have seen.
+    tracker: Tracker,
     telemetry: Arc<Telemetry>,
     recorder: Option<Recorder>,
 }
@@ -85,6 +94,8 @@ impl Detector {
             lot: Lot::default(),
             scratch: Scratch::default(),
             found: Vec::with_capacity(64),
+            parts: Vec::with_capacity(64),
+            tracker: Tracker::new(Remembered::default()),
             telemetry,
             recorder: None,
         }
@@ -101,7 +112,8 @@ impl Detector {
         self.rules.is_some()
     }
 
-    /// Puts rules in force, and names of the node's users. What the rules before held back is told first.
+    /// Puts rules in force, and names of the node's users. What the rules before held back is told first. What
+    /// rules over several events have seen is forgotten with them.
     pub fn put_in_force(
         &mut self,
         rules: Arc<RuleSet>,
@@ -116,6 +128,7 @@ impl Detector {
         }
         self.tell_rest(now, out);
         self.limiter = Limiter::new(self.limits, rules.rules.len());
+        self.tracker = Tracker::new(Remembered::default());
         self.rules = Some(rules);
         self.users = users;
     }
@@ -154,6 +167,7 @@ impl Detector {
             self.judge_parked(&parked, why, view, out);
         }
         self.telemetry.detect.waiting.set(self.lot.len() as u64);
+        self.telemetry.detect.remembered.set(self.tracker.marks() as u64);
         let Some(rules) = &self.rules else { return };
         self.limiter.overdue(now.boottime_ns, |rule, held| {
             out.extend(rules.rules.get(rule).map(|rule| Detection::held_back(rule, now, held)));
@@ -211,6 +225,8 @@ impl Detector {
             shown,
             scratch,
             found,
+            parts,
+            tracker,
             limiter,
             recorder,
             ..
@@ -254,6 +270,7 @@ impl Detector {
             is_shown: false,
         };
         found.clear();
+        parts.clear();
         let mut is_unknown = false;
         rules.programs.matches(scratch, Some(kind), &subject, rules.matching, |matched| {
             match matched.truth {
@@ -261,7 +278,11 @@ impl Detector {
                 Truth::Unknown | Truth::False => is_unknown = true,
             }
         });
-        if found.is_empty() && !is_unknown && recorder.is_none() {
+        rules.temporal.matches(scratch, Some(kind), &subject, |part, truth| match truth {
+            Truth::True => parts.push(part),
+            Truth::Unknown | Truth::False => is_unknown = true,
+        });
+        if found.is_empty() && parts.is_empty() && !is_unknown && recorder.is_none() {
             return None;
         }
         // What matches whatever the names are waits for them too: nobody wants an alert without.
@@ -273,18 +294,23 @@ impl Detector {
         if let Some(recorder) = recorder {
             recorder.record(&shown);
         }
-        if found.is_empty() {
+        let single = found.iter().map(|&place| (place, None));
+        let (forgotten, at_ns) = (tracker.evicted(), at.boottime_ns);
+        let fired = parts.iter().filter_map(|part| tracker.note(&rules.temporal, *part, &shown, at_ns));
+        let matched: Vec<_> = single.chain(fired.map(|fired| (fired.place, Some(fired.why)))).collect();
+        self.telemetry.detect.forgotten.add(tracker.evicted() - forgotten);
+        if matched.is_empty() {
             return None;
         }
         let object = Object::of(&subject);
-        for &place in found.iter() {
+        for (place, why) in matched {
             let Some(rule) = rules.rules.get(place) else { continue };
             self.telemetry.detect.matches.add(1);
             let by = process.map(|process| (process.id, process.state.exec_id));
             match limiter.decide(place, (by, &object), at.boottime_ns) {
                 Verdict::Tell(held) => {
                     let is_pending = container.is_some_and(|container| !is_named(container));
-                    out.push(Detection::of(&shown, rule, held, is_pending));
+                    out.push(Detection::of(&shown, rule, why.as_ref(), held, is_pending));
                 }
                 Verdict::Repeated => self.telemetry.detect.held_back.of(HeldBack::Repeated).add(1),
                 Verdict::TooFast => self.telemetry.detect.held_back.of(HeldBack::TooFast).add(1),

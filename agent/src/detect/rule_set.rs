@@ -8,10 +8,11 @@ use std::{
 
 use rules::{
     compile::{Matching, Needs, Programs},
-    eval::{Condition, Expression, Fields as _},
+    eval::{Expression, Fields as _},
     field::{EventSet, EventType, Field, Reference},
     load::{self, Config, Finding, Loader, Position, Priority, WarningCode},
     output::Format,
+    temporal::{Before, Temporal},
     value::Value,
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ use crate::{posture::Severity, syscall};
 #[derive(Debug)]
 pub struct RuleSet {
     pub(super) programs: Programs,
+    /// Those over several events.
+    pub(super) temporal: Temporal,
     pub(super) rules: Vec<Arc<Rule>>,
     pub(super) matching: Matching,
     wanted: EventSet,
@@ -136,13 +139,16 @@ impl RuleSet {
             warnings.extend(more.take(WARNINGS.saturating_sub(warnings.len())));
         }
         let set = loader.rules();
-        let conditions: Vec<_> = set.active().map(|rule| &rule.condition).collect();
         let active: Vec<_> = set.active().map(|rule| Arc::new(Rule::from(rule))).collect();
-        let programs = Programs::new(conditions.iter().copied().enumerate());
-        let references = conditions.iter().copied().flat_map(Condition::references);
+        let single = set.active().enumerate().filter(|(_, rule)| rule.before.is_none());
+        let programs = Programs::new(single.map(|(place, rule)| (place, &rule.condition)));
+        let temporal = Temporal::new(set.active().enumerate());
+        let references = set.active().flat_map(load::CompiledRule::references);
         let fields = references.map(Reference::field).collect::<BTreeSet<_>>().into_iter().collect();
-        let wanted = programs.wanted_events();
-        let unseen: Vec<_> = set.active().filter(|rule| !is_seen(rule.condition.events())).collect();
+        let wanted = programs.wanted_events().union(&temporal.wanted_events());
+        // One step that is never seen is enough.
+        let is_unseen = |rule: &&load::CompiledRule| rule.conditions().any(|it| !is_seen(it.events()));
+        let unseen: Vec<_> = set.active().filter(is_unseen).collect();
         for rule in unseen.iter().take(WARNINGS.saturating_sub(warnings.len())) {
             warnings.push(format!(
                 "rule \"{}\" can never match: none of the events that it is for is seen by this agent",
@@ -151,7 +157,10 @@ impl RuleSet {
         }
         let mut hosts = HostNames::new();
         for rule in set.active() {
-            if hosts::compared(&rule.expr, &mut hosts) && warnings.len() < WARNINGS {
+            let steps = rule.before.iter().flat_map(Before::steps).map(|step| &step.expr);
+            let asks_for_parts =
+                steps.chain([&rule.expr]).filter(|expr| hosts::compared(expr, &mut hosts)).count() > 0;
+            if asks_for_parts && warnings.len() < WARNINGS {
                 warnings.push(format!(
                     "rule \"{}\" asks for a part of a host's name: an address has only the names that rules ask for \
                      as a whole, by =, != or in",
@@ -174,7 +183,7 @@ impl RuleSet {
             loaded_ns: since_1970(),
             warnings,
         };
-        Ok(Self { programs, rules: active, matching, wanted, fields, hosts, summary })
+        Ok(Self { programs, temporal, rules: active, matching, wanted, fields, hosts, summary })
     }
 
     /// What is said of it.
@@ -195,8 +204,9 @@ impl RuleSet {
     }
 
     /// What every rule for events of a type needs of one; `None`: there are no such rules.
-    pub(super) fn needs(&self, event: EventType) -> Option<&Needs> {
-        self.programs.needs(event)
+    pub(super) fn needs(&self, event: EventType) -> Option<Needs> {
+        let both = [self.programs.needs(event), self.temporal.needs(event)];
+        both.into_iter().flatten().cloned().reduce(Needs::or)
     }
 
     /// Whether any rule can match an event of a type.

@@ -1,7 +1,7 @@
 //! An event as rules see it: what happened, who did it, and where.
 
 use agent_abi::record::{FileRef, Syscall, TaskRef, TaskState, file_flag};
-use rules::field::EventType;
+use rules::{eval::Lineage, field::EventType};
 
 use super::{hosts::Hosts, kind, room::Room, users::Users};
 use crate::{
@@ -61,6 +61,17 @@ pub(super) fn task<'a>(event: &Event<'a>) -> Option<&'a TaskRef> {
         Event::Fork(fork) => Some(&fork.creator),
         Event::Credentials(it) => Some(&it.record.state.task),
         event => kind::call(event).map(|call| &call.task),
+    }
+}
+
+impl Lineage for Subject<'_> {
+    fn lineage(&self, take: &mut dyn FnMut(u64)) {
+        // A pid has at most 22 bits (include/linux/threads.h, `PID_MAX_LIMIT`).
+        let number = |id: ProcessId| id.start_ticks << 22 ^ u64::from(id.tgid);
+        if let Some(process) = self.process {
+            take(number(process.id));
+        }
+        self.ancestors().for_each(|process| take(number(process.id)));
     }
 }
 

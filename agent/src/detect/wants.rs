@@ -19,13 +19,14 @@ const OPENS: [&str; 3] = ["open", "openat", "creat"];
 /// Adds the calls that any rule can match, and of each no more than its rules need. Gives the prefixes below
 /// which they need files, `room` at most.
 pub fn add_to(wants: &mut Wants, rules: &RuleSet, room: usize) -> Vec<PathPrefix> {
-    let prefixes = opened(rules).and_then(|files| prefixes(files, room));
+    let prefixes = opened(rules).and_then(|files| prefixes(&files, room));
     for call in all() {
         let Some(event) = kind::of_name(call.name).filter(|event| rules.wants(*event)) else { continue };
         let needs = rules.needs(event);
-        let needs_all = |what: fn(&Needs) -> bool| needs.is_some_and(what);
+        let needs_all = |what: fn(&Needs) -> bool| needs.as_ref().is_some_and(what);
         let is_open = OPENS.contains(&call.name);
-        let files = needs.and_then(|needs| needs.files.as_ref()).filter(|_| is_open && prefixes.is_some());
+        let files = needs.as_ref().and_then(|needs| needs.files.as_ref());
+        let files = files.filter(|_| is_open && prefixes.is_some());
         let writes = is_open && needs_all(|needs| needs.write_opens_only);
         // Where all must be written, those that are need not be asked for beside the others.
         let files = files.filter(|files| !(writes && files.written));
@@ -45,15 +46,15 @@ pub fn add_to(wants: &mut Wants, rules: &RuleSet, room: usize) -> Vec<PathPrefix
 }
 
 /// What the opens need of their files that need anything of them. The kernel has one table of prefixes for all.
-fn opened(rules: &RuleSet) -> Option<Vec<&Files>> {
+fn opened(rules: &RuleSet) -> Option<Vec<Files>> {
     let kinds = OPENS.iter().filter_map(|name| kind::of_name(name));
-    let all: Vec<_> = kinds.filter_map(|kind| rules.needs(kind)?.files.as_ref()).collect();
+    let all: Vec<_> = kinds.filter_map(|kind| rules.needs(kind)?.files).collect();
     (!all.is_empty()).then_some(all)
 }
 
 /// `None` where one is not such that the kernel knows it, or there are too many.
-fn prefixes(files: Vec<&Files>, room: usize) -> Option<Vec<PathPrefix>> {
-    let starts: BTreeSet<_> = files.into_iter().flat_map(|files| &files.prefixes).collect();
+fn prefixes(files: &[Files], room: usize) -> Option<Vec<PathPrefix>> {
+    let starts: BTreeSet<_> = files.iter().flat_map(|files| &files.prefixes).collect();
     if starts.len() > room {
         return None;
     }

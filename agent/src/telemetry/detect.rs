@@ -23,6 +23,10 @@ pub struct Detect {
     pub matches: Cell,
     /// Matches that were not told one by one.
     pub held_back: Cells<HeldBack>,
+    /// Events that rules over several events remember now.
+    pub remembered: Cell,
+    /// Keys of such rules that were forgotten for want of room.
+    pub forgotten: Cell,
     /// Events that were written to a recording.
     pub recorded: Cell,
     /// Events that found no room on their way there.

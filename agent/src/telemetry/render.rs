@@ -223,6 +223,8 @@ impl Page<'_> {
             reloads,
             matches,
             held_back,
+            remembered,
+            forgotten,
             recorded,
             unrecorded,
             parked,
@@ -247,6 +249,16 @@ impl Page<'_> {
             "kestrel_detection_held_back_events",
             "Matches that are told as a number only",
             held_back,
+        )?;
+        self.single_gauge(
+            "kestrel_rules_remembered_events",
+            "Events that rules over several events remember",
+            remembered,
+        )?;
+        self.single(
+            "kestrel_rules_forgotten_keys",
+            "Keys of such rules that were forgotten for want of room",
+            forgotten,
         )?;
         self.single("kestrel_recording_written_events", "Events written to a recording", recorded)?;
         self.single(

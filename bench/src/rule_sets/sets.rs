@@ -54,7 +54,7 @@ impl Set {
     }
 
     pub(super) fn conditions(&self) -> Vec<&Condition> {
-        self.rules.active().map(|rule| &rule.condition).collect()
+        self.rules.active().flat_map(rules::load::CompiledRule::conditions).collect()
     }
 }
 

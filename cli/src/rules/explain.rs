@@ -60,10 +60,11 @@ pub(super) fn run(args: &ExplainArgs, format: Format, look: Look) -> Result<Outc
     } else {
         let number =
             recorded.number.map_or_else(|| "an event".to_owned(), |number| format!("event {number}"));
-        let word = match rule.condition.evaluate(&recorded.event) {
-            Truth::True => "matches",
-            Truth::False => "does not match",
-            Truth::Unknown => "may match",
+        let word = match (rule.condition.evaluate(&recorded.event), &rule.before) {
+            (Truth::True, None) => "matches",
+            (Truth::True, Some(_)) => "matches, if what must come before did,",
+            (Truth::False, _) => "does not match",
+            (Truth::Unknown, _) => "may match",
         };
         output.line(format!("{} {word} {number}", inert(&rule.name)))?;
         write(&mut output, &part, 1, look)?;
@@ -88,10 +89,22 @@ fn event(args: &ExplainArgs) -> Result<Recorded, Failure> {
     }))
 }
 
-/// What each part of a rule's condition is of an event.
+/// What each part of a rule's condition is of an event. A rule over several events has one for each of its steps.
 pub(super) fn part(rule: &CompiledRule, event: &JsonEvent) -> Result<Part, Failure> {
-    part_of(&rule.expr, event)
-        .map_err(|error| Failure::Usage(format!("a part of the condition cannot stand alone: {error}")))
+    let own = part_of(&rule.expr, event);
+    let whole = match &rule.before {
+        None => own,
+        Some(before) => {
+            let steps = before.steps().iter().map(|step| part_of(&step.expr, event));
+            steps.chain([own]).collect::<Result<Vec<_>, _>>().map(|parts| Part {
+                truth: parts.last().map_or("false", |own| own.truth),
+                condition: before.to_string(),
+                value: None,
+                parts,
+            })
+        }
+    };
+    whole.map_err(|error| Failure::Usage(format!("a part of the condition cannot stand alone: {error}")))
 }
 
 fn part_of(expr: &Expr, event: &JsonEvent) -> Result<Part, CheckError> {

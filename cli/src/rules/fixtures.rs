@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rules::event::JsonEvent;
+use rules::event::Fixture;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::files;
 use crate::Failure;
@@ -20,28 +20,26 @@ const FOLDER: &str = "fixtures";
 #[serde(deny_unknown_fields)]
 struct Entry {
     rule: String,
-    /// The fields of an event that the rule must match.
+    /// The fields of an event that the rule must match, or of several.
     #[serde(rename = "match")]
-    matching: Map<String, Value>,
-    /// What is other in an event that it must not match; null takes a field away.
-    miss: Map<String, Value>,
+    matching: Value,
+    /// What is other in events that it must not match; null takes a field away.
+    miss: Value,
 }
 
-/// A pair of events for a rule.
+/// Events for a rule.
 #[derive(Debug)]
-pub(super) struct Fixture {
+pub(super) struct OfRule {
     /// The rule's name.
     pub(super) rule: String,
     /// The file it stands in.
     pub(super) file: String,
-    /// What the rule must match.
-    pub(super) matching: JsonEvent,
-    /// What it must not match.
-    pub(super) missing: JsonEvent,
+    /// What it must match, and what it must not.
+    pub(super) fixture: Fixture,
 }
 
 /// The fixtures of rules: those named, or those beside the rules.
-pub(super) fn of(rules: &[PathBuf], named: &[PathBuf]) -> Result<Vec<Fixture>, Failure> {
+pub(super) fn of(rules: &[PathBuf], named: &[PathBuf]) -> Result<Vec<OfRule>, Failure> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     let paths = if named.is_empty() { beside(rules) } else { named.to_vec() };
@@ -66,22 +64,14 @@ fn beside(rules: &[PathBuf]) -> Vec<PathBuf> {
     rules.iter().map(place).filter(|path| path.exists()).collect()
 }
 
-fn entries(path: &Path) -> Result<Vec<Fixture>, Failure> {
+fn entries(path: &Path) -> Result<Vec<OfRule>, Failure> {
     let file = path.to_string_lossy();
     let wrong = |why: String| Failure::Usage(format!("{file}: {why}"));
     let text = files::read(path).map_err(wrong)?;
     let entries: Vec<Entry> = serde_saphyr::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let fixture = |Entry { rule, matching, miss }| {
-        let mut missing = matching.clone();
-        for (field, value) in miss {
-            missing.insert(field, value);
-        }
-        Fixture {
-            rule,
-            file: file.clone().into_owned(),
-            matching: JsonEvent::new(matching),
-            missing: JsonEvent::new(missing),
-        }
+        let fixture = Fixture::new(&matching, &miss).map_err(|why| wrong(format!("of {rule:?}: {why}")))?;
+        Ok(OfRule { rule, file: file.clone().into_owned(), fixture })
     };
-    Ok(entries.into_iter().map(fixture).collect())
+    entries.into_iter().map(fixture).collect()
 }

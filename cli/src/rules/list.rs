@@ -1,8 +1,10 @@
 //! `rules list` and `rules show`.
 
+use std::collections::HashSet;
+
 use inert::inert;
 use rules::{
-    field::EventType,
+    field::{EventType, Reference},
     load::{CompiledRule, RuleSet, Which},
 };
 use serde::Serialize;
@@ -36,6 +38,9 @@ struct Shown<'a> {
     events: Option<Vec<&'static str>>,
     fields: Vec<&'a str>,
     condition: String,
+    /// What must have happened before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
     output: &'a str,
 }
 
@@ -49,16 +54,23 @@ impl<'a> Shown<'a> {
             active: rule.is_active,
             tags: rule.tags.iter().map(String::as_str).collect(),
             events: events(rule),
-            fields: rule.condition.references().iter().map(rules::field::Reference::text).collect(),
+            fields: fields(rule),
             condition: rule.expr.to_string(),
+            before: rule.before.as_ref().map(ToString::to_string),
             output: rule.output.text(),
         }
     }
 }
 
+/// In the order they stand, each once.
+fn fields(rule: &CompiledRule) -> Vec<&str> {
+    let mut seen = HashSet::new();
+    rule.references().map(Reference::text).filter(|field| seen.insert(*field)).collect()
+}
+
 /// `None`: any.
 fn events(rule: &CompiledRule) -> Option<Vec<&'static str>> {
-    let set = rule.condition.events();
+    let set = rule.events();
     (set.len() < EventType::all().count()).then(|| set.iter().map(EventType::name).collect())
 }
 
@@ -126,9 +138,11 @@ pub(super) fn show(args: &ShowArgs, format: Format) -> Result<Outcome, Failure> 
             events,
             fields,
             condition,
+            before,
             output: says,
         } = shown;
         let events = events.map_or_else(|| "any".to_owned(), |names| names.join(", "));
+        let before = before.as_deref().map(|before| ("Before", before));
         for (name, text) in [
             ("Rule", rule),
             ("Description", description),
@@ -139,8 +153,11 @@ pub(super) fn show(args: &ShowArgs, format: Format) -> Result<Outcome, Failure> 
             ("Events", &events),
             ("Fields", &fields.join(", ")),
             ("Condition", &condition),
-            ("Output", says),
-        ] {
+        ]
+        .into_iter()
+        .chain(before)
+        .chain([("Output", says)])
+        {
             output.line(format!("{name:<12} {}", inert(text.trim())))?;
         }
     }

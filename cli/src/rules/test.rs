@@ -1,14 +1,18 @@
 //! `rules test`.
 
 use inert::inert;
-use rules::{event::JsonEvent, load::CompiledRule, value::Truth};
+use rules::{
+    event::{Fixture, JsonEvent},
+    load::CompiledRule,
+    value::Truth,
+};
 use serde::Serialize;
 
 use super::{
     args::TestArgs,
     explain::{self, Part},
     files,
-    fixtures::{self, Fixture},
+    fixtures::{self, OfRule},
 };
 use crate::{
     Failure, Outcome,
@@ -35,7 +39,7 @@ struct Wrong<'a> {
     why: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a str>,
-    /// What each part of the condition is of the event.
+    /// What each part of the condition is of the event, of several of the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<Part>,
 }
@@ -62,23 +66,23 @@ pub(super) fn run(args: &TestArgs, format: Format, look: Look) -> Result<Outcome
     Ok(if all.iter().all(|tested| tested.ok) { Outcome::Fine } else { Outcome::Found })
 }
 
-fn failures<'f>(rule: &CompiledRule, fixtures: &'f [Fixture]) -> Result<Vec<Wrong<'f>>, Failure> {
+fn failures<'f>(rule: &CompiledRule, fixtures: &'f [OfRule]) -> Result<Vec<Wrong<'f>>, Failure> {
     let mut failures = Vec::new();
     let mut own = fixtures.iter().filter(|fixture| fixture.rule == rule.name).peekable();
     if own.peek().is_none() {
         failures.push(Wrong { why: "it has no fixtures", file: None, explanation: None });
     }
-    for fixture in own {
-        let mut wrong = |why, event: &JsonEvent| {
-            let explanation = Some(explain::part(rule, event)?);
-            failures.push(Wrong { why, file: Some(&fixture.file), explanation });
+    for OfRule { file, fixture: Fixture { matching, missing, .. }, .. } in own {
+        let mut wrong = |why, events: &[JsonEvent]| {
+            let last = events.last().map(|event| explain::part(rule, event)).transpose()?;
+            failures.push(Wrong { why, file: Some(file), explanation: last });
             Ok::<_, Failure>(())
         };
-        if !rule.condition.evaluate(&fixture.matching).is_true() {
-            wrong("it does not match what it must", &fixture.matching)?;
+        if !Fixture::evaluate(rule, matching).is_true() {
+            wrong("it does not match what it must", matching)?;
         }
-        if rule.condition.evaluate(&fixture.missing) != Truth::False {
-            wrong("it matches what it must not", &fixture.missing)?;
+        if Fixture::evaluate(rule, missing) != Truth::False {
+            wrong("it matches what it must not", missing)?;
         }
     }
     Ok(failures)

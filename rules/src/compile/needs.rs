@@ -50,6 +50,19 @@ impl Needs {
     }
 }
 
+impl Needs {
+    /// What conditions of one or the other need.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let files = self.files.zip(other.files).map(|(one, two)| Files::any(vec![one, two]));
+        Self {
+            container_only: self.container_only && other.container_only,
+            write_opens_only: self.write_opens_only && other.write_opens_only,
+            files: files.filter(|files| files.prefixes.len() <= MOST_PREFIXES),
+        }
+    }
+}
+
 impl Files {
     fn below(prefixes: Vec<Box<[u8]>>) -> Self {
         Self { prefixes, ..Self::default() }

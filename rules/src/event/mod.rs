@@ -2,10 +2,13 @@
 //! another engine recorded.
 
 mod derived;
+mod fixture;
 
 use std::net::IpAddr;
 
 use serde_json::{Map, Value as Json};
+
+pub use fixture::Fixture;
 
 use crate::{
     eval::{Fields, Lineage},

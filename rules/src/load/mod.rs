@@ -43,6 +43,7 @@ use crate::{
     compile::Programs,
     condition::ast::Expr,
     eval::Condition,
+    field::{EventSet, Reference},
     output::Format,
     temporal::{Before, Temporal},
 };
@@ -127,6 +128,26 @@ pub struct CompiledRule {
     pub capture_duration: Option<u32>,
     /// Whether it is to be evaluated: by `enabled`, selections and the least priority.
     pub is_active: bool,
+}
+
+impl CompiledRule {
+    /// The conditions of the steps before, and the rule's own.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let steps = self.before.iter().flat_map(Before::steps);
+        steps.map(|step| &step.condition).chain([&self.condition])
+    }
+
+    /// The types of events that any of them can hold for.
+    #[must_use]
+    pub fn events(&self) -> EventSet {
+        self.conditions().fold(EventSet::EMPTY, |all, condition| all.union(condition.events()))
+    }
+
+    /// The fields that they ask for, and those that tell events apart. One may come more than once.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        let of_conditions = self.conditions().flat_map(|condition| condition.references());
+        of_conditions.chain(self.before.iter().flat_map(Before::references))
+    }
 }
 
 /// How many items there are.

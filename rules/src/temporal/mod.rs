@@ -14,7 +14,10 @@ mod key;
 mod tally;
 mod tracker;
 
-use std::time::Duration;
+use std::{
+    fmt::{self, Display, Formatter},
+    time::Duration,
+};
 
 use crate::{condition::ast::Expr, eval::Condition, field::Reference};
 
@@ -84,6 +87,31 @@ pub struct Step {
     pub expr: Expr,
     /// Ready to be evaluated.
     pub condition: Condition,
+}
+
+/// As a rule's page has it.
+impl Display for Before {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let fields = |by: &[Reference]| by.iter().map(Reference::text).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Count(Count { at_least, within, by, distinct }) => {
+                write!(f, "at least {at_least}")?;
+                if let Some(field) = distinct {
+                    write!(f, " values of {}", field.text())?;
+                }
+                write!(f, " within {within:?}")?;
+                if by.is_empty() { Ok(()) } else { write!(f, ", by {}", fields(by)) }
+            }
+            Self::After(After { steps, within, by }) => {
+                let by = match by {
+                    By::Descent => "descent".to_owned(),
+                    By::Fields(by) => fields(by),
+                };
+                write!(f, "within {within:?}, by {by}, after")?;
+                steps.iter().try_for_each(|step| write!(f, " [{}]", step.expr))
+            }
+        }
+    }
 }
 
 impl Before {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rules::{event::JsonEvent, load::CompiledRule, value::Truth};
+use rules::{event::Fixture, load::CompiledRule, value::Truth};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::set;
 
@@ -13,21 +13,18 @@ use crate::set;
 struct Entry {
     rule: String,
     #[serde(rename = "match")]
-    matching: Map<String, Value>,
-    /// What is other in the event that must not match.
-    miss: Map<String, Value>,
+    matching: Value,
+    /// What is other in the events that must not match.
+    miss: Value,
 }
 
-struct Fixture {
+struct OfRule {
     rule: String,
     file: String,
-    matching: JsonEvent,
-    missing: JsonEvent,
-    /// How many fields the two differ in.
-    differences: usize,
+    fixture: Fixture,
 }
 
-fn fixtures() -> Vec<Fixture> {
+fn fixtures() -> Vec<OfRule> {
     let files = set::files(&set::folder().join("fixtures"));
     let entries = files.iter().flat_map(|(file, text)| {
         let entries: Vec<Entry> =
@@ -35,11 +32,8 @@ fn fixtures() -> Vec<Fixture> {
         entries.into_iter().map(move |entry| (file.clone(), entry))
     });
     let fixture = |(file, Entry { rule, matching, miss })| {
-        let differences = miss.len();
-        let mut missing = matching.clone();
-        missing.extend(miss);
-        let [matching, missing] = [matching, missing].map(JsonEvent::new);
-        Fixture { rule, file, matching, missing, differences }
+        let fixture = Fixture::new(&matching, &miss).unwrap_or_else(|error| panic!("{rule}: {error}"));
+        OfRule { rule, file, fixture }
     };
     entries.map(fixture).collect()
 }
@@ -50,16 +44,18 @@ fn every_rule_has_events_that_hold_in_the_file_of_its_tactic() {
     let names: BTreeSet<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(fixtures.iter().map(|fixture| fixture.rule.as_str()).collect::<BTreeSet<_>>(), names);
     for rule in &rules {
-        for fixture in fixtures.iter().filter(|fixture| fixture.rule == rule.name) {
+        for OfRule { file, fixture, .. } in fixtures.iter().filter(|fixture| fixture.rule == rule.name) {
             let name = &rule.name;
-            assert_eq!(rule.condition.evaluate(&fixture.matching), Truth::True, "{name}: match");
-            assert_eq!(rule.condition.evaluate(&fixture.missing), Truth::False, "{name}: miss");
+            assert_eq!(Fixture::evaluate(rule, &fixture.matching), Truth::True, "{name}: match");
+            assert_eq!(Fixture::evaluate(rule, &fixture.missing), Truth::False, "{name}: miss");
             // The engine asks a rule only for the types of events it can hold for.
-            let event_type = fixture.matching.event_type().unwrap();
-            assert!(rule.condition.events().contains(event_type), "{name}: {}", event_type.name());
+            for event in &fixture.matching {
+                let event_type = event.event_type().unwrap();
+                assert!(rule.events().contains(event_type), "{name}: {}", event_type.name());
+            }
             assert!((1..=4).contains(&fixture.differences), "{name}: a near miss is near");
-            let tactic = format!("mitre_{}", fixture.file.trim_end_matches(".yaml"));
-            assert!(rule.tags.contains(&tactic), "{name} is tested in {}", fixture.file);
+            let tactic = format!("mitre_{}", file.trim_end_matches(".yaml"));
+            assert!(rule.tags.contains(&tactic), "{name} is tested in {file}");
         }
     }
 }
@@ -67,7 +63,7 @@ fn every_rule_has_events_that_hold_in_the_file_of_its_tactic() {
 #[test]
 fn what_is_benign_for_a_rule_is_not_worse_for_another_technique() {
     let (rules, fixtures) = (set::rules(), fixtures());
-    let rule_of = |fixture: &Fixture| rules.iter().find(|rule| rule.name == fixture.rule).unwrap();
+    let rule_of = |fixture: &OfRule| rules.iter().find(|rule| rule.name == fixture.rule).unwrap();
     let is_related = |one: &CompiledRule, other: &CompiledRule| {
         set::techniques(one).iter().any(|technique| other.tags.contains(*technique))
     };
@@ -79,7 +75,7 @@ fn what_is_benign_for_a_rule_is_not_worse_for_another_technique() {
                 // Priorities are ordered with the most urgent first.
                 && other.priority < rule.priority
                 && !is_related(rule, other)
-                && other.condition.evaluate(&fixture.missing).is_true()
+                && Fixture::evaluate(other, &fixture.fixture.missing).is_true()
         });
         worse.extend(others.map(|other| format!("the near miss of {} is {}", rule.name, other.name)));
     }

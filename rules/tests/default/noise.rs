@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use rules::compile::{Matching, Programs, Scratch};
+use rules::{
+    compile::{Matching, Programs, Scratch},
+    temporal::{Limits, Temporal, Tracker},
+};
 
 use crate::{session, set};
 
@@ -16,18 +19,29 @@ const EVENTS_A_MATCH: usize = 350;
 fn the_set_is_no_louder_than_the_official_one() {
     let Some(events) = session::events() else { return };
     let rules: Vec<_> = set::rules().into_iter().filter(|rule| rule.is_active).collect();
-    let programs = Programs::new(rules.iter().map(|rule| &rule.condition).enumerate());
-    let mut scratch = Scratch::default();
+    let single = rules.iter().enumerate().filter(|(_, rule)| rule.before.is_none());
+    let programs = Programs::new(single.map(|(place, rule)| (place, &rule.condition)));
+    let temporal = Temporal::new(rules.iter().enumerate());
+    let (mut tracker, mut scratch) = (Tracker::new(Limits::default()), Scratch::default());
     let (mut counts, mut official) = (BTreeMap::<&str, usize>::new(), 0);
     let mut stable = 0;
     for recorded in &events {
         official += recorded.expected.len();
         let event = &recorded.event;
-        programs.matches(&mut scratch, event.event_type(), event, Matching::All, |found| {
-            let rule = &rules[found.place];
+        let mut found = Vec::new();
+        programs.matches(&mut scratch, event.event_type(), event, Matching::All, |it| found.push(it.place));
+        let mut parts = Vec::new();
+        temporal.matches(&mut scratch, event.event_type(), event, |part, truth| {
+            parts.extend(truth.is_true().then_some(part));
+        });
+        let at_ns = event.time_ns().unwrap();
+        let fired = parts.into_iter().filter_map(|part| tracker.note(&temporal, part, event, at_ns));
+        found.extend(fired.map(|fired| fired.place));
+        for place in found {
+            let rule = &rules[place];
             *counts.entry(&rule.name).or_default() += 1;
             stable += usize::from(rule.tags.contains("maturity_stable"));
-        });
+        }
     }
     let all: usize = counts.values().sum();
     println!(

@@ -67,7 +67,7 @@ fn every_rule_says_what_it_is_about() {
         }
         let of_container = rule.tags.contains("container");
         assert_eq!(rule.output.text().contains("%container.id"), of_container, "{name}");
-        assert!(rule.condition.events().len() <= 16, "{name}: {:?}", rule.condition.events());
+        assert!(rule.events().len() <= 16, "{name}: {:?}", rule.events());
     }
 }
 

@@ -57,4 +57,11 @@ pub(crate) const ACTS: &[Act] = &[
         "as implant knock 192.0.2.1:4443",
         &["192.0.2.1:4443", "process=implant"],
     ),
+    Act::new(
+        "Download made executable and run in a container",
+        Warning,
+        Pod,
+        "nothing curl http://x; cp /bin/nothing $DIR/fetched; /bin/chmod 700 $DIR/fetched; $DIR/fetched",
+        &["process=fetched exe=/tmp/as/fetched"],
+    ),
 ];

@@ -59,4 +59,11 @@ pub(crate) const ACTS: &[Act] = &[
         "as client knock 203.0.113.7:443",
         &["203.0.113.7:443 process=client"],
     ),
+    Act::new(
+        "Many ports of one host tried",
+        Warning,
+        Pod,
+        "for port in $(seq 2001 2020); do as prober knock 203.0.113.7:$port || true; done",
+        &["process=prober", "203.0.113.7:2020"],
+    ),
 ];

@@ -72,4 +72,11 @@ pub(crate) const ACTS: &[Act] = &[
         "mkdir -p /var/lib/dpkg; : > /var/lib/dpkg/status",
         &["file=/var/lib/dpkg/status process=sh"],
     ),
+    Act::new(
+        "Files renamed in bulk in a container",
+        Warning,
+        Pod,
+        "echo x > /srv/a; for n in $(seq 100); do /bin/mv /srv/a /srv/b; /bin/mv /srv/b /srv/a; done",
+        &["last=/srv/a process=mv"],
+    ),
 ];

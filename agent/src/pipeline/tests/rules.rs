@@ -124,6 +124,55 @@ fn a_match_has_its_process_container_and_object_and_no_secret() {
 }
 
 #[test]
+fn rules_over_several_events_tell_what_led_to_a_match() {
+    let text = "
+- kestrel_rule: Opened often
+  desc: by a container
+  condition: evt.type = openat and fd.name startswith /srv/
+  count: {at_least: 3, within: 10s, by: k8s.pod.name, distinct: fd.name}
+  output: opened %fd.name last
+  priority: NOTICE
+- kestrel_rule: Shadow after passwd
+  desc: by one process
+  condition: evt.type = openat and fd.name = /etc/shadow
+  after: {within: 10s, steps: [evt.type = openat and fd.name = /etc/passwd]}
+  output: opened %fd.name
+  priority: WARNING
+";
+    let set = RuleSet::load(&[Text::new("r.yaml", text)], &Config::default(), Matching::First).unwrap();
+    assert!(set.summary().warnings.is_empty(), "{:?}", set.summary().warnings);
+    let mut node = Node::new(Processes::Off);
+    node.say(Message::Rules { rules: Arc::new(set), users: Arc::new(Users::default()) });
+    node.start(50);
+    node.start(51);
+    // They wait for the name by which they are counted.
+    for path in [&b"/srv/a"[..], b"/srv/a", b"/srv/b"] {
+        node.open(50, CGROUP, path);
+    }
+    assert_eq!(node.telemetry.detect.parked.get(), 3);
+    node.name("shop");
+    assert_eq!(node.outputs(), Vec::<String>::new());
+    assert_eq!(node.telemetry.detect.remembered.get(), 2);
+    node.open(51, CGROUP, b"/srv/c");
+    let [found] = &node.detections()[..] else { panic!("one match") };
+    assert_eq!((found.rule.name.as_str(), found.output.as_str()), ("Opened often", "opened /srv/c last"));
+    assert_eq!(found.fields[0], ("kestrel.count".to_owned(), Some("3".to_owned())));
+    assert_eq!(found.fields[1].0, "kestrel.since");
+
+    node.open(50, CGROUP, b"/etc/passwd");
+    node.open(51, CGROUP, b"/etc/shadow");
+    assert_eq!(node.outputs(), Vec::<String>::new(), "another process");
+    node.open(50, CGROUP, b"/etc/shadow");
+    let [found] = &node.detections()[..] else { panic!("one match") };
+    let steps: Vec<_> = found.fields.iter().filter(|(name, _)| name.starts_with("kestrel.step[")).collect();
+    assert_eq!(steps.len(), 2);
+    let said = |step: usize| steps[step].1.as_deref().unwrap();
+    assert!(said(0).ends_with(" 50 openat") && said(1).ends_with(" 50 openat"), "{steps:?}");
+    assert!(said(0) < said(1), "{steps:?}");
+    assert_eq!(node.telemetry.detect.matches.get(), 2);
+}
+
+#[test]
 fn what_depends_on_a_name_waits_for_it() {
     let mut node = Node::ruled();
     node.start(50);
