@@ -256,7 +256,7 @@ impl Page<'_> {
             remembered,
         )?;
         self.single(
-            "kestrel_rules_forgotten_keys",
+            "kestrel_rules_forgotten_entries",
             "Keys of such rules that were forgotten for want of room",
             forgotten,
         )?;

@@ -66,7 +66,7 @@ fn every_series_is_there_at_zero() {
         ("kestrel_detection_matched_events_total", 1),
         ("kestrel_detection_held_back_events_total{", label::HeldBack::ALL.len()),
         ("kestrel_rules_remembered_events", 1),
-        ("kestrel_rules_forgotten_keys_total", 1),
+        ("kestrel_rules_forgotten_entries_total", 1),
         ("kestrel_recording_written_events_total", 1),
         ("kestrel_recording_dropped_events_total", 1),
         ("kestrel_detection_parked_events_total", 1),

@@ -27,6 +27,7 @@ fn overview() -> String {
          - A field that is not known yet, as the name of a container that was just made, makes a comparison \
          unknown. What\n  is unknown is asked again when it is known, and never taken for false.\n\
          - A rule meets only events of the types its condition can hold for, by what it says of `evt.type` \
-         with `=`, `!=`\n  and `in`.\n"
+         with `=`, `!=`\n  and `in`.\n\n\
+         Beyond Falco's language there are [rules over several events](several-events.md).\n"
     )
 }
