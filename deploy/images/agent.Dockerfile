@@ -17,8 +17,9 @@ RUN RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release \
       --package kestrel-agent --bin kestrel-agent --target x86_64-unknown-linux-gnu \
  && strip --strip-debug --output-file /kestrel-agent target/x86_64-unknown-linux-gnu/release/kestrel-agent
 # Permitted, not effective: with an effective one that the pod is not given, exec would fail. The agent
-# takes what it may. SYS_RESOURCE is for kernels before 5.11.
-RUN setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_sys_resource+p /kestrel-agent
+# takes what it may. SYS_RESOURCE is for kernels before 5.11, NET_ADMIN for packets (streams.network,
+# rules.peer_names).
+RUN setcap cap_net_admin,cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search,cap_sys_resource+p /kestrel-agent
 
 FROM scratch
 COPY --from=build /kestrel-agent /kestrel-agent

@@ -95,6 +95,7 @@ sections! {
         disable: Vec<Spanned<String>>,
         enable: Vec<Spanned<String>>,
         append: Vec<RawAddition>,
+        peer_names: String,
         rate: usize,
         burst: usize,
         repeat_after: String

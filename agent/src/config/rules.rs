@@ -38,6 +38,8 @@ pub struct Rules {
     pub selections: Vec<Selection>,
     /// What is added to outputs and tags.
     pub additions: Vec<Addition>,
+    /// Whether names of peers are taken from the answers of name servers.
+    pub peer_names: bool,
     /// Matches of one rule that are told a second on the long run; 0: all.
     pub rate: u32,
     /// And at once.
@@ -56,6 +58,7 @@ impl Default for Rules {
             min_priority: Priority::Debug,
             selections: Vec::new(),
             additions: Vec::new(),
+            peer_names: true,
             rate: 10,
             burst: 100,
             repeat_after: Duration::from_mins(1),
@@ -74,6 +77,7 @@ pub(super) fn rules(at: Checker<'_>, raw: RawRules, into: &mut Rules) -> Result<
         disable,
         enable,
         append,
+        peer_names,
         rate,
         burst,
         repeat_after,
@@ -90,6 +94,7 @@ pub(super) fn rules(at: Checker<'_>, raw: RawRules, into: &mut Rules) -> Result<
     into.selections = off;
     into.selections.append(&mut on);
     at.field("rules.append", append, additions, &mut into.additions)?;
+    at.text("rules.peer_names", peer_names, on_or_off, &mut into.peer_names)?;
     let (mut per_second, mut at_once) = (into.rate as usize, into.burst as usize);
     at.field("rules.rate", rate, number(RATE), &mut per_second)?;
     at.field("rules.burst", burst, number(BURST), &mut at_once)?;

@@ -47,7 +47,7 @@ fn every_key_is_read() {
          http: {listen: off}\nfindings: {file: /f, quiet_time: 1h, name_wait: 500ms}\n\
          rings: {critical_bytes: 64KiB, bulk_bytes: 1GiB}\nrules: {builtin: on, files: [/r, /d/], interval: 1m, matching: all, \
          min_priority: notice, disable: ['*'], enable: ['tag:T1003', 'A *'], append: [{tags: [x], extra_output: '%fd.name', \
-         extra_fields: [proc.pid], extra_tags: [y]}], rate: 0, burst: 7, repeat_after: 0s}\nstreams: {processes: all, files: containers, files_only: writes, files_below: [/etc, '!/etc/ssl'], \
+         extra_fields: [proc.pid], extra_tags: [y]}], peer_names: off, rate: 0, burst: 7, repeat_after: 0s}\nstreams: {processes: all, files: containers, files_only: writes, files_below: [/etc, '!/etc/ssl'], \
          network: all, system: off, signals: all, rate: 7, burst: 8}\n\
          mute: {executables: [/usr/bin/backup], cgroups: [/system.slice/]}\nscan: {interval: 1m}\ninspect: {interval: 5s}\n\
          limits: {processes: 64, containers: 65, cgroups: 66, findings: 67}\n\
@@ -94,6 +94,7 @@ fn every_key_is_read() {
                 extra_tags: ["y".to_owned()].into(),
                 ..Addition::default()
             }],
+            peer_names: false,
             rate: 0,
             burst: 7,
             repeat_after: Duration::ZERO,

@@ -12,10 +12,13 @@ const HEADER_BYTES: usize = 12;
 const NAME_BYTES: usize = 255;
 /// Most questions, and most answers, of which is told.
 const MOST: u16 = 64;
+/// Port of name servers, over UDP and TCP.
+pub const PORT: u16 = 53;
 /// Types of records (RFC 1035, RFC 3596).
 const A: u16 = 1;
 const NS: u16 = 2;
-const CNAME: u16 = 5;
+/// Type of a record that says of what name another is an alias.
+pub const CNAME: u16 = 5;
 const PTR: u16 = 12;
 const AAAA: u16 = 28;
 /// The internet's class.
@@ -112,6 +115,12 @@ impl<'a> Dns<'a> {
             questions,
             answers,
         })
+    }
+
+    /// The message in a packet. Over TCP its length stands in front (RFC 1035, 4.2.2).
+    #[must_use]
+    pub fn message(payload: &'a [u8], is_tcp: bool) -> &'a [u8] {
+        if is_tcp { payload.get(2..).unwrap_or_default() } else { payload }
     }
 
     /// What it asks, or what it answers to. Ends after an error.

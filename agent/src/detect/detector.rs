@@ -14,6 +14,7 @@ use super::{
     Detection, Hosts, Limits, Object, Recorder, RuleSet, Users, kind,
     limiter::{Limiter, Verdict},
     parked::{Lot, Parked},
+    peers::PeerNames,
     room::Room,
     subject::{Scene, Subject, container_of, may_come, task},
 };
@@ -47,6 +48,7 @@ pub struct Detector {
     limiter: Limiter,
     users: Arc<Users>,
     hosts: Arc<Hosts>,
+    peers: PeerNames,
     hostname: String,
     started_ns: u64,
     /// How long an event waits for the names of its container.
@@ -84,6 +86,7 @@ impl Detector {
             limiter: Limiter::new(limits, 0),
             users: Arc::default(),
             hosts: Arc::default(),
+            peers: PeerNames::new(),
             hostname,
             started_ns: started.wall_ns,
             name_wait_ns,
@@ -147,6 +150,12 @@ impl Detector {
         at: Clock,
         out: &mut Vec<Detection>,
     ) {
+        if let Event::Packet(packet) = event {
+            if self.rules.as_ref().is_some_and(|rules| rules.hears_peer_names()) {
+                self.peers.take(packet, view.context, at.boottime_ns, &self.telemetry.peers);
+            }
+            return;
+        }
         let Some(kind) = self.wanted(event) else { return };
         self.number += 1;
         let waits_for = self.judge(event, kind, view, at, true, out);
@@ -168,6 +177,7 @@ impl Detector {
         }
         self.telemetry.detect.waiting.set(self.lot.len() as u64);
         self.telemetry.detect.remembered.set(self.tracker.marks() as u64);
+        self.peers.tick(view.context, now.boottime_ns, &self.telemetry.peers);
         let Some(rules) = &self.rules else { return };
         self.limiter.overdue(now.boottime_ns, |rule, held| {
             out.extend(rules.rules.get(rule).map(|rule| Detection::held_back(rule, now, held)));
@@ -217,6 +227,7 @@ impl Detector {
             rules,
             users,
             hosts,
+            peers,
             hostname,
             started_ns,
             own_tgid,
@@ -251,6 +262,8 @@ impl Detector {
             posture: view.posture,
             users,
             hosts,
+            peers,
+            passing: rules.passing(),
             hostname,
             started_ns: *started_ns,
         };

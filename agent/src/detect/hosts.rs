@@ -20,7 +20,8 @@ pub(super) const NAMES: usize = 256;
 const ADDRESSES: usize = 64;
 
 /// Fields that are compared with names of hosts.
-const FIELDS: [Field; 4] = [Field::FdCipName, Field::FdSipName, Field::FdLipName, Field::FdRipName];
+pub(super) const FIELDS: [Field; 4] =
+    [Field::FdCipName, Field::FdSipName, Field::FdLipName, Field::FdRipName];
 
 /// Names of hosts, in order.
 pub type HostNames = BTreeSet<Arc<str>>;
@@ -62,35 +63,51 @@ pub fn look_up(name: &str) -> std::io::Result<Vec<IpAddr>> {
     Ok(found.into_iter().take(ADDRESSES).collect())
 }
 
-/// Adds the names that a condition compares addresses with. True where it also asks for a part of a name:
-/// an address has only the names that are asked for as a whole.
-pub(super) fn compared(expr: &Expr, names: &mut HostNames) -> bool {
-    match &expr.kind {
-        ExprKind::And(parts) | ExprKind::Or(parts) => {
-            // Each of them, also behind one that says true.
-            parts.iter().filter(|part| compared(part, names)).count() > 0
+/// Names that conditions compare addresses with.
+#[derive(Default)]
+pub(super) struct Compared {
+    /// As a whole, by `=`, `!=`, `in` or `intersects`.
+    pub(super) names: HostNames,
+    /// Of these, those that make a condition false: a rule lets them pass.
+    pub(super) passing: HostNames,
+}
+
+impl Compared {
+    /// Adds the names of a condition. True where it also asks for a part of a name, which nobody can look up.
+    pub(super) fn add(&mut self, condition: &Expr) -> bool {
+        self.add_of(condition, false)
+    }
+
+    fn add_of(&mut self, expr: &Expr, is_negated: bool) -> bool {
+        match &expr.kind {
+            ExprKind::And(parts) | ExprKind::Or(parts) => {
+                // Each of them, also behind one that says true.
+                parts.iter().filter(|part| self.add_of(part, is_negated)).count() > 0
+            }
+            ExprKind::Not(inner) => self.add_of(inner, !is_negated),
+            ExprKind::Compare(comparison) => {
+                let Operand::Field(field) = &comparison.left else { return false };
+                if !FIELDS.iter().any(|known| known.definition().name == field.name) {
+                    return false;
+                }
+                let passes = match comparison.operator {
+                    Operator::Equal | Operator::In | Operator::Intersects => is_negated,
+                    Operator::NotEqual => !is_negated,
+                    _ => return true,
+                };
+                let names: HostNames = match &comparison.right {
+                    Right::Value(text) => [text.value.as_str().into()].into(),
+                    Right::List(list) => list.items.iter().map(|text| text.value.as_str().into()).collect(),
+                    Right::Operand(_) => HostNames::new(),
+                };
+                if passes {
+                    self.passing.extend(names.iter().cloned());
+                }
+                self.names.extend(names);
+                false
+            }
+            ExprKind::Macro(_) | ExprKind::Exists(_) => false,
         }
-        ExprKind::Not(inner) => compared(inner, names),
-        ExprKind::Compare(comparison) => {
-            let is_equal = matches!(
-                comparison.operator,
-                Operator::Equal | Operator::NotEqual | Operator::In | Operator::Intersects
-            );
-            let Operand::Field(field) = &comparison.left else { return false };
-            if !FIELDS.iter().any(|known| known.definition().name == field.name) {
-                return false;
-            }
-            if !is_equal {
-                return true;
-            }
-            match &comparison.right {
-                Right::Value(text) => drop(names.insert(text.value.as_str().into())),
-                Right::List(list) => names.extend(list.items.iter().map(|text| text.value.as_str().into())),
-                Right::Operand(_) => {}
-            }
-            false
-        }
-        ExprKind::Macro(_) | ExprKind::Exists(_) => false,
     }
 }
 
@@ -102,12 +119,16 @@ mod tests {
     fn names_are_those_that_addresses_are_compared_with() {
         let condition = "evt.type = connect and (fd.sip.name = a.example or not fd.rip.name in (b.example, c.example)) \
              and fd.lip.name != d.example and fd.name = e.example and fd.cip.name exists";
-        let mut names = HostNames::new();
-        assert!(!compared(&rules::condition::parse(condition).unwrap(), &mut names));
+        let mut compared = Compared::default();
+        assert!(!compared.add(&rules::condition::parse(condition).unwrap()));
         let by_part = "evt.type = connect and (fd.sip.name endswith .example or fd.lip.name = d.example)";
-        assert!(compared(&rules::condition::parse(by_part).unwrap(), &mut names));
-        let names: Vec<_> = names.iter().map(AsRef::as_ref).collect();
-        assert_eq!(names, ["a.example", "b.example", "c.example", "d.example"]);
+        assert!(compared.add(&rules::condition::parse(by_part).unwrap()));
+        let listed = |names: &HostNames| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        assert_eq!(listed(&compared.names), "a.example b.example c.example d.example");
+        assert_eq!(listed(&compared.passing), "b.example c.example d.example", "those that make it false");
+        let twice = "evt.type = connect and not (fd.rip.name != e.example or not fd.rip.name = f.example)";
+        assert!(!compared.add(&rules::condition::parse(twice).unwrap()));
+        assert_eq!(listed(&compared.passing), "b.example c.example d.example");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub struct Loading {
     files: Files,
     config: load::Config,
     matching: Matching,
+    peer_names: bool,
     every: Duration,
 }
 
@@ -31,8 +32,9 @@ impl Loading {
     /// `None`: no rules are configured.
     #[must_use]
     pub fn of<E>(config: &Config<E>) -> Option<Self> {
-        let Rules { builtin, files, interval, matching, min_priority, selections, additions, .. } =
-            &config.rules;
+        let Rules {
+            builtin, files, interval, matching, min_priority, selections, additions, peer_names, ..
+        } = &config.rules;
         let own = builtin.then_some(Source::Builtin).into_iter();
         let files = Files(own.chain(files.iter().cloned().map(Source::Path)).collect());
         (!files.is_empty()).then(|| Self {
@@ -44,6 +46,7 @@ impl Loading {
                 ..load::Config::default()
             },
             matching: *matching,
+            peer_names: *peer_names,
             every: *interval,
         })
     }
@@ -67,7 +70,8 @@ impl Loading {
     /// # Errors
     /// The first that is refused.
     pub fn compile(&self, texts: &[Text]) -> Result<RuleSet, Refused> {
-        RuleSet::load(texts, &self.config, self.matching)
+        let set = RuleSet::load(texts, &self.config, self.matching)?;
+        Ok(if self.peer_names { set } else { set.without_peer_names() })
     }
 
     /// Both.

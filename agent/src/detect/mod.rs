@@ -5,7 +5,7 @@
 //!              │
 //! event ─▶ subject ─▶ detector ─▶ limiter ─▶ detection
 //!              └ field/    └ parked: until the container has its names
-//!                  └ users, hosts: names that the node knows
+//!                  └ users, hosts: names that the node knows; peers: names that were asked for
 //! ```
 //!
 //! The hot loop holds the set that is in force; a new one is read, checked and compiled elsewhere and
@@ -21,6 +21,7 @@ mod limiter;
 mod loading;
 mod names;
 mod parked;
+mod peers;
 mod recorder;
 mod room;
 mod rule_set;

@@ -38,6 +38,11 @@ pub struct RuleSet {
     wanted: EventSet,
     fields: Vec<Field>,
     hosts: HostNames,
+    /// Names that a rule lets pass.
+    passing: HostNames,
+    /// Rules that ask for a part of a peer's name.
+    by_part: Vec<String>,
+    hears_peer_names: bool,
     summary: Summary,
 }
 
@@ -155,19 +160,13 @@ impl RuleSet {
                 rule.name
             ));
         }
-        let mut hosts = HostNames::new();
-        for rule in set.active() {
+        let mut compared = hosts::Compared::default();
+        let by_part = set.active().filter(|rule| {
             let steps = rule.before.iter().flat_map(Before::steps).map(|step| &step.expr);
-            let asks_for_parts =
-                steps.chain([&rule.expr]).filter(|expr| hosts::compared(expr, &mut hosts)).count() > 0;
-            if asks_for_parts && warnings.len() < WARNINGS {
-                warnings.push(format!(
-                    "rule \"{}\" asks for a part of a host's name: an address has only the names that rules ask for \
-                     as a whole, by =, != or in",
-                    rule.name
-                ));
-            }
-        }
+            steps.chain([&rule.expr]).filter(|expr| compared.add(expr)).count() > 0
+        });
+        let by_part = by_part.map(|rule| rule.name.clone()).collect();
+        let hosts::Compared { names: hosts, passing } = compared;
         if hosts.len() > hosts::NAMES && warnings.len() < WARNINGS {
             warnings.push(format!(
                 "of {} names that addresses are compared with the first {} are looked up",
@@ -183,7 +182,47 @@ impl RuleSet {
             loaded_ns: since_1970(),
             warnings,
         };
-        Ok(Self { programs, temporal, rules: active, matching, wanted, fields, hosts, summary })
+        let mut set = Self {
+            programs,
+            temporal,
+            rules: active,
+            matching,
+            wanted,
+            fields,
+            hosts,
+            passing,
+            by_part,
+            hears_peer_names: false,
+            summary,
+        };
+        set.hears_peer_names = hosts::FIELDS.into_iter().any(|field| set.asks_for(field));
+        Ok(set)
+    }
+
+    /// Names of peers are not to be taken from the answers of name servers.
+    #[must_use]
+    pub fn without_peer_names(mut self) -> Self {
+        self.hears_peer_names = false;
+        let room = WARNINGS.saturating_sub(self.summary.warnings.len());
+        for name in self.by_part.iter().take(room) {
+            self.summary.warnings.push(format!(
+                "rule \"{name}\" asks for a part of a host's name: without rules.peer_names an address has only the \
+                 names that rules ask for as a whole, by =, != or in"
+            ));
+        }
+        self
+    }
+
+    /// Whether rules ask for names of peers, which are taken from the answers of name servers.
+    #[must_use]
+    pub const fn hears_peer_names(&self) -> bool {
+        self.hears_peer_names
+    }
+
+    /// Rules that nothing else than those answers can make true: they ask for a part of a name.
+    #[must_use]
+    pub fn needs_peer_names(&self) -> &[String] {
+        if self.hears_peer_names { &self.by_part } else { &[] }
     }
 
     /// What is said of it.
@@ -196,6 +235,11 @@ impl RuleSet {
     #[must_use]
     pub const fn hosts(&self) -> &HostNames {
         &self.hosts
+    }
+
+    /// Names that make a condition false, so that nobody may lay claim to them who is watched by it.
+    pub(super) const fn passing(&self) -> &HostNames {
+        &self.passing
     }
 
     /// Whether any condition asks for a field.

@@ -3,7 +3,13 @@
 use agent_abi::record::{FileRef, Syscall, TaskRef, TaskState, file_flag};
 use rules::{eval::Lineage, field::EventType};
 
-use super::{hosts::Hosts, kind, room::Room, users::Users};
+use super::{
+    hosts::{HostNames, Hosts},
+    kind,
+    peers::PeerNames,
+    room::Room,
+    users::Users,
+};
 use crate::{
     context::{Container, Context, Enrichment, Names, PendingReason, Process, ProcessId, Stage},
     decode::{Event, Exec, ImageSource, Strings},
@@ -21,6 +27,9 @@ pub(super) struct Scene<'a> {
     pub(super) posture: &'a Posture,
     pub(super) users: &'a Users,
     pub(super) hosts: &'a Hosts,
+    pub(super) peers: &'a PeerNames,
+    /// Names that rules let pass: of these only the node's own look-up counts.
+    pub(super) passing: &'a HostNames,
     pub(super) hostname: &'a str,
     /// When the agent began, nanoseconds of the wall's clock.
     pub(super) started_ns: u64,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use agent_abi::hook::Hook;
 use rules::{
     compile::{Files, Needs},
     field::Field,
@@ -41,6 +42,9 @@ pub fn add_to(wants: &mut Wants, rules: &RuleSet, room: usize) -> Vec<PathPrefix
     }
     if rules.asks_for(Field::FdNameraw) || rules.asks_for(Field::FsPathNameraw) {
         wants.add_names();
+    }
+    if rules.hears_peer_names() {
+        wants.add_hook(Hook::Packet);
     }
     prefixes.unwrap_or_default()
 }
@@ -135,6 +139,25 @@ mod tests {
         }
         let other_call = "evt.type = unlinkat and fs.path.name = /x";
         assert_eq!(predicates(&with_prefixes(&[shadow, other_call]).0, "unlinkat"), Some(predicate::BULK));
+    }
+
+    #[test]
+    fn packets_are_wanted_where_a_rule_compares_names_of_peers() {
+        let hears = |condition: &str| wants(&[condition]).hooks().contains(Hook::Packet);
+        assert!(hears("evt.type = connect and fd.rip.name endswith .example"));
+        assert!(hears("evt.type = connect and fd.sip.name = a.example"));
+        assert!(!hears("evt.type = connect and fd.rip = 192.0.2.1"));
+    }
+
+    /// A connection may not be judged before the answer that it follows: both come by one ring.
+    #[test]
+    fn calls_that_have_peers_come_by_the_ring_of_packets() {
+        for call in ["connect", "accept", "accept4", "sendto", "sendmsg", "sendmmsg"] {
+            let slot = wants(&[&format!("evt.type = {call}")]).table()
+                [by_name(call).unwrap().native.unwrap() as usize];
+            let ring = slot.wants[usize::from(ABI_NATIVE)].ring;
+            assert_eq!(u32::from(ring), agent_abi::map::RING_BULK, "{call}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use agent_abi::map::FILTER_ENTRIES;
+use agent_abi::{hook::Hook, map::FILTER_ENTRIES};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
@@ -47,6 +47,8 @@ pub(super) struct Reloader {
     pub(super) filters: Filters,
     /// What they leave out now.
     pub(super) filter: Filter,
+    /// Answers of name servers are seen.
+    pub(super) sees_packets: bool,
     pub(super) resolver: Asking,
     pub(super) messages: mpsc::Sender<Message>,
     pub(super) health: Arc<Health>,
@@ -143,12 +145,28 @@ impl Reloader {
         }
     }
 
+    /// Rules for names of which nothing is heard can never match.
+    fn say_unheard(&self, rules: &RuleSet) {
+        let unheard = rules.needs_peer_names();
+        if let Some(first) = unheard.first().filter(|_| !self.sees_packets) {
+            let what = format!(
+                "{} rules ask for parts of names of peers, the first of them {first:?}, and can never match: the hook \
+                 {} is not attached (it takes CAP_NET_ADMIN, and a start of the agent with these rules)",
+                unheard.len(),
+                Hook::Packet.name()
+            );
+            tracing::warn!("rules: {what}");
+            self.health.rules_lack(what);
+        }
+    }
+
     /// Whether anybody is there to take them.
     fn put_in_force(&self, rules: Arc<RuleSet>) -> bool {
         let is_readable = |etc: &&str| File::open(Path::new(etc).join("passwd")).is_ok();
         let etc = ETC.into_iter().find(is_readable).unwrap_or(ETC[1]);
         let users = Arc::new(Users::read(Path::new(etc)));
         self.resolver.ask(rules.hosts().clone());
+        self.say_unheard(&rules);
         self.messages.blocking_send(Message::Rules { rules, users }).is_ok()
     }
 }

@@ -205,6 +205,7 @@ pub(super) async fn spawn(
                 interest,
                 filters,
                 filter,
+                sees_packets,
                 resolver: asking,
                 messages: messages.clone(),
                 health: Arc::clone(health),

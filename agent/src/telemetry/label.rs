@@ -76,6 +76,28 @@ labels! {
         End = "end",
     }
 
+    /// What became of a packet of a name server, or to one.
+    DnsMessage("outcome") {
+        /// A question, whose answer is waited for.
+        Question = "question",
+        /// An answer with addresses.
+        Answer = "answer",
+        /// An answer without.
+        Empty = "empty",
+        /// An answer that nobody asked for, or not there, or that came too late.
+        Unasked = "unasked",
+        /// A question too many on the node: its answer will be one that nobody asked for.
+        Full = "full",
+        /// Of a name server on this node.
+        Served = "served",
+        /// Neither a question nor an answer about names, or one that goes the wrong way.
+        Other = "other",
+        /// No message, or one that asks for no host.
+        Malformed = "malformed",
+        /// It is not known whose socket it is: where containers are in v1 cgroups, of none it is.
+        Unowned = "unowned",
+    }
+
     /// What came of reading the files of rules anew.
     Reload("result") {
         /// They are in force.

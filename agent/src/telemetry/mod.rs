@@ -9,6 +9,7 @@ mod delivery;
 mod detect;
 mod hooks;
 pub mod label;
+mod peers;
 mod render;
 mod throttle;
 
@@ -25,6 +26,7 @@ use label::{
     CriResult, DecodeReason, EventKind, Label, OutputDrop, Queue, QueueDrop, Ring, ScanKind, SupportState,
     Table, VerdictLabel,
 };
+pub use peers::PeerNames;
 pub use render::CONTENT_TYPE;
 pub use throttle::Throttle;
 
@@ -49,6 +51,8 @@ pub struct Telemetry {
     pub posture: Posture,
     /// Rules.
     pub detect: Detect,
+    /// Names of peers.
+    pub peers: PeerNames,
     /// The queues between threads.
     pub queues: Queues,
     /// Lines written.
@@ -219,6 +223,7 @@ impl Telemetry {
                 latency: Latency::default(),
             },
             detect: Detect::default(),
+            peers: PeerNames::default(),
             queues: Queues::default(),
             output: Output::default(),
             name_wait: NameWait::default(),

@@ -17,7 +17,7 @@ use prometheus_client::{
 };
 
 use super::{
-    Canary, Context, Cri, Decode, Detect, Hooks, NameWait, Outbox, Output, Posture, Queues, Rings,
+    Canary, Context, Cri, Decode, Detect, Hooks, NameWait, Outbox, Output, PeerNames, Posture, Queues, Rings,
     SupportGauges, Telemetry, Throttle, Uplink,
     cell::{Cell, Cells, Grid, Latency, Named},
     hooks,
@@ -64,6 +64,7 @@ impl Page<'_> {
             cri,
             posture,
             detect,
+            peers,
             queues,
             output,
             name_wait,
@@ -82,6 +83,7 @@ impl Page<'_> {
         self.cri(cri)?;
         self.posture(posture)?;
         self.detect(detect)?;
+        self.peers(peers)?;
         self.queues(queues)?;
         self.output(output)?;
         self.name_wait(name_wait)?;
@@ -273,6 +275,20 @@ impl Page<'_> {
         )?;
         self.counter("kestrel_detection_unparked_events", "Of these, judged since", unparked)?;
         self.single_gauge("kestrel_detection_waiting_events", "Of these, waiting now", waiting)
+    }
+
+    fn peers(&mut self, peers: &PeerNames) -> fmt::Result {
+        let PeerNames { messages, cut, learned, expired, evicted, known } = peers;
+        self.counter(
+            "kestrel_peer_dns_messages",
+            "Packets of name servers, and to them, that were taken for names of peers",
+            messages,
+        )?;
+        self.single("kestrel_peer_cut_answers", "Answers of which the end was not there to be read", cut)?;
+        self.single("kestrel_peer_learned_names", "Names of addresses that were not known", learned)?;
+        self.single("kestrel_peer_expired_names", "Of these, those whose time is over", expired)?;
+        self.single("kestrel_peer_evicted_names", "Of these, those that left room for others", evicted)?;
+        self.single_gauge("kestrel_peer_known_names", "Of these, those that are known now", known)
     }
 
     fn rings(&mut self, rings: &Rings) -> fmt::Result {

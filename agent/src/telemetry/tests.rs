@@ -64,6 +64,12 @@ fn every_series_is_there_at_zero() {
         ("kestrel_rules_stale_sets", 1),
         ("kestrel_rules_reload_runs_total{", label::Reload::ALL.len()),
         ("kestrel_detection_matched_events_total", 1),
+        ("kestrel_peer_dns_messages_total{", label::DnsMessage::ALL.len()),
+        ("kestrel_peer_cut_answers_total", 1),
+        ("kestrel_peer_learned_names_total", 1),
+        ("kestrel_peer_expired_names_total", 1),
+        ("kestrel_peer_evicted_names_total", 1),
+        ("kestrel_peer_known_names", 1),
         ("kestrel_detection_held_back_events_total{", label::HeldBack::ALL.len()),
         ("kestrel_rules_remembered_events", 1),
         ("kestrel_rules_forgotten_entries_total", 1),
@@ -137,6 +143,8 @@ fn names_and_labels_follow_the_rule() {
         "batches",
         "messages",
         "containers",
+        "answers",
+        "names",
     ];
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("# TYPE ") else { continue };
@@ -149,7 +157,7 @@ fn names_and_labels_follow_the_rule() {
 
     let allowed: BTreeSet<&str> = [
         "hook", "ring", "reason", "kind", "table", "result", "queue", "control", "verdict", "state", "scan",
-        "lane", "le", "version", "abi",
+        "lane", "le", "version", "abi", "outcome",
     ]
     .into();
     let label = regex::Regex::new(r#"([a-z]+)="([^"]*)""#).unwrap();

@@ -22,7 +22,7 @@ pub const BY_DIGEST: &str = "docker.io/library/kestrel-lab-pinned";
 pub const PAUSE: &str = "registry.k8s.io/pause:3.9";
 
 /// What `setcap` gives the agent's binary in its image: permitted, not effective.
-const AGENT_CAPABILITIES: [u32; 5] = [39, 38, 19, 2, 24];
+const AGENT_CAPABILITIES: [u32; 6] = [12, 39, 38, 19, 2, 24];
 
 const NET_BIND_SERVICE: u32 = 10;
 

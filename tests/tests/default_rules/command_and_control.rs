@@ -51,6 +51,13 @@ pub(crate) const ACTS: &[Act] = &[
         &["process=chisel exe=/bin/nothing command=chisel client"],
     ),
     Act::new(
+        "Connection to a service of tunnels",
+        Warning,
+        Pod,
+        "as client look-up x1.oast.fun 203.0.113.8:443",
+        &["name=x1.oast.fun", "203.0.113.8:443 process=client"],
+    ),
+    Act::new(
         "Connection to a known command server",
         Critical,
         Pod,

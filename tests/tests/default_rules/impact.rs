@@ -22,6 +22,13 @@ pub(crate) const ACTS: &[Act] = &[
         "nothing worker -o stratum+tcp://pool.example:3333",
         &["process=worker exe=/bin/nothing"],
     ),
+    Act::new(
+        "Connection to a pool of miners",
+        Critical,
+        Pod,
+        "as worker look-up xmr-eu1.nanopool.org 203.0.113.7:4444",
+        &["name=xmr-eu1.nanopool.org", "203.0.113.7:4444 process=worker"],
+    ),
     Act::new("Known miner started", Critical, Pod, "nothing xmrig", &["process=xmrig exe=/bin/nothing"]),
     Act::new(
         "Registers of the processor written",

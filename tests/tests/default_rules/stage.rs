@@ -15,10 +15,10 @@ use kestrel_tests::lab::{
 
 use super::act::{Act, PRELUDE, Place};
 
-/// Addresses of the world, in a network of the pod's own: a command server, a metadata service, an API server, a
-/// peer and a drop of files.
+/// Addresses of the world, in a network of the pod's own: a command server, a metadata service, an API server, two
+/// peers and a drop of files.
 const ADDRESSES: &str = "ip link set lo up
-for at in 192.0.2.1 169.254.169.254 198.51.100.10 203.0.113.7 203.0.113.20; do ip addr add $at/32 dev lo; done
+for at in 192.0.2.1 169.254.169.254 198.51.100.10 203.0.113.7 203.0.113.8 203.0.113.20; do ip addr add $at/32 dev lo; done
 ";
 /// Names of two of them, as a node finds them.
 pub(crate) const HOSTS: &str = "127.0.0.1 localhost

@@ -96,17 +96,18 @@ fn of_ends<'a>(of: &Subject<'a>, ends: &Ends, socket: &SocketRef, field: Field) 
     let address = |end: Option<(IpAddr, u16)>| {
         end.map_or(Value::Missing, |(address, _)| Value::One(Scalar::Address(address)))
     };
-    let host = |end: Option<(IpAddr, u16)>| end.map_or(Value::Missing, |(address, _)| names(of, address));
     let port = |end: Option<(IpAddr, u16)>| end.map_or(Value::Missing, |(_, port)| number(port));
     match field {
         Field::FdCip | Field::FdCnet => address(ends.client()),
         Field::FdSip | Field::FdSnet => address(ends.server()),
         Field::FdLip | Field::FdLnet => address(ends.local),
         Field::FdRip | Field::FdRnet => address(ends.peer),
-        Field::FdCipName => host(ends.client()),
-        Field::FdSipName => host(ends.server()),
-        Field::FdLipName => host(ends.local),
-        Field::FdRipName => host(ends.peer),
+        Field::FdCipName | Field::FdSipName | Field::FdLipName | Field::FdRipName => {
+            match named_end(ends, field).map(|address| names(of, address).collect::<Vec<_>>()) {
+                Some(names) if !names.is_empty() => Value::Many(names),
+                _ => Value::Missing,
+            }
+        }
         Field::FdCport => port(ends.client()),
         Field::FdSport => port(ends.server()),
         Field::FdLport => port(ends.local),
@@ -124,13 +125,57 @@ fn of_ends<'a>(of: &Subject<'a>, ends: &Ends, socket: &SocketRef, field: Field) 
     }
 }
 
-/// The names of an address. One that has none is unequal to every name, and prints as what is missing.
-fn names<'a>(of: &Subject<'a>, address: IpAddr) -> Value<'a> {
-    match of.scene.hosts.names(address) {
-        [] if of.is_shown => Value::Missing,
-        [] => Value::text(""),
-        names => Value::Many(names.iter().map(|name| Scalar::text(name.as_bytes())).collect()),
+/// The end whose names a field asks for.
+fn named_end(ends: &Ends, field: Field) -> Option<IpAddr> {
+    let end = match field {
+        Field::FdCipName => ends.client(),
+        Field::FdSipName => ends.server(),
+        Field::FdLipName => ends.local,
+        _ => ends.peer,
+    };
+    end.map(|(address, _)| address)
+}
+
+/// The names of an address: those by which its container asked for it, then those that rules compare with
+/// and that the node found to stand for it. A container may ask a name server of its own, which says what it
+/// likes: it does not make an address one that rules let pass.
+fn names<'a>(of: &Subject<'a>, address: IpAddr) -> impl Iterator<Item = Scalar<'a>> {
+    let scene = of.scene;
+    let owner = of.container.map(|container| container.key);
+    let at_ns = of.at.boottime_ns;
+    let asked = move || {
+        scene.peers.of(owner, address, at_ns).filter(move |name: &&str| !scene.passing.contains(*name))
+    };
+    let found = scene.hosts.names(address).iter().map(AsRef::as_ref);
+    let others = found.filter(move |found: &&str| !asked().any(|name| name == *found));
+    asked().chain(others).map(|name| Scalar::text(name.as_bytes()))
+}
+
+/// The names of an end, without a list of them. One that has none is unequal to every name.
+pub(super) fn each_name(
+    of: &Subject<'_>,
+    field: Field,
+    take: &mut dyn FnMut(&Scalar<'_>) -> ControlFlow<()>,
+) -> Presence {
+    let Some(address) = readable_ends(of).and_then(|ends| named_end(&ends, field)) else {
+        return Presence::Missing;
+    };
+    let mut names = names(of, address).peekable();
+    if names.peek().is_none() {
+        let _ = take(&Scalar::text(b""));
     }
+    let _ = names.try_for_each(|name| take(&name));
+    Presence::There
+}
+
+/// Both ends of the socket that a call works on.
+fn readable_ends(of: &Subject<'_>) -> Option<Ends> {
+    let Event::Socket(call) = of.event else { return None };
+    let socket = &call.record.socket;
+    if socket.family == 0 || socket.flags & socket_flag::NOT_READ != 0 {
+        return None;
+    }
+    ends(of, call)
 }
 
 fn both<'v>(ends: &Ends, of: impl Fn((IpAddr, u16)) -> Scalar<'v>) -> Value<'v> {
@@ -154,9 +199,7 @@ pub(super) fn each_end(
     field: Field,
     take: &mut dyn FnMut(&Scalar<'_>) -> ControlFlow<()>,
 ) -> Presence {
-    let Event::Socket(call) = of.event else { return Presence::Missing };
-    let readable = call.record.socket.family != 0 && call.record.socket.flags & socket_flag::NOT_READ == 0;
-    let Some(ends) = ends(of, call).filter(|_| readable) else { return Presence::Missing };
+    let Some(ends) = readable_ends(of) else { return Presence::Missing };
     let (client, server) = match field {
         Field::FdIp | Field::FdNet => each_once(&ends, |(address, _)| Scalar::Address(address)),
         _ => each_once(&ends, |(_, port)| Scalar::UInt(port.into())),

@@ -47,6 +47,9 @@ impl Fields for Subject<'_> {
             Field::FdIp | Field::FdNet | Field::FdPort | Field::FdProto => {
                 descriptor::each_end(self, field, take)
             }
+            Field::FdCipName | Field::FdSipName | Field::FdLipName | Field::FdRipName => {
+                descriptor::each_name(self, field, take)
+            }
             _ => match self.field(reference) {
                 Value::Missing => Presence::Missing,
                 Value::Pending => Presence::Pending,

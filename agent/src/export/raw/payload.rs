@@ -9,13 +9,11 @@ use kestrel_proto::v1;
 
 use super::call::copy;
 use crate::decode::{
-    dns::{Data, Dns, DnsError, Name},
+    dns::{self, Data, Dns, DnsError, Name},
     tls::{FirstBytes, Hello, ServerName},
 };
 
-/// Port of DNS.
-const DNS: u16 = 53;
-/// `IPPROTO_TCP`: there a DNS message has its length in front (RFC 1035, 4.2.2).
+/// `IPPROTO_TCP`.
 const TCP: u16 = 6;
 /// The highest opcode that there is (RFC 8490).
 const OPCODE: u8 = 6;
@@ -25,9 +23,8 @@ pub(super) fn tell(payload: &[u8], socket: &SocketRef, event: &mut v1::PacketEve
     if payload.is_empty() {
         return;
     }
-    if [socket.local_port, socket.peer_port].contains(&DNS) {
-        let message = if socket.protocol == TCP { payload.get(2..).unwrap_or_default() } else { payload };
-        event.dns = dns(message);
+    if [socket.local_port, socket.peer_port].contains(&dns::PORT) {
+        event.dns = told_dns(Dns::message(payload, socket.protocol == TCP));
         let kind = if event.dns.is_some() { v1::Payload::Dns } else { v1::Payload::NotDns };
         event.set_payload(kind);
         return;
@@ -80,7 +77,7 @@ fn plain(payload: &[u8]) -> v1::Payload {
 }
 
 /// `None`: it is no DNS message, whatever port it goes to.
-fn dns(message: &[u8]) -> Option<v1::Dns> {
+fn told_dns(message: &[u8]) -> Option<v1::Dns> {
     let dns = Dns::parse(message).ok().filter(|dns| dns.opcode <= OPCODE)?;
     if matches!(dns.questions().next(), Some(Err(DnsError::Name))) {
         return None;
@@ -147,14 +144,14 @@ mod tests {
             let event = told(payload, 443, TCP);
             assert_eq!((event.payload(), event.dns), (kind, None), "{payload:?}");
         }
-        assert_eq!(told(b"GET / HTTP/1.1\r\n", DNS, 17).payload(), v1::Payload::NotDns);
+        assert_eq!(told(b"GET / HTTP/1.1\r\n", dns::PORT, 17).payload(), v1::Payload::NotDns);
     }
 
     #[test]
     fn names_and_answers_of_dns_are_told() {
         let message = b"\x12\x34\x81\x80\0\x01\0\x02\0\0\0\0\x04evil\x03c\x1b2\0\0\x01\0\x01\
             \xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xcb\0\x71\x09\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x02\xc0\x0c";
-        let event = told(message, DNS, 17);
+        let event = told(message, dns::PORT, 17);
         let name = Bytes::from_static(b"evil.c\\0272");
         let answer = |kind, ip: &str, target| v1::DnsAnswer {
             name: name.clone(),
@@ -171,9 +168,9 @@ mod tests {
         };
         assert_eq!((event.payload(), event.dns), (v1::Payload::Dns, Some(expected)));
         let framed = [b"\0\x4a", &message[..]].concat();
-        assert_eq!(told(&framed, DNS, TCP).dns.unwrap().answers.len(), 2);
-        let cut = told(&message[..50], DNS, 17).dns.unwrap();
+        assert_eq!(told(&framed, dns::PORT, TCP).dns.unwrap().answers.len(), 2);
+        let cut = told(&message[..50], dns::PORT, 17).dns.unwrap();
         assert!(cut.incomplete && cut.questions.len() == 1);
-        assert_eq!(told(&message[..11], DNS, 17).payload(), v1::Payload::NotDns);
+        assert_eq!(told(&message[..11], dns::PORT, 17).payload(), v1::Payload::NotDns);
     }
 }

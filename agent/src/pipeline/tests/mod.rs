@@ -4,6 +4,7 @@ mod inspections;
 mod judged;
 mod lifecycle;
 mod order;
+mod peers;
 mod raw;
 mod rules;
 mod throttle;

@@ -68,13 +68,13 @@ impl Node {
         node
     }
 
-    fn name(&mut self, namespace: &str) {
+    pub(super) fn name(&mut self, namespace: &str) {
         let key = ContainerKey { hierarchy: 0, cgroup: CGROUP };
         self.say(Message::Names(cri::Answer { key, result: Ok(Arc::new(names(namespace))) }));
         self.tick();
     }
 
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         self.now += 1000;
         let now = self.now;
         self.pipeline.tick(now);
@@ -90,7 +90,7 @@ impl Node {
         found
     }
 
-    fn outputs(&mut self) -> Vec<String> {
+    pub(super) fn outputs(&mut self) -> Vec<String> {
         self.detections()
             .into_iter()
             .map(|detection| format!("{}: {}", detection.rule.name, detection.output))

@@ -38,6 +38,7 @@ fn main() -> Result<()> {
         "by-handle" => file::by_handle(&next()?, &next()?)?,
         "connect" => network::connect(&next()?)?,
         "knock" => network::knock(&next()?)?,
+        "look-up" => network::look_up(&next()?, &next()?)?,
         "knock-unix" => network::knock_unix(&next()?)?,
         "stdio" => network::stdio(&next()?)?,
         "packet-socket" => network::packet_socket()?,
