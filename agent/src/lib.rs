@@ -17,6 +17,7 @@ pub mod detect;
 pub mod export;
 pub mod filter;
 pub mod http;
+pub mod image;
 pub mod inspect;
 pub mod kernel;
 pub mod outbox;

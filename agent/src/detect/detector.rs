@@ -1,6 +1,9 @@
 //! Holds the rules in force against events, in the hot loop. Without a match it allocates nothing.
 
-use std::sync::Arc;
+use std::{
+    cell::Cell,
+    sync::{Arc, mpsc::SyncSender},
+};
 
 use agent_abi::record::task_flag;
 use rules::{
@@ -11,9 +14,11 @@ use rules::{
 };
 
 use super::{
-    Detection, Hosts, Limits, Object, Recorder, RuleSet, Users, kind,
+    Detection, Hosts, Limits, Object, Recorder, RuleSet, Users,
+    images::Images,
+    kind,
     limiter::{Limiter, Verdict},
-    parked::{Lot, Parked},
+    parked::{Awaited, Lot, Parked},
     peers::PeerNames,
     room::Room,
     subject::{Scene, Subject, container_of, may_come, task},
@@ -21,6 +26,7 @@ use super::{
 use crate::{
     context::{Container, ContainerKey, Context, Enrichment, Process},
     decode::{Event, decode},
+    image::{Answer, ImageId, Parts, Question},
     pipeline::{Former, lifecycle::is_of},
     posture::Posture,
     telemetry::{
@@ -41,6 +47,26 @@ pub struct View<'a> {
     pub former: &'a Former,
 }
 
+/// What an event may wait for, rather than be judged without.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// Names of its container.
+    names: bool,
+    /// What is read of its image.
+    image: bool,
+}
+
+impl Waits {
+    const ALL: Self = Self { names: true, image: true };
+    const NONE: Self = Self { names: false, image: false };
+}
+
+/// What an event has to wait for, one of them at least.
+struct Lacks {
+    container: Option<ContainerKey>,
+    image: Option<Question>,
+}
+
 /// Holds rules against events.
 pub struct Detector {
     rules: Option<Arc<RuleSet>>,
@@ -49,9 +75,10 @@ pub struct Detector {
     users: Arc<Users>,
     hosts: Arc<Hosts>,
     peers: PeerNames,
+    images: Images,
     hostname: String,
     started_ns: u64,
-    /// How long an event waits for the names of its container.
+    /// How long an event waits for the names of its container, and for what is read of its image.
     name_wait_ns: u64,
     own_tgid: u32,
     number: u64,
@@ -87,6 +114,7 @@ impl Detector {
             users: Arc::default(),
             hosts: Arc::default(),
             peers: PeerNames::new(),
+            images: Images::default(),
             hostname,
             started_ns: started.wall_ns,
             name_wait_ns,
@@ -107,6 +135,11 @@ impl Detector {
     /// Writes every event that rules want to a recording.
     pub fn record(&mut self, recorder: Recorder) {
         self.recorder = Some(recorder);
+    }
+
+    /// Asks there for what rules want of files and environments of processes.
+    pub fn read_images(&mut self, reader: SyncSender<Question>) {
+        self.images.connect(reader);
     }
 
     /// Whether there are rules.
@@ -158,23 +191,58 @@ impl Detector {
         }
         let Some(kind) = self.wanted(event) else { return };
         self.number += 1;
-        let waits_for = self.judge(event, kind, view, at, true, out);
-        let Some(container) = waits_for else { return };
+        let lacks = self.judge(event, kind, view, at, Waits::ALL, out);
         let until_ns = at.boottime_ns.saturating_add(self.name_wait_ns);
+        if let Some(lacks) = lacks {
+            self.wait(&lacks, (event, kind, record), view, (at, until_ns), out);
+        }
+    }
+
+    /// Parks an event until what it lacks is there.
+    fn wait(
+        &mut self,
+        lacks: &Lacks,
+        (event, kind, record): (&Event<'_>, EventType, &[u8]),
+        view: View<'_>,
+        (at, until_ns): (Clock, u64),
+        out: &mut Vec<Detection>,
+    ) {
+        let Lacks { container, image } = *lacks;
+        let asked = image
+            .filter(|question| self.images.ask(*question, &self.telemetry.queues, &self.telemetry.images));
+        if container.is_none() && asked.is_none() {
+            // Nobody reads it.
+            self.judge(event, kind, view, at, Waits::NONE, out);
+            return;
+        }
+        let awaited = Awaited { container, image: asked.map(|question| (question.id, question.parts)) };
         self.telemetry.detect.parked.add(1);
-        if let Some(gone) = self.lot.park(container, at, record, until_ns) {
+        if let Some(gone) = self.lot.park(awaited, at, record, until_ns) {
             self.judge_parked(&gone, Unparked::Room, view, out);
         }
+    }
+
+    /// Takes what was read of an image.
+    pub fn take_image(&mut self, answer: Answer) {
+        self.images.take(answer);
+    }
+
+    /// Whether something was read of images that is not looked at yet.
+    #[must_use]
+    pub const fn has_images(&self) -> bool {
+        self.images.has_fresh()
+    }
+
+    /// Judges what waited for it. All that happened before it was read is taken.
+    pub fn settle_images(&mut self, view: View<'_>, now: Clock, out: &mut Vec<Detection>) {
+        self.images.believe(view.context, &self.telemetry.images);
+        self.judge_due(view, now, out);
     }
 
     /// Judges what waited for names that have come, or waited long enough, and tells what was held back
     /// for long.
     pub fn tick(&mut self, view: View<'_>, now: Clock, out: &mut Vec<Detection>) {
-        let is_known =
-            |key: ContainerKey| view.context.container(key).is_none_or(|container| !is_awaited(container));
-        for (parked, why) in self.lot.due(now.boottime_ns, is_known) {
-            self.judge_parked(&parked, why, view, out);
-        }
+        self.judge_due(view, now, out);
         self.telemetry.detect.waiting.set(self.lot.len() as u64);
         self.telemetry.detect.remembered.set(self.tracker.marks() as u64);
         self.peers.tick(view.context, now.boottime_ns, &self.telemetry.peers);
@@ -182,6 +250,18 @@ impl Detector {
         self.limiter.overdue(now.boottime_ns, |rule, held| {
             out.extend(rules.rules.get(rule).map(|rule| Detection::held_back(rule, now, held)));
         });
+    }
+
+    fn judge_due(&mut self, view: View<'_>, now: Clock, out: &mut Vec<Detection>) {
+        let images = &self.images;
+        let is_there = |awaited: &Awaited| {
+            let container = awaited.container.and_then(|key| view.context.container(key));
+            let is_read = awaited.image.is_none_or(|(id, parts)| !images.is_awaited(&id, parts));
+            is_read && container.is_none_or(|container| !is_awaited(container))
+        };
+        for (parked, why) in self.lot.due(now.boottime_ns, is_there) {
+            self.judge_parked(&parked, why, view, out);
+        }
     }
 
     /// Nothing follows: judges what waits, tells what is held back.
@@ -209,25 +289,32 @@ impl Detector {
         // It was decoded before.
         let Ok(event) = decode(parked.record.bytes()) else { return };
         if let Some(kind) = self.wanted(&event) {
-            self.judge(&event, kind, view, parked.at, false, out);
+            // What only its names showed to be wanted of its image is read now.
+            let is_first = parked.awaited.image.is_none() && why == Unparked::Named;
+            let waits = Waits { names: false, image: is_first };
+            if let Some(lacks) = self.judge(&event, kind, view, parked.at, waits, out) {
+                let times = (parked.at, parked.until_ns);
+                self.wait(&lacks, (&event, kind, parked.record.bytes()), view, times, out);
+            }
         }
     }
 
-    /// Tells what matches. Gives the container for whose names it has to wait.
+    /// Tells what matches. Gives what it has to wait for.
     fn judge(
         &mut self,
         event: &Event<'_>,
         kind: EventType,
         view: View<'_>,
         at: Clock,
-        waits: bool,
+        waits: Waits,
         out: &mut Vec<Detection>,
-    ) -> Option<ContainerKey> {
+    ) -> Option<Lacks> {
         let Self {
             rules,
             users,
             hosts,
             peers,
+            images,
             hostname,
             started_ns,
             own_tgid,
@@ -263,10 +350,19 @@ impl Detector {
             users,
             hosts,
             peers,
+            images,
             passing: rules.passing(),
             hostname,
             started_ns: *started_ns,
         };
+        let image = match event {
+            Event::Exec(exec) => Some(ImageId::of(&exec.record.state)),
+            _ => process.map(|process| ImageId::of(&process.state)),
+        };
+        // One that was replaced, or whose process has ended, is not there to be read.
+        let is_running = known.is_some_and(|now| image == Some(ImageId::of(&now.state)));
+        let is_there = is_running && !matches!(event, Event::Exit(_));
+        let lacks = Cell::default();
         room.clear();
         let subject = Subject {
             event,
@@ -279,7 +375,10 @@ impl Detector {
             container,
             scene,
             room,
-            waits,
+            image,
+            reads_image: waits.image && is_there && images.can_ask(),
+            lacks: &lacks,
+            waits: waits.names,
             is_shown: false,
         };
         found.clear();
@@ -298,12 +397,26 @@ impl Detector {
         if found.is_empty() && parts.is_empty() && !is_unknown && recorder.is_none() {
             return None;
         }
-        // What matches whatever the names are waits for them too: nobody wants an alert without.
-        if let Some(container) = container.filter(|container| waits && is_awaited(container)) {
-            return Some(container.key);
+        // What matches whatever the names are waits for them too, and for what is to be told of its image: nobody
+        // wants an alert without.
+        for rule in found.iter().filter_map(|&place| rules.rules.get(place)) {
+            for part in [Parts::HASH, Parts::ENVIRONMENT].into_iter().filter(|part| rule.tells.has(*part)) {
+                subject.look(part);
+            }
+        }
+        let container_key = container.filter(|it| waits.names && is_awaited(it)).map(|it| it.key);
+        let question = image.filter(|_| lacks.get() != Parts::NONE).and_then(|id| {
+            let file = match event {
+                Event::Exec(exec) => exec.record.exe,
+                _ => process?.exe,
+            };
+            Some(Question { id, file, parts: lacks.get() })
+        });
+        if container_key.is_some() || question.is_some() {
+            return Some(Lacks { container: container_key, image: question });
         }
         shown.clear();
-        let shown = Subject { room: shown, waits: false, is_shown: true, ..subject };
+        let shown = Subject { room: shown, waits: false, reads_image: false, is_shown: true, ..subject };
         if let Some(recorder) = recorder {
             recorder.record(&shown);
         }

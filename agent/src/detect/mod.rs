@@ -4,8 +4,9 @@
 //! files ─▶ rule_set ─▶ wants ─▶ the kernel's table
 //!              │
 //! event ─▶ subject ─▶ detector ─▶ limiter ─▶ detection
-//!              └ field/    └ parked: until the container has its names
-//!                  └ users, hosts: names that the node knows; peers: names that were asked for
+//!              └ field/    └ parked: until the container has its names, and what is asked of an image is read
+//!                  └ users, hosts: names that the node knows; peers: names that were asked for;
+//!                    images: what was read of files and environments
 //! ```
 //!
 //! The hot loop holds the set that is in force; a new one is read, checked and compiled elsewhere and
@@ -16,6 +17,7 @@ mod detector;
 mod field;
 mod files;
 mod hosts;
+mod images;
 mod kind;
 mod limiter;
 mod loading;

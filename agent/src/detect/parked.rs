@@ -1,20 +1,36 @@
-//! Events that rules cannot judge before their container has its names.
+//! Events that rules cannot judge before their container has its names, or before what they ask of an image is
+//! read.
 
 use std::collections::VecDeque;
 
-use crate::{context::ContainerKey, source::AlignedRecord, telemetry::label::Unparked, time::Clock};
+use crate::{
+    context::ContainerKey,
+    image::{ImageId, Parts},
+    source::AlignedRecord,
+    telemetry::label::Unparked,
+    time::Clock,
+};
 
-/// Most records and bytes that are kept. Beyond, the oldest are judged without names.
+/// Most records and bytes that are kept. Beyond, the oldest are judged without what they wait for.
 const RECORDS: usize = 4096;
 const BYTES: usize = 4 << 20;
+
+/// What an event waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Awaited {
+    /// Names of its container.
+    pub(super) container: Option<ContainerKey>,
+    /// Parts of its process' image.
+    pub(super) image: Option<(ImageId, Parts)>,
+}
 
 /// An event that waits.
 #[derive(Debug)]
 pub(super) struct Parked {
-    pub(super) container: ContainerKey,
+    pub(super) awaited: Awaited,
     pub(super) at: Clock,
     pub(super) record: AlignedRecord,
-    until_ns: u64,
+    pub(super) until_ns: u64,
 }
 
 /// All that wait, in the order of their coming.
@@ -32,7 +48,7 @@ impl Lot {
     /// Parks an event; gives back whom there is no room for any more.
     pub(super) fn park(
         &mut self,
-        container: ContainerKey,
+        awaited: Awaited,
         at: Clock,
         record: &[u8],
         until_ns: u64,
@@ -40,18 +56,19 @@ impl Lot {
         let gone =
             if self.parked.len() == RECORDS || self.bytes + record.len() > BYTES { self.pop() } else { None };
         self.bytes += record.len();
-        self.parked.push_back(Parked { container, at, record: AlignedRecord::from(record), until_ns });
+        self.parked.push_back(Parked { awaited, at, record: AlignedRecord::from(record), until_ns });
         gone
     }
 
-    /// Those whose container `is_known`, or whose time is over, in their order, each with the reason.
+    /// Those that wait no more, by what `is_there`, or whose time is over, in their order, each with the reason.
     pub(super) fn due(
         &mut self,
         now_ns: u64,
-        is_known: impl Fn(ContainerKey) -> bool,
+        is_there: impl Fn(&Awaited) -> bool,
     ) -> Vec<(Parked, Unparked)> {
-        let why = |parked: &Parked| match is_known(parked.container) {
-            true => Some(Unparked::Named),
+        let why = |parked: &Parked| match is_there(&parked.awaited) {
+            true if parked.awaited.container.is_some() => Some(Unparked::Named),
+            true => Some(Unparked::Read),
             false => (parked.until_ns <= now_ns).then_some(Unparked::Deadline),
         };
         let mut due = Vec::new();

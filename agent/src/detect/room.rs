@@ -40,13 +40,16 @@ pub(super) struct Room {
     pub(super) flags: Text,
     pub(super) cwd: Text,
     pub(super) exepath: Text,
+    pub(super) environment: Text,
 }
 
 impl Room {
     /// For the next event.
     pub(super) fn clear(&mut self) {
-        let Self { cmdline, args, exeline, parent_cmdline, name, from, to, flags, cwd, exepath } = self;
-        for text in [cmdline, args, exeline, parent_cmdline, name, from, to, flags, cwd, exepath] {
+        let Self { cmdline, args, exeline, parent_cmdline, name, from, to, flags, cwd, exepath, environment } =
+            self;
+        for text in [cmdline, args, exeline, parent_cmdline, name, from, to, flags, cwd, exepath, environment]
+        {
             text.clear();
         }
     }

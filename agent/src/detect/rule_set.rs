@@ -25,7 +25,7 @@ use super::{
     kind,
     subject::Subject,
 };
-use crate::{posture::Severity, syscall};
+use crate::{image::Parts, posture::Severity, syscall};
 
 /// Rules in force, or about to be.
 #[derive(Debug)]
@@ -72,6 +72,8 @@ pub struct Rule {
     pub tags: Vec<String>,
     pub(super) output: Format,
     fields: Vec<(String, Format)>,
+    /// What it tells of the image that did it.
+    pub(super) tells: Parts,
 }
 
 /// Why a set of files is not put in force.
@@ -268,8 +270,25 @@ impl From<&load::CompiledRule> for Rule {
             tags: rule.tags.iter().take(TAGS).map(|tag| bounded(tag.clone(), NAME_BYTES)).collect(),
             output: rule.output.clone(),
             fields: rule.fields.clone(),
+            tells: rule
+                .fields
+                .iter()
+                .map(|(_, format)| format)
+                .chain([&rule.output])
+                .map(parts_of)
+                .fold(Parts::NONE, Parts::with),
         }
     }
+}
+
+/// What a text tells of an image.
+fn parts_of(format: &Format) -> Parts {
+    let fields = format.values().flat_map(Expression::references).map(Reference::field);
+    fields.fold(Parts::NONE, |parts, field| match field {
+        Field::ProcHash => parts.with(Parts::HASH),
+        Field::ProcEnv => parts.with(Parts::ENVIRONMENT),
+        _ => parts,
+    })
 }
 
 /// Whether the agent sees any event of these types.

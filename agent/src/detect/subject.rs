@@ -1,10 +1,13 @@
 //! An event as rules see it: what happened, who did it, and where.
 
+use std::cell::Cell;
+
 use agent_abi::record::{FileRef, Syscall, TaskRef, TaskState, file_flag};
 use rules::{eval::Lineage, field::EventType};
 
 use super::{
     hosts::{HostNames, Hosts},
+    images::{Image, Images},
     kind,
     peers::PeerNames,
     room::Room,
@@ -13,6 +16,7 @@ use super::{
 use crate::{
     context::{Container, Context, Enrichment, Names, PendingReason, Process, ProcessId, Stage},
     decode::{Event, Exec, ImageSource, Strings},
+    image::{ImageId, Parts},
     posture::Posture,
     time::Clock,
 };
@@ -28,6 +32,7 @@ pub(super) struct Scene<'a> {
     pub(super) users: &'a Users,
     pub(super) hosts: &'a Hosts,
     pub(super) peers: &'a PeerNames,
+    pub(super) images: &'a Images,
     /// Names that rules let pass: of these only the node's own look-up counts.
     pub(super) passing: &'a HostNames,
     pub(super) hostname: &'a str,
@@ -49,6 +54,12 @@ pub(super) struct Subject<'a> {
     pub(super) container: Option<&'a Container>,
     pub(super) scene: Scene<'a>,
     pub(super) room: &'a Room,
+    /// The image that did it.
+    pub(super) image: Option<ImageId>,
+    /// Whether that can still be read: what is asked of it is unknown until then, rather than missing.
+    pub(super) reads_image: bool,
+    /// What of it was asked for, and is not read yet.
+    pub(super) lacks: &'a Cell<Parts>,
     /// Names that are still asked for are unknown, rather than missing.
     pub(super) waits: bool,
     /// Values are for people: what looks like a secret is replaced.
@@ -58,6 +69,13 @@ pub(super) struct Subject<'a> {
 /// A field that belongs to a container's names.
 pub(super) enum Named<'a> {
     Names(&'a Names),
+    Pending,
+    Missing,
+}
+
+/// A part of an image.
+pub(super) enum Looked<'a> {
+    Known(&'a Image),
     Pending,
     Missing,
 }
@@ -153,6 +171,18 @@ impl<'a> Subject<'a> {
         let session = self.state()?.session;
         let is_leader = |process: &&Process| process.id.tgid == session;
         self.process.filter(is_leader).or_else(|| self.ancestors().find(is_leader))
+    }
+
+    /// What was read of the image that did it. What was not is asked for.
+    pub(super) fn look(&self, part: Parts) -> Looked<'a> {
+        match self.image.and_then(|id| self.scene.images.get(&id, part)) {
+            Some(image) => Looked::Known(image),
+            None if self.reads_image => {
+                self.lacks.set(self.lacks.get().with(part));
+                Looked::Pending
+            }
+            None => Looked::Missing,
+        }
     }
 
     pub(super) fn names(&self) -> Named<'a> {

@@ -8,6 +8,7 @@ use super::Throttling;
 use crate::{
     context::{ContainerKey, ProcessId, cgroupfs, cri, proc},
     detect::{Hosts, RuleSet, Users},
+    image,
     inspect::{Inspection, node::NodeFacts},
     posture::Snapshot,
     source::AlignedRecord,
@@ -58,6 +59,8 @@ pub enum Message {
     },
     /// What addresses are called, as far as rules ask.
     Hosts(Arc<Hosts>),
+    /// What was read of a process' image.
+    Image(image::Answer),
     /// The kernel programs held events back.
     Throttling(Throttling),
     /// Asks for what is to outlive the agent.

@@ -227,6 +227,7 @@ impl Pipeline {
     /// The records of a round are taken: what they made goes out, and it is looked what of it is
     /// told.
     pub fn end_round(&mut self) {
+        self.settle_images();
         let lost = self.lifecycle.out.end_round();
         self.tell_lost(lost);
         self.raw.end_round().into_iter().for_each(|lost| self.tell_lost(lost));
@@ -505,6 +506,7 @@ impl Pipeline {
             // Whoever asked may have given up.
             Message::Snapshot(answer) => drop(answer.send(self.posture.snapshot(&self.boot_id, now))),
             Message::Rules { rules, users } => self.put_in_force(rules, users, now),
+            Message::Image(answer) => self.detector.take_image(answer),
             Message::Hosts(hosts) => self.detector.know_hosts(hosts),
             Message::Throttling(throttling) => {
                 self.throttles.take(&throttling, &self.groups, &self.context);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Outgoing, Pipeline};
+use super::{Outgoing, Pipeline, clock};
 use crate::{
     decode::Event,
     detect::{Detection, RuleSet, Users, View},
@@ -20,6 +20,17 @@ impl Pipeline {
     pub(super) fn tick_rules(&mut self, now: Clock) {
         let Self { detector, context, posture, former, detections, .. } = self;
         detector.tick(View { context, posture, former }, now, detections);
+        self.send_detections();
+    }
+
+    /// The records of a round are read, and with them the execs from before what was read of images.
+    pub(super) fn settle_images(&mut self) {
+        if !self.detector.has_images() {
+            return;
+        }
+        let now = self.clocks.at(clock::boottime_ns());
+        let Self { detector, context, posture, former, detections, .. } = self;
+        detector.settle_images(View { context, posture, former }, now, detections);
         self.send_detections();
     }
 

@@ -7,6 +7,7 @@ mod coverage;
 mod delivery;
 mod filter;
 mod host;
+mod images;
 mod inspect;
 mod keep;
 mod lock;

@@ -32,6 +32,7 @@ pub(super) struct Running {
     pub(super) finding: oneshot::Receiver<()>,
     pub(super) inspecting: oneshot::Receiver<()>,
     pub(super) reading_node: oneshot::Receiver<()>,
+    pub(super) reading_images: oneshot::Receiver<()>,
     pub(super) canary: oneshot::Receiver<()>,
     pub(super) rules: Option<oneshot::Receiver<()>>,
     /// Looks up names for them.
@@ -61,6 +62,7 @@ impl Running {
                 _ = &mut self.sink => return Err("the writer ended"),
                 _ = &mut self.scanning => return Err("the scanner ended"),
                 _ = &mut self.reading_node => return Err("the reads of the node ended"),
+                _ = &mut self.reading_images => return Err("the reads of images ended"),
                 _ = &mut self.inspecting => return Err("the looks into containers ended"),
                 _ = &mut self.finding => return Err("the search for cgroups ended"),
                 _ = &mut self.canary => return Err("the canary ended"),

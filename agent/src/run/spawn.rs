@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     before::{Before, Sources},
     delivery::{self, RunningUplink},
-    filter, inspect,
+    filter, images, inspect,
     keep::Keeper,
     naming,
     open::Ground,
@@ -36,6 +36,7 @@ use crate::{
     context::{Context, Limits},
     detect::{self, Detector, Loading, Recorder},
     filter::CgroupMarks,
+    image,
     inspect::Inspector,
     kernel::prove,
     output::{event::Origin, jsonl::JsonLines},
@@ -60,6 +61,8 @@ const QUESTIONS: usize = 1024;
 
 /// Containers to be looked into; one takes about a millisecond.
 const INSPECTIONS: usize = 64;
+/// Images of processes to be read; the environment of one takes some ten microseconds.
+const IMAGES: usize = 1024;
 /// Cgroups that are gone, to whoever reads their buckets once a second.
 const GONE: usize = 4096;
 
@@ -115,6 +118,9 @@ pub(super) async fn spawn(
     set_capacities(config, telemetry);
     let outlets = Outlets::new(changes, names, cgroups, inspections, node, start_scan);
     let told = Arc::clone(&outlets.told);
+    let mut detector = detector(config, telemetry, tape);
+    let (asked, asked_images) = sync_channel(IMAGES);
+    detector.read_images(asked);
     let mut pipeline = Pipeline::new(Parts {
         context: Context::new(context_limits(config), host.context),
         posture,
@@ -123,7 +129,7 @@ pub(super) async fn spawn(
         outlets,
         lifecycle,
         raw,
-        detector: detector(config, telemetry, tape),
+        detector,
         sequence,
         boot_id: boot.id.clone(),
         proof: Some(proof),
@@ -155,6 +161,10 @@ pub(super) async fn spawn(
         let (inspector, messages) = (Inspector::new(), messages.clone());
         let telemetry = Arc::clone(telemetry);
         spawn_thread("inspect", move || inspect::run(inspector, inspections_out, &messages, &telemetry))?
+    };
+    let reading_images = {
+        let (reader, messages) = (image::Reader::new(Arc::clone(telemetry)), messages.clone());
+        spawn_thread("images", move || images::run(reader, &asked_images, &messages))?
     };
     let reading_node = {
         let messages = messages.clone();
@@ -253,6 +263,7 @@ pub(super) async fn spawn(
         finding,
         inspecting,
         reading_node,
+        reading_images,
         canary,
         rules,
         resolver,
@@ -308,6 +319,7 @@ fn set_capacities(config: &Config, telemetry: &Telemetry) {
         (Queue::CgroupRequests, QUESTIONS),
         (Queue::Inspections, INSPECTIONS),
         (Queue::NodeReads, 1),
+        (Queue::ImageReads, IMAGES),
         (Queue::Lifecycle, lifecycle::CAPACITY),
         (Queue::Rare, raw::RARE_CAPACITY),
         (Queue::Bulk, raw::BULK_CAPACITY),

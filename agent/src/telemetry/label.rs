@@ -64,10 +64,12 @@ labels! {
         TooFast = "rate",
     }
 
-    /// Why an event that waited for names is judged.
+    /// Why an event that waited for names, or for what is read of an image, is judged.
     Unparked("reason") {
         /// The names have come, or will not come.
         Named = "named",
+        /// What it asks of its image was read, or cannot be read.
+        Read = "read",
         /// It has waited long enough.
         Deadline = "deadline",
         /// Others need its room.
@@ -96,6 +98,36 @@ labels! {
         Malformed = "malformed",
         /// It is not known whose socket it is: where containers are in v1 cgroups, of none it is.
         Unowned = "unowned",
+    }
+
+    /// What came of hashing the file of an image.
+    ImageHash("result") {
+        /// It was read and hashed.
+        Read = "read",
+        /// It was hashed before, and has not changed since.
+        Known = "known",
+        /// The process was gone.
+        Gone = "gone",
+        /// It is too large.
+        TooLarge = "too_large",
+        /// Its file system asks a server or another process, which may not answer.
+        Elsewhere = "elsewhere",
+        /// It is another file, or was written to meanwhile.
+        Changed = "changed",
+        /// It could not be read.
+        Failed = "failed",
+    }
+
+    /// What came of reading an environment.
+    ImageEnvironment("result") {
+        /// It was read.
+        Read = "read",
+        /// The front of it was read: it is too long.
+        Cut = "cut",
+        /// The process was gone.
+        Gone = "gone",
+        /// It could not be read.
+        Failed = "failed",
     }
 
     /// What came of reading the files of rules anew.
@@ -204,6 +236,8 @@ labels! {
         Inspections = "inspections",
         /// The node to be read.
         NodeReads = "node_reads",
+        /// Images of processes to be read.
+        ImageReads = "image_reads",
         /// Findings on their way out.
         Findings = "findings",
         /// What processes and containers do, on its way out. Counted in events.

@@ -8,6 +8,7 @@ mod cell;
 mod delivery;
 mod detect;
 mod hooks;
+mod images;
 pub mod label;
 mod peers;
 mod render;
@@ -22,6 +23,7 @@ pub use cell::{Cell, Cells, Grid, Latency, Named};
 pub use delivery::{Canary, NameWait, Outbox, Uplink};
 pub use detect::Detect;
 pub use hooks::Hooks;
+pub use images::Images;
 use label::{
     CriResult, DecodeReason, EventKind, Label, OutputDrop, Queue, QueueDrop, Ring, ScanKind, SupportState,
     Table, VerdictLabel,
@@ -53,6 +55,8 @@ pub struct Telemetry {
     pub detect: Detect,
     /// Names of peers.
     pub peers: PeerNames,
+    /// Images of processes.
+    pub images: Images,
     /// The queues between threads.
     pub queues: Queues,
     /// Lines written.
@@ -224,6 +228,7 @@ impl Telemetry {
             },
             detect: Detect::default(),
             peers: PeerNames::default(),
+            images: Images::default(),
             queues: Queues::default(),
             output: Output::default(),
             name_wait: NameWait::default(),

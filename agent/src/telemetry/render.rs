@@ -17,8 +17,8 @@ use prometheus_client::{
 };
 
 use super::{
-    Canary, Context, Cri, Decode, Detect, Hooks, NameWait, Outbox, Output, PeerNames, Posture, Queues, Rings,
-    SupportGauges, Telemetry, Throttle, Uplink,
+    Canary, Context, Cri, Decode, Detect, Hooks, Images, NameWait, Outbox, Output, PeerNames, Posture,
+    Queues, Rings, SupportGauges, Telemetry, Throttle, Uplink,
     cell::{Cell, Cells, Grid, Latency, Named},
     hooks,
     label::Label,
@@ -65,6 +65,7 @@ impl Page<'_> {
             posture,
             detect,
             peers,
+            images,
             queues,
             output,
             name_wait,
@@ -84,6 +85,7 @@ impl Page<'_> {
         self.posture(posture)?;
         self.detect(detect)?;
         self.peers(peers)?;
+        self.images(images)?;
         self.queues(queues)?;
         self.output(output)?;
         self.name_wait(name_wait)?;
@@ -289,6 +291,27 @@ impl Page<'_> {
         self.single("kestrel_peer_expired_names", "Of these, those whose time is over", expired)?;
         self.single("kestrel_peer_evicted_names", "Of these, those that left room for others", evicted)?;
         self.single_gauge("kestrel_peer_known_names", "Of these, those that are known now", known)
+    }
+
+    fn images(&mut self, images: &Images) -> fmt::Result {
+        let Images { hashes, environments, replaced, evicted, known } = images;
+        self.counter(
+            "kestrel_image_hashed_files",
+            "Executables of processes that were to be hashed for rules",
+            hashes,
+        )?;
+        self.counter(
+            "kestrel_image_read_environments",
+            "Environments of processes that were to be read for rules",
+            environments,
+        )?;
+        self.single(
+            "kestrel_image_replaced_answers",
+            "Answers about images that had been replaced when they were read",
+            replaced,
+        )?;
+        self.single("kestrel_image_evicted_images", "Images that left room for others", evicted)?;
+        self.single_gauge("kestrel_image_known_images", "Images that are known, or asked for, now", known)
     }
 
     fn rings(&mut self, rings: &Rings) -> fmt::Result {

@@ -70,6 +70,11 @@ fn every_series_is_there_at_zero() {
         ("kestrel_peer_expired_names_total", 1),
         ("kestrel_peer_evicted_names_total", 1),
         ("kestrel_peer_known_names", 1),
+        ("kestrel_image_hashed_files_total{", label::ImageHash::ALL.len()),
+        ("kestrel_image_read_environments_total{", label::ImageEnvironment::ALL.len()),
+        ("kestrel_image_replaced_answers_total", 1),
+        ("kestrel_image_evicted_images_total", 1),
+        ("kestrel_image_known_images", 1),
         ("kestrel_detection_held_back_events_total{", label::HeldBack::ALL.len()),
         ("kestrel_rules_remembered_events", 1),
         ("kestrel_rules_forgotten_entries_total", 1),
@@ -145,6 +150,9 @@ fn names_and_labels_follow_the_rule() {
         "containers",
         "answers",
         "names",
+        "files",
+        "environments",
+        "images",
     ];
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("# TYPE ") else { continue };

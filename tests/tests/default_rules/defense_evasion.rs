@@ -28,6 +28,13 @@ pub(crate) const ACTS: &[Act] = &[
         "cp /bin/nothing /tmp/gone; exec 9< /tmp/gone; /bin/rm /tmp/gone; /proc/self/fd/9",
         &["exe=/tmp/gone (deleted)"],
     ),
+    Act::new(
+        "Library preloaded from a writable folder",
+        Warning,
+        Pod,
+        "LD_PRELOAD=/tmp/none.so /bin/sleep 2",
+        &["process=sleep"],
+    ),
     Act::new("Process keeps debuggers away", Notice, Pod, "/bin/suspect traceme", &["process=suspect"]),
     Act::new("File made below dev", Error, Pod, ": > /dev/hidden", &["file=/dev/hidden process=sh"]),
     Act::new(

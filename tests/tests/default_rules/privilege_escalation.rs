@@ -37,6 +37,13 @@ pub(crate) const ACTS: &[Act] = &[
         r#"nothing sudoedit -s 'aaaa\'"#,
         &["process=sudoedit"],
     ),
+    Act::new(
+        "Setuid program started with a dangerous environment",
+        Critical,
+        User,
+        "export GLIBC_TUNABLES=glibc.malloc.mxfast=AAAA; as su read-late /bin/nothing",
+        &["process=su"],
+    ),
     Act::new("Polkit called without arguments", Critical, User, "nothing pkexec", &["process=pkexec"]),
     Act::new(
         "Code put into another process by ptrace",

@@ -13,8 +13,9 @@ use crate::{
     capability,
     context::{NANOS_PER_TICK, Origin, Process},
     decode::{Event, Strings},
-    detect::subject::{FOREBEARS, Subject, argv_of, comm, named},
+    detect::subject::{FOREBEARS, Looked, Subject, argv_of, comm, named},
     export::redact,
+    image::Parts,
 };
 
 /// Shells that a login may begin with.
@@ -59,6 +60,12 @@ pub(super) fn value<'a>(of: &'a Subject<'_>, reference: &Reference) -> Value<'a>
         | Field::ProcIsExeLowerLayer
         | Field::ProcIsExeFromMemfd
         | Field::ProcExeIno => of_file(of, field),
+        Field::ProcHash => match of.look(Parts::HASH) {
+            Looked::Known(image) => image.hash.as_ref().map_or(Value::Missing, |hash| text(hash)),
+            Looked::Pending => Value::Pending,
+            Looked::Missing => Value::Missing,
+        },
+        Field::ProcEnv => environment(of, reference.argument()),
         _ => of.state().map_or(Value::Missing, |state| of_state(of, state, field)),
     }
 }
@@ -191,6 +198,44 @@ fn of_image<'a>(of: &'a Subject<'_>, field: Field, argument: &Argument) -> Value
         }
         _ => Value::Missing,
     }
+}
+
+/// All variables with blanks between, or the value of one.
+fn environment<'a>(of: &'a Subject<'_>, argument: &Argument) -> Value<'a> {
+    let environment = match of.look(Parts::ENVIRONMENT) {
+        Looked::Known(image) => image.environment.as_deref(),
+        Looked::Pending => return Value::Pending,
+        Looked::Missing => None,
+    };
+    let Some(environment) = environment else { return Value::Missing };
+    let shown =
+        |variable: &[u8]| if of.is_shown { redact::variable(variable) } else { variable.to_vec().into() };
+    let mut variables = environment.split(|&byte| byte == 0).filter(|variable| !variable.is_empty());
+    if let Argument::Name(name) = argument {
+        let value_at = name.len() + 1;
+        let is_it = |variable: &&[u8]| {
+            variable.starts_with(name.as_bytes()) && variable.get(name.len()) == Some(&b'=')
+        };
+        return match variables.find(is_it) {
+            Some(variable) if of.is_shown => {
+                Value::One(Scalar::owned(shown(variable).get(value_at..).unwrap_or_default().to_vec()))
+            }
+            Some(variable) => Value::text(variable.get(value_at..).unwrap_or_default()),
+            None => Value::Missing,
+        };
+    }
+    Value::text(of.room.environment.get(|out| {
+        for variable in variables {
+            if !out.is_empty() {
+                out.push(b' ');
+            }
+            if of.is_shown {
+                out.extend_from_slice(&shown(variable));
+            } else {
+                out.extend_from_slice(variable);
+            }
+        }
+    }))
 }
 
 fn exe<'v>(argv: Strings<'v>, path: Option<&'v [u8]>) -> Value<'v> {

@@ -7,7 +7,7 @@ const NO_PLUGINS: &str = "there are no plugins";
 const NO_STATISTICS: &str = "the kernel's statistics of processes are not read";
 const NO_DESCRIPTORS: &str = "descriptors are known when calls work on them only";
 const NO_GROUPS: &str = "process groups are not read";
-const NO_ENVIRONMENT: &str = "environments hold secrets and are not read";
+const NO_ENVIRONMENT: &str = "environments of forebears are not read";
 const NO_RUNTIME: &str = "the container runtime is not asked for it";
 const NO_OBJECTS: &str = "objects of the cluster are not asked for";
 const NO_TIMES: &str = "times of inodes are not read";
@@ -36,7 +36,7 @@ const UNANSWERED: &[(&str, &[&str])] = &[
         ],
     ),
     ("whether an open made its file is not told", &["evt.is_open_create"]),
-    (NO_ENVIRONMENT, &["proc.env", "proc.aenv"]),
+    (NO_ENVIRONMENT, &["proc.aenv"]),
     ("it is known of execve events only", &["proc.cwd"]),
     (
         NO_GROUPS,
@@ -150,7 +150,6 @@ const UNANSWERED: &[(&str, &[&str])] = &[
             "k8s.deployment.labels",
         ],
     ),
-    ("executables are not hashed", &["proc.hash"]),
 ];
 
 /// The fields and why, for [`rules::load::Config::unanswered`].
@@ -158,4 +157,29 @@ const UNANSWERED: &[(&str, &[&str])] = &[
 pub fn unanswered() -> BTreeMap<String, String> {
     let one = |why: &'static str| move |name: &&str| ((*name).to_owned(), why.to_owned());
     UNANSWERED.iter().flat_map(|(why, names)| names.iter().map(one(why))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::{compile::Matching, load::Config};
+
+    use crate::detect::{RuleSet, Text};
+
+    /// What they may ask for: an exec has a folder, and a time is only told.
+    const KNOWN: [&str; 2] = ["proc.cwd", "proc.exe_ino.ctime"];
+
+    #[test]
+    fn rules_that_come_with_kestrel_ask_for_what_is_answered() {
+        let texts: Vec<_> = rules::default::FILES.iter().map(|(name, text)| Text::new(name, text)).collect();
+        let set = RuleSet::load(&texts, &Config::default(), Matching::All).unwrap();
+        let warnings = &set.summary().warnings;
+        let is_known = |warning: &&String| KNOWN.iter().any(|name| warning.contains(&format!("'{name}'")));
+        let (known, others): (Vec<_>, Vec<_>) = warnings.iter().partition(is_known);
+        assert_eq!(others, Vec::<&String>::new());
+        assert!(!known.is_empty(), "warnings are made");
+        assert!(set.hears_peer_names());
+        let deaf = set.without_peer_names();
+        let parts = deaf.summary().warnings.iter().filter(|it| it.contains("a part of a host's name"));
+        assert_eq!(parts.count(), 3, "{:?}", deaf.summary().warnings);
+    }
 }

@@ -33,6 +33,17 @@ pub fn arguments<'a>(arguments: impl Iterator<Item = &'a [u8]>, truncated: bool)
     redacted
 }
 
+/// A variable of an environment, `NAME=value`, without its secret.
+#[must_use]
+pub fn variable(variable: &[u8]) -> Bytes {
+    let (name, value) = variable.split_at(variable.iter().position(|&byte| byte == b'=').unwrap_or(0));
+    if value.get(1..).and_then(|value| secret::in_variable(name, value)).is_some() {
+        return [name, b"=", MARK].concat().into();
+    }
+    // What only stands in for a secret in a report is taken out here.
+    arguments(std::iter::once(variable), false).arguments.into_iter().next().unwrap_or_default()
+}
+
 /// The argument with a mark for each place.
 fn replaced(argument: &[u8], mut found: secret::Found) -> Bytes {
     if found.is_empty() {

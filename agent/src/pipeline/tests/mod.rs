@@ -1,5 +1,6 @@
 //! A pipeline fed with records that a test makes, without a kernel.
 
+mod images;
 mod inspections;
 mod judged;
 mod lifecycle;

@@ -357,12 +357,15 @@ const APART: &[&str] = &[
 #[test]
 fn every_field_is_answered_or_warned_of() {
     let mut node = Node::new(Processes::Off);
-    let all =
-        "- {rule: All, desc: d, condition: evt.num > 0, output: o, priority: INFO, warn_evttypes: false}";
+    // What is told of an image is read for it.
+    let all = "- {rule: All, desc: d, condition: evt.num > 0, output: '%proc.hash %proc.env', priority: INFO, \
+               warn_evttypes: false}";
     let rules = RuleSet::load(&[Text::new("all.yaml", all)], &Config::default(), Matching::All).unwrap();
     node.say(Message::Rules { rules: Arc::new(rules), users: Arc::new(Users::default()) });
     let (lines, recorded) = sync_channel(1024);
     node.pipeline.detector.record(Recorder::new(lines, Arc::clone(&node.telemetry)));
+    let (images, asked) = sync_channel(64);
+    node.pipeline.detector.read_images(images);
     node.start(50);
     node.name("shop");
     // Its parent is known, and it leads its session.
@@ -375,6 +378,8 @@ fn every_field_is_answered_or_warned_of() {
     node.rename(51, b"/srv/a", b"/srv/b");
     node.unlink(51, b"/srv/b");
     node.open(11, 1, b"/etc/hosts");
+    asked.try_iter().for_each(|question| node.answer(&question));
+    node.pipeline.end_round();
     node.tick();
 
     let mut answered = BTreeSet::new();
