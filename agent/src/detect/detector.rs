@@ -400,7 +400,7 @@ impl Detector {
         // What matches whatever the names are waits for them too, and for what is to be told of its image: nobody
         // wants an alert without.
         for rule in found.iter().filter_map(|&place| rules.rules.get(place)) {
-            for part in [Parts::HASH, Parts::ENVIRONMENT].into_iter().filter(|part| rule.tells.has(*part)) {
+            for part in Parts::ALL.into_iter().filter(|part| rule.tells.has(*part)) {
                 subject.look(part);
             }
         }

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use crate::{
     context::Context,
-    image::{Answer, ImageId, Parts, Question},
+    image::{Answer, ImageId, Parts, Question, Times},
     telemetry::{
         Images as Counters, Queues,
         label::{Queue, QueueDrop},
@@ -27,6 +27,8 @@ pub(super) struct Image {
     answered: Parts,
     /// SHA-256 of its file in hex.
     pub(super) hash: Option<[u8; 64]>,
+    /// Of its file.
+    pub(super) times: Option<Times>,
     /// Variables, each with a NUL at its end.
     pub(super) environment: Option<Box<[u8]>>,
 }
@@ -104,7 +106,7 @@ impl Images {
     /// Believes what came. An image that was replaced before it was read was not read.
     pub(super) fn believe(&mut self, context: &Context, counters: &Counters) {
         for answer in std::mem::take(&mut self.fresh) {
-            let Answer { id, parts, read_ns, hash, environment } = answer;
+            let Answer { id, parts, read_ns, hash, times, environment } = answer;
             let process = context.process_by_id(id.process);
             let is_it = process.is_none_or(|process| {
                 let now = process.state.exec_id;
@@ -117,6 +119,7 @@ impl Images {
                 continue;
             }
             image.hash = hash.map(hex).or(image.hash);
+            image.times = times.or(image.times);
             if let Some(environment) = environment {
                 self.bytes += environment.len();
                 image.environment = Some(environment);
@@ -169,6 +172,7 @@ mod tests {
             parts: Parts::ENVIRONMENT,
             read_ns: 0,
             hash: None,
+            times: None,
             environment: Some(vec![b'x'; bytes].into()),
         }
     }

@@ -287,6 +287,9 @@ fn parts_of(format: &Format) -> Parts {
     fields.fold(Parts::NONE, |parts, field| match field {
         Field::ProcHash => parts.with(Parts::HASH),
         Field::ProcEnv => parts.with(Parts::ENVIRONMENT),
+        Field::ProcExeInoCtime | Field::ProcExeInoMtime | Field::ProcExeInoCtimeDurationProcStart => {
+            parts.with(Parts::TIMES)
+        }
         _ => parts,
     })
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::telemetry::label::ImageHash;
 
 /// Largest file that is hashed; more takes longer than an alert may.
-pub const MOST_BYTES: u64 = 128 << 20;
+const MOST_BYTES: u64 = 128 << 20;
 /// Read at once.
 const BLOCK_BYTES: usize = 128 << 10;
 /// Most of a process' table of mounts that is read.

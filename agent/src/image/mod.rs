@@ -1,5 +1,5 @@
-//! What the kernel's records do not tell of a process' image: the hash of its file, and its environment. Read from
-//! `/proc`, beside the hot loop, where a rule asks for it.
+//! What the kernel's records do not tell of a process' image: the hash and the times of its file, and its
+//! environment. Read from `/proc`, beside the hot loop, where a rule asks for it.
 //!
 //! ```text
 //! detector ─▶ question ─▶ reader ─┬▶ file: what the process runs, hashed once
@@ -18,7 +18,7 @@ mod reader;
 
 use agent_abi::record::{FileRef, TaskState};
 
-pub use self::{file::MOST_BYTES, reader::Reader};
+pub use self::reader::Reader;
 use crate::context::ProcessId;
 
 /// The image of a process.
@@ -49,6 +49,10 @@ impl Parts {
     pub const HASH: Self = Self(1);
     /// Its environment.
     pub const ENVIRONMENT: Self = Self(2);
+    /// The times of its file.
+    pub const TIMES: Self = Self(4);
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::HASH, Self::ENVIRONMENT, Self::TIMES];
 
     /// Both together.
     #[must_use]
@@ -80,6 +84,15 @@ pub struct Question {
     pub parts: Parts,
 }
 
+/// When a file was changed, nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Its inode.
+    pub changed_ns: u64,
+    /// What is in it, as far as nobody set it to another time.
+    pub modified_ns: u64,
+}
+
 /// What was read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -91,6 +104,8 @@ pub struct Answer {
     pub read_ns: u64,
     /// SHA-256 of its file.
     pub hash: Option<[u8; 32]>,
+    /// Of its file.
+    pub times: Option<Times>,
     /// Variables, each with a NUL at its end.
     pub environment: Option<Box<[u8]>>,
 }
@@ -98,11 +113,11 @@ pub struct Answer {
 // Environments hold secrets.
 impl std::fmt::Debug for Answer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { id, parts, read_ns, hash, environment } = self;
+        let Self { id, parts, read_ns, hash, times, environment } = self;
         let bytes = environment.as_ref().map(|environment| environment.len());
         write!(
             formatter,
-            "Answer({id:?}, {parts:?}, at {read_ns}, hash {hash:?}, environment {bytes:?} bytes)"
+            "Answer({id:?}, {parts:?}, at {read_ns}, hash {hash:?}, {times:?}, environment {bytes:?} bytes)"
         )
     }
 }

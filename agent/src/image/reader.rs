@@ -1,9 +1,9 @@
 //! Reads what is asked for.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::PathBuf,
     sync::Arc,
 };
@@ -11,7 +11,7 @@ use std::{
 use nix::libc::{ESRCH, O_NOCTTY, O_NONBLOCK};
 
 use super::{
-    Answer, Parts, Question, environment,
+    Answer, Parts, Question, Times, environment,
     file::{Hasher, is_of_this_machine},
 };
 use crate::{
@@ -42,8 +42,10 @@ impl Reader {
     pub fn read(&mut self, question: &Question) -> Answer {
         let Question { id, file, parts } = question;
         let tgid = id.process.tgid;
-        let of_this_machine = parts.has(Parts::HASH).then(|| is_of_this_machine(&self.proc, tgid, file));
-        let exe = of_this_machine.filter(|it| *it).map(|_| self.open(tgid, "exe"));
+        let looks_at_file = parts.has(Parts::HASH) || parts.has(Parts::TIMES);
+        let is_here = looks_at_file && is_of_this_machine(&self.proc, tgid, file);
+        let exe = (parts.has(Parts::HASH) && is_here).then(|| self.open(tgid, "exe"));
+        let times = (parts.has(Parts::TIMES) && is_here).then(|| fs::metadata(self.path(tgid, "exe")));
         let environ = parts.has(Parts::ENVIRONMENT).then(|| self.open(tgid, "environ"));
         // What is open is of the image of now, and stays so.
         let read_ns = boottime_ns();
@@ -62,7 +64,15 @@ impl Reader {
             Err(error) if is_gone(&error) => Err(ImageEnvironment::Gone),
             Err(_) => Err(ImageEnvironment::Failed),
         });
+        let times = times.and_then(Result::ok).filter(|_| is_there).map(|file| Times {
+            changed_ns: since_1970(file.ctime(), file.ctime_nsec()),
+            modified_ns: since_1970(file.mtime(), file.mtime_nsec()),
+        });
         let counters = &self.telemetry.images;
+        if parts.has(Parts::TIMES) {
+            let count = if times.is_some() { &counters.looked } else { &counters.not_looked };
+            count.add(1);
+        }
         if let Some(Ok((_, result)) | Err(result)) = &hash {
             counters.hashes.of(*result).add(1);
         }
@@ -74,15 +84,25 @@ impl Reader {
             parts: *parts,
             read_ns,
             hash: hash.and_then(Result::ok).map(|(hash, _)| hash),
+            times,
             environment: environment.and_then(Result::ok).map(|(environment, _)| environment),
         }
     }
 
     /// A file that runs may be one that waits for whoever opens it.
     fn open(&self, tgid: u32, name: &str) -> io::Result<File> {
-        let path = self.proc.join(tgid.to_string()).join(name);
-        OpenOptions::new().read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path)
+        OpenOptions::new().read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(self.path(tgid, name))
     }
+
+    fn path(&self, tgid: u32, name: &str) -> PathBuf {
+        self.proc.join(tgid.to_string()).join(name)
+    }
+}
+
+/// Nanoseconds; 0 for what is before.
+fn since_1970(seconds: i64, nanos: i64) -> u64 {
+    let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    u64::try_from(nanos).unwrap_or_default()
 }
 
 fn is_gone(error: &io::Error) -> bool {
@@ -99,7 +119,7 @@ mod tests {
     use super::*;
     use crate::{context::ProcessId, image::ImageId};
 
-    const ALL: Parts = Parts::HASH.with(Parts::ENVIRONMENT);
+    const ALL: Parts = Parts::HASH.with(Parts::ENVIRONMENT).with(Parts::TIMES);
 
     /// `cat`, which waits for its input.
     fn child() -> Child {
@@ -123,26 +143,32 @@ mod tests {
         let mut child = child();
         let asked = question(child.id(), ALL);
         let answer = reader.read(&asked);
-        let program =
-            std::fs::read(std::fs::read_link(format!("/proc/{}/exe", child.id())).unwrap()).unwrap();
-        assert_eq!(answer.hash, Some(Sha256::digest(program).into()));
+        let program = fs::read_link(format!("/proc/{}/exe", child.id())).unwrap();
+        assert_eq!(answer.hash, Some(Sha256::digest(fs::read(&program).unwrap()).into()));
+        let since = |time: std::time::SystemTime| {
+            u64::try_from(time.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+        };
+        let times = answer.times.unwrap();
+        assert_eq!(times.modified_ns, since(program.metadata().unwrap().modified().unwrap()));
+        assert!(times.changed_ns > 0 && times.changed_ns < since(std::time::SystemTime::now()));
         assert_eq!(answer.environment.as_deref(), Some(&b"GREETING=hello\0"[..]));
         assert!(answer.read_ns > 0 && !format!("{answer:?}").contains("hello"), "{answer:?}");
 
         let part = reader.read(&Question { parts: Parts::ENVIRONMENT, ..asked });
-        assert!(part.hash.is_none() && part.environment.is_some());
+        assert!(part.hash.is_none() && part.times.is_none() && part.environment.is_some());
         let other = ImageId { process: ProcessId { start_ticks: 1, ..asked.id.process }, ..asked.id };
         let reused = reader.read(&Question { id: other, ..asked });
         assert_eq!((reused.hash, reused.environment), (None, None), "another process of that number");
         drop(child.stdin.take());
         child.wait().unwrap();
         let gone = reader.read(&asked);
-        assert_eq!((gone.hash, gone.environment), (None, None));
+        assert_eq!((gone.hash, gone.times, gone.environment), (None, None, None));
         let images = &telemetry.images;
         assert_eq!(
             (images.hashes.of(ImageHash::Read).get(), images.hashes.of(ImageHash::Gone).get()),
             (1, 2)
         );
+        assert_eq!((images.looked.get(), images.not_looked.get()), (1, 2));
         let environments = &images.environments;
         assert_eq!(environments.of(ImageEnvironment::Read).get(), 2);
         assert_eq!(environments.of(ImageEnvironment::Gone).get(), 2);

@@ -12,6 +12,10 @@ pub struct Images {
     pub hashes: Cells<ImageHash>,
     /// Environments.
     pub environments: Cells<ImageEnvironment>,
+    /// Files whose times were read.
+    pub looked: Cell,
+    /// Files whose times were not: the process was gone, or its file is of another machine.
+    pub not_looked: Cell,
     /// Answers about images that had been replaced when they were read.
     pub replaced: Cell,
     /// Images that had to leave room for others.

@@ -294,7 +294,7 @@ impl Page<'_> {
     }
 
     fn images(&mut self, images: &Images) -> fmt::Result {
-        let Images { hashes, environments, replaced, evicted, known } = images;
+        let Images { hashes, environments, looked, not_looked, replaced, evicted, known } = images;
         self.counter(
             "kestrel_image_hashed_files",
             "Executables of processes that were to be hashed for rules",
@@ -304,6 +304,12 @@ impl Page<'_> {
             "kestrel_image_read_environments",
             "Environments of processes that were to be read for rules",
             environments,
+        )?;
+        self.single("kestrel_image_looked_files", "Executables of processes whose times were read", looked)?;
+        self.single(
+            "kestrel_image_missed_files",
+            "Executables whose times were not there to be read",
+            not_looked,
         )?;
         self.single(
             "kestrel_image_replaced_answers",

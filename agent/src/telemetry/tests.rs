@@ -72,6 +72,8 @@ fn every_series_is_there_at_zero() {
         ("kestrel_peer_known_names", 1),
         ("kestrel_image_hashed_files_total{", label::ImageHash::ALL.len()),
         ("kestrel_image_read_environments_total{", label::ImageEnvironment::ALL.len()),
+        ("kestrel_image_looked_files_total", 1),
+        ("kestrel_image_missed_files_total", 1),
         ("kestrel_image_replaced_answers_total", 1),
         ("kestrel_image_evicted_images_total", 1),
         ("kestrel_image_known_images", 1),

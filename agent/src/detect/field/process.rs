@@ -65,6 +65,9 @@ pub(super) fn value<'a>(of: &'a Subject<'_>, reference: &Reference) -> Value<'a>
             Looked::Pending => Value::Pending,
             Looked::Missing => Value::Missing,
         },
+        Field::ProcExeInoCtime | Field::ProcExeInoMtime | Field::ProcExeInoCtimeDurationProcStart => {
+            times(of, field)
+        }
         Field::ProcEnv => environment(of, reference.argument()),
         _ => of.state().map_or(Value::Missing, |state| of_state(of, state, field)),
     }
@@ -197,6 +200,30 @@ fn of_image<'a>(of: &'a Subject<'_>, field: Field, argument: &Argument) -> Value
             oldest.map_or(Value::Missing, |process| signed(process.id.tgid))
         }
         _ => Value::Missing,
+    }
+}
+
+/// Times of the file that was run. Of one that was changed since, and be it by its removal, they are not known.
+fn times<'v>(of: &Subject<'_>, field: Field) -> Value<'v> {
+    let times = match of.look(Parts::TIMES) {
+        Looked::Known(image) => image.times,
+        Looked::Pending => return Value::Pending,
+        Looked::Missing => None,
+    };
+    let exec_ns = match (of.event, of.process) {
+        (Event::Exec(_), _) => of.at.boottime_ns,
+        (_, Some(process)) if process.exec_ns != 0 => process.exec_ns,
+        // It ran before the agent.
+        _ => return Value::Missing,
+    };
+    let Some(times) = times.filter(|times| times.changed_ns <= began(of, exec_ns)) else {
+        return Value::Missing;
+    };
+    match (field, of.state()) {
+        (Field::ProcExeInoCtime, _) => number(times.changed_ns),
+        (Field::ProcExeInoMtime, _) => number(times.modified_ns),
+        (_, Some(state)) => number(began(of, state.task.leader_start_ns).saturating_sub(times.changed_ns)),
+        (_, None) => Value::Missing,
     }
 }
 

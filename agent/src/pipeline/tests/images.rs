@@ -7,7 +7,7 @@ use ::rules::{compile::Matching, load::Config};
 use super::{raw::PTRACE, *};
 use crate::{
     detect::{RuleSet, Text, Users},
-    image::{Answer, Parts, Question},
+    image::{Answer, Parts, Question, Times},
     telemetry::label::{Queue, QueueDrop, Unparked},
 };
 
@@ -42,8 +42,12 @@ fn hash() -> String {
 
 /// A pipeline, and what it asks of images.
 fn node() -> (Node, Receiver<Question>) {
+    node_with(RULES)
+}
+
+fn node_with(rules: &str) -> (Node, Receiver<Question>) {
     let mut node = Node::new(Processes::Off);
-    let text = Text::new("rules.yaml", RULES);
+    let text = Text::new("rules.yaml", rules);
     let rules = RuleSet::load(&[text], &Config::default(), Matching::All).unwrap();
     node.say(Message::Rules { rules: Arc::new(rules), users: Arc::new(Users::default()) });
     let (sender, asked) = sync_channel(8);
@@ -67,6 +71,7 @@ impl Node {
             parts,
             read_ns,
             hash: parts.has(Parts::HASH).then_some([7; 32]),
+            times: parts.has(Parts::TIMES).then_some(Times { changed_ns: 5, modified_ns: 9 }),
             environment: parts.has(Parts::ENVIRONMENT).then(|| ENVIRONMENT.into()),
         }));
     }
@@ -174,4 +179,21 @@ fn what_nobody_reads_is_missing_and_holds_nothing_up() {
     drop(asked);
     node.trace();
     assert_eq!(node.telemetry.queues.dropped.of(Queue::ImageReads, QueueDrop::Closed).get(), 1);
+}
+
+#[test]
+fn times_are_those_of_the_file_that_was_run_and_not_of_what_became_of_it() {
+    let rules = "- {rule: Run, desc: d, condition: evt.type = execve, output: made %proc.exe_ino.mtime, priority: INFO}";
+    let (mut node, asked) = node_with(rules);
+    node.exec_record(on_host(1));
+    let question = asked.try_recv().unwrap();
+    assert_eq!(question.parts, Parts::TIMES);
+    node.answer(&question);
+    assert_eq!(node.round(), ["Run: made 9"]);
+    node.exec_record(on_host(2));
+    let question = asked.try_recv().unwrap();
+    let times = Some(Times { changed_ns: u64::MAX, modified_ns: 9 });
+    let (id, parts, read_ns) = (question.id, question.parts, node.now);
+    node.say(Message::Image(Answer { id, parts, read_ns, hash: None, times, environment: None }));
+    assert_eq!(node.round(), ["Run: made <NA>"], "its file was removed, or written to, since");
 }

@@ -358,7 +358,7 @@ const APART: &[&str] = &[
 fn every_field_is_answered_or_warned_of() {
     let mut node = Node::new(Processes::Off);
     // What is told of an image is read for it.
-    let all = "- {rule: All, desc: d, condition: evt.num > 0, output: '%proc.hash %proc.env', priority: INFO, \
+    let all = "- {rule: All, desc: d, condition: evt.num > 0, output: '%proc.hash %proc.env %proc.exe_ino.ctime', priority: INFO, \
                warn_evttypes: false}";
     let rules = RuleSet::load(&[Text::new("all.yaml", all)], &Config::default(), Matching::All).unwrap();
     node.say(Message::Rules { rules: Arc::new(rules), users: Arc::new(Users::default()) });
