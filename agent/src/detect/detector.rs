@@ -65,6 +65,8 @@ impl Waits {
 struct Lacks {
     container: Option<ContainerKey>,
     image: Option<Question>,
+    /// What rules over several events have noted of it all the same.
+    noted: Vec<Part>,
 }
 
 /// Holds rules against events.
@@ -191,33 +193,33 @@ impl Detector {
         }
         let Some(kind) = self.wanted(event) else { return };
         self.number += 1;
-        let lacks = self.judge(event, kind, view, at, Waits::ALL, out);
+        let lacks = self.judge(event, kind, view, at, (Waits::ALL, &[]), out);
         let until_ns = at.boottime_ns.saturating_add(self.name_wait_ns);
         if let Some(lacks) = lacks {
-            self.wait(&lacks, (event, kind, record), view, (at, until_ns), out);
+            self.wait(lacks, (event, kind, record), view, (at, until_ns), out);
         }
     }
 
     /// Parks an event until what it lacks is there.
     fn wait(
         &mut self,
-        lacks: &Lacks,
+        lacks: Lacks,
         (event, kind, record): (&Event<'_>, EventType, &[u8]),
         view: View<'_>,
         (at, until_ns): (Clock, u64),
         out: &mut Vec<Detection>,
     ) {
-        let Lacks { container, image } = *lacks;
+        let Lacks { container, image, noted } = lacks;
         let asked = image
             .filter(|question| self.images.ask(*question, &self.telemetry.queues, &self.telemetry.images));
         if container.is_none() && asked.is_none() {
             // Nobody reads it.
-            self.judge(event, kind, view, at, Waits::NONE, out);
+            self.judge(event, kind, view, at, (Waits::NONE, &noted), out);
             return;
         }
         let awaited = Awaited { container, image: asked.map(|question| (question.id, question.parts)) };
         self.telemetry.detect.parked.add(1);
-        if let Some(gone) = self.lot.park(awaited, at, record, until_ns) {
+        if let Some(gone) = self.lot.park(awaited, at, record, noted, until_ns) {
             self.judge_parked(&gone, Unparked::Room, view, out);
         }
     }
@@ -292,21 +294,21 @@ impl Detector {
             // What only its names showed to be wanted of its image is read now.
             let is_first = parked.awaited.image.is_none() && why == Unparked::Named;
             let waits = Waits { names: false, image: is_first };
-            if let Some(lacks) = self.judge(&event, kind, view, parked.at, waits, out) {
+            if let Some(lacks) = self.judge(&event, kind, view, parked.at, (waits, &parked.noted), out) {
                 let times = (parked.at, parked.until_ns);
-                self.wait(&lacks, (&event, kind, parked.record.bytes()), view, times, out);
+                self.wait(lacks, (&event, kind, parked.record.bytes()), view, times, out);
             }
         }
     }
 
-    /// Tells what matches. Gives what it has to wait for.
+    /// Tells what matches, but for what rules over several events have noted before. Gives what it has to wait for.
     fn judge(
         &mut self,
         event: &Event<'_>,
         kind: EventType,
         view: View<'_>,
         at: Clock,
-        waits: Waits,
+        (waits, noted): (Waits, &[Part]),
         out: &mut Vec<Detection>,
     ) -> Option<Lacks> {
         let Self {
@@ -391,6 +393,7 @@ impl Detector {
             }
         });
         rules.temporal.matches(scratch, Some(kind), &subject, |part, truth| match truth {
+            Truth::True if noted.contains(&part) => {}
             Truth::True => parts.push(part),
             Truth::Unknown | Truth::False => is_unknown = true,
         });
@@ -399,8 +402,9 @@ impl Detector {
         }
         // What matches whatever the names are waits for them too, and for what is to be told of its image: nobody
         // wants an alert without.
-        for rule in found.iter().filter_map(|&place| rules.rules.get(place)) {
-            for part in Parts::ALL.into_iter().filter(|part| rule.tells.has(*part)) {
+        let tells = |place: usize| rules.rules.get(place).map_or(Parts::NONE, |rule| rule.tells);
+        for tells in found.iter().copied().chain(parts.iter().map(|part| part.place)).map(tells) {
+            for part in Parts::ALL.into_iter().filter(|part| tells.has(*part)) {
                 subject.look(part);
             }
         }
@@ -412,21 +416,29 @@ impl Detector {
             };
             Some(Question { id, file, parts: lacks.get() })
         });
-        if container_key.is_some() || question.is_some() {
-            return Some(Lacks { container: container_key, image: question });
+        if container_key.is_some() {
+            return Some(Lacks { container: container_key, image: question, noted: Vec::new() });
         }
+        // What is certain of rules over several events is noted now: they go by the order of events.
+        let is_held = question.is_some();
+        parts.retain(|part| !is_held || tells(part.place) == Parts::NONE);
+        let lacks = question.map(|question| Lacks {
+            container: None,
+            image: Some(question),
+            noted: noted.iter().chain(parts.iter()).copied().collect(),
+        });
         shown.clear();
         let shown = Subject { room: shown, waits: false, reads_image: false, is_shown: true, ..subject };
-        if let Some(recorder) = recorder {
+        if let Some(recorder) = recorder.as_ref().filter(|_| !is_held) {
             recorder.record(&shown);
         }
-        let single = found.iter().map(|&place| (place, None));
+        let single = found.iter().filter(|_| !is_held).map(|&place| (place, None));
         let (forgotten, at_ns) = (tracker.evicted(), at.boottime_ns);
         let fired = parts.iter().filter_map(|part| tracker.note(&rules.temporal, *part, &shown, at_ns));
         let matched: Vec<_> = single.chain(fired.map(|fired| (fired.place, Some(fired.why)))).collect();
         self.telemetry.detect.forgotten.add(tracker.evicted() - forgotten);
         if matched.is_empty() {
-            return None;
+            return lacks;
         }
         let object = Object::of(&subject);
         for (place, why) in matched {
@@ -442,7 +454,7 @@ impl Detector {
                 Verdict::TooFast => self.telemetry.detect.held_back.of(HeldBack::TooFast).add(1),
             }
         }
-        None
+        lacks
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use rules::temporal::Part;
+
 use crate::{
     context::ContainerKey,
     image::{ImageId, Parts},
@@ -30,6 +32,8 @@ pub(super) struct Parked {
     pub(super) awaited: Awaited,
     pub(super) at: Clock,
     pub(super) record: AlignedRecord,
+    /// What rules over several events have noted of it.
+    pub(super) noted: Vec<Part>,
     pub(super) until_ns: u64,
 }
 
@@ -51,12 +55,13 @@ impl Lot {
         awaited: Awaited,
         at: Clock,
         record: &[u8],
+        noted: Vec<Part>,
         until_ns: u64,
     ) -> Option<Parked> {
         let gone =
             if self.parked.len() == RECORDS || self.bytes + record.len() > BYTES { self.pop() } else { None };
         self.bytes += record.len();
-        self.parked.push_back(Parked { awaited, at, record: AlignedRecord::from(record), until_ns });
+        self.parked.push_back(Parked { awaited, at, record: AlignedRecord::from(record), noted, until_ns });
         gone
     }
 

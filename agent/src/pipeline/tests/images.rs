@@ -197,3 +197,28 @@ fn times_are_those_of_the_file_that_was_run_and_not_of_what_became_of_it() {
     node.say(Message::Image(Answer { id, parts, read_ns, hash: None, times, environment: None }));
     assert_eq!(node.round(), ["Run: made <NA>"], "its file was removed, or written to, since");
 }
+
+#[test]
+fn rules_over_several_events_see_an_exec_before_what_follows_it() {
+    let rules = "
+- rule: Preloaded
+  desc: d
+  condition: evt.type = execve and proc.env contains LD_PRELOAD
+  output: preloaded
+  priority: INFO
+- kestrel_rule: Traced after its start
+  desc: d
+  condition: evt.type = ptrace
+  after: {within: 5m, by: proc.pid, steps: [evt.type = execve]}
+  output: traced
+  priority: INFO
+";
+    let (mut node, asked) = node_with(rules);
+    node.exec_record(on_host(1));
+    node.trace();
+    assert_eq!(node.outputs(), ["Traced after its start: traced"], "the exec waits, and is noted");
+    node.answer(&asked.try_recv().unwrap());
+    assert_eq!(node.round(), ["Preloaded: preloaded"]);
+    let matches = node.telemetry.detect.matches.get();
+    assert_eq!(matches, 2, "nothing is noted twice");
+}
