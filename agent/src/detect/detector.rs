@@ -9,7 +9,7 @@ use agent_abi::record::task_flag;
 use rules::{
     compile::Scratch,
     field::EventType,
-    temporal::{Limits as Remembered, Part, Tracker},
+    temporal::{Limits as Remembered, Part, Tracker, Why},
     value::Truth,
 };
 
@@ -21,6 +21,7 @@ use super::{
     parked::{Awaited, Lot, Parked},
     peers::PeerNames,
     room::Room,
+    steps::Steps,
     subject::{Scene, Subject, container_of, may_come, task},
 };
 use crate::{
@@ -93,6 +94,8 @@ pub struct Detector {
     found: Vec<usize>,
     /// Conditions of rules over several events that hold.
     parts: Vec<Part>,
+    /// Events that such conditions hold for.
+    steps: Steps,
     /// What such rules have seen.
     tracker: Tracker,
     telemetry: Arc<Telemetry>,
@@ -128,6 +131,7 @@ impl Detector {
             scratch: Scratch::default(),
             found: Vec::with_capacity(64),
             parts: Vec::with_capacity(64),
+            steps: Steps::default(),
             tracker: Tracker::new(Remembered::default()),
             telemetry,
             recorder: None,
@@ -164,6 +168,7 @@ impl Detector {
         while let Some(parked) = self.lot.pop() {
             self.judge_parked(&parked, Unparked::End, view, out);
         }
+        self.settle_steps(u64::MAX, view, out);
         self.tell_rest(now, out);
         self.limiter = Limiter::new(self.limits, rules.rules.len());
         self.tracker = Tracker::new(Remembered::default());
@@ -193,7 +198,8 @@ impl Detector {
         }
         let Some(kind) = self.wanted(event) else { return };
         self.number += 1;
-        let lacks = self.judge(event, kind, view, at, (Waits::ALL, &[]), out);
+        let lacks = self.judge(event, kind, view, at, Pass::Judge(Waits::ALL, &[]), out);
+        self.keep_steps(record, at, view, out);
         let until_ns = at.boottime_ns.saturating_add(self.name_wait_ns);
         if let Some(lacks) = lacks {
             self.wait(lacks, (event, kind, record), view, (at, until_ns), out);
@@ -214,7 +220,8 @@ impl Detector {
             .filter(|question| self.images.ask(*question, &self.telemetry.queues, &self.telemetry.images));
         if container.is_none() && asked.is_none() {
             // Nobody reads it.
-            self.judge(event, kind, view, at, (Waits::NONE, &noted), out);
+            self.judge(event, kind, view, at, Pass::Judge(Waits::NONE, &noted), out);
+            self.keep_steps(record, at, view, out);
             return;
         }
         let awaited = Awaited { container, image: asked.map(|question| (question.id, question.parts)) };
@@ -271,6 +278,7 @@ impl Detector {
         while let Some(parked) = self.lot.pop() {
             self.judge_parked(&parked, Unparked::End, view, out);
         }
+        self.settle_steps(u64::MAX, view, out);
         self.tell_rest(now, out);
     }
 
@@ -294,23 +302,55 @@ impl Detector {
             // What only its names showed to be wanted of its image is read now.
             let is_first = parked.awaited.image.is_none() && why == Unparked::Named;
             let waits = Waits { names: false, image: is_first };
-            if let Some(lacks) = self.judge(&event, kind, view, parked.at, (waits, &parked.noted), out) {
+            let pass = Pass::Judge(waits, &parked.noted);
+            let lacks = self.judge(&event, kind, view, parked.at, pass, out);
+            self.keep_steps(parked.record.bytes(), parked.at, view, out);
+            if let Some(lacks) = lacks {
                 let times = (parked.at, parked.until_ns);
                 self.wait(lacks, (&event, kind, parked.record.bytes()), view, times, out);
             }
         }
     }
 
-    /// Tells what matches, but for what rules over several events have noted before. Gives what it has to wait for.
+    /// Keeps the event that was judged last where it is part of a rule over several.
+    fn keep_steps(&mut self, record: &[u8], at: Clock, view: View<'_>, out: &mut Vec<Detection>) {
+        if self.parts.is_empty() {
+            return;
+        }
+        let parts = std::mem::replace(&mut self.parts, Vec::with_capacity(64));
+        if self.steps.keep(at, parts, record) {
+            self.settle_steps(u64::MAX, view, out);
+        }
+    }
+
+    /// Takes what is part of rules over several events in the order of time: all that happened until then is read.
+    pub fn settle_steps(&mut self, until_ns: u64, view: View<'_>, out: &mut Vec<Detection>) {
+        for kept in self.steps.until(until_ns) {
+            // It was decoded before.
+            let Ok(event) = decode(kept.record.bytes()) else { continue };
+            if let Some(kind) = self.wanted(&event) {
+                self.judge(&event, kind, view, kept.at, Pass::Steps(&kept.parts), out);
+            }
+        }
+        self.parts.clear();
+    }
+
+    /// Tells what matches. Conditions of rules over several events that hold are left in `parts`, but for those that
+    /// were before; [`Pass::Steps`] takes them. Gives what it has to wait for.
     fn judge(
         &mut self,
         event: &Event<'_>,
         kind: EventType,
         view: View<'_>,
         at: Clock,
-        (waits, noted): (Waits, &[Part]),
+        pass: Pass<'_>,
         out: &mut Vec<Detection>,
     ) -> Option<Lacks> {
+        self.parts.clear();
+        let (waits, noted, steps) = match pass {
+            Pass::Judge(waits, noted) => (waits, noted, None),
+            Pass::Steps(steps) => (Waits::NONE, &[][..], Some(steps)),
+        };
         let Self {
             rules,
             users,
@@ -384,8 +424,17 @@ impl Detector {
             is_shown: false,
         };
         found.clear();
-        parts.clear();
         let mut is_unknown = false;
+        if let Some(steps) = steps {
+            shown.clear();
+            let shown = Subject { room: shown, waits: false, reads_image: false, is_shown: true, ..subject };
+            let (forgotten, at_ns) = (tracker.evicted(), at.boottime_ns);
+            let fired = steps.iter().filter_map(|part| tracker.note(&rules.temporal, *part, &shown, at_ns));
+            let fired: Vec<_> = fired.map(|fired| (fired.place, Some(fired.why))).collect();
+            self.telemetry.detect.forgotten.add(tracker.evicted() - forgotten);
+            tell(rules, limiter, &self.telemetry, (&subject, &shown), fired, out);
+            return None;
+        }
         rules.programs.matches(scratch, Some(kind), &subject, rules.matching, |matched| {
             match matched.truth {
                 Truth::True => found.push(matched.place),
@@ -417,6 +466,7 @@ impl Detector {
             Some(Question { id, file, parts: lacks.get() })
         });
         if container_key.is_some() {
+            parts.clear();
             return Some(Lacks { container: container_key, image: question, noted: Vec::new() });
         }
         // What is certain of rules over several events is noted now: they go by the order of events.
@@ -433,28 +483,45 @@ impl Detector {
             recorder.record(&shown);
         }
         let single = found.iter().filter(|_| !is_held).map(|&place| (place, None));
-        let (forgotten, at_ns) = (tracker.evicted(), at.boottime_ns);
-        let fired = parts.iter().filter_map(|part| tracker.note(&rules.temporal, *part, &shown, at_ns));
-        let matched: Vec<_> = single.chain(fired.map(|fired| (fired.place, Some(fired.why)))).collect();
-        self.telemetry.detect.forgotten.add(tracker.evicted() - forgotten);
-        if matched.is_empty() {
-            return lacks;
-        }
-        let object = Object::of(&subject);
-        for (place, why) in matched {
-            let Some(rule) = rules.rules.get(place) else { continue };
-            self.telemetry.detect.matches.add(1);
-            let by = process.map(|process| (process.id, process.state.exec_id));
-            match limiter.decide(place, (by, &object), at.boottime_ns) {
-                Verdict::Tell(held) => {
-                    let is_pending = container.is_some_and(|container| !is_named(container));
-                    out.push(Detection::of(&shown, rule, why.as_ref(), held, is_pending));
-                }
-                Verdict::Repeated => self.telemetry.detect.held_back.of(HeldBack::Repeated).add(1),
-                Verdict::TooFast => self.telemetry.detect.held_back.of(HeldBack::TooFast).add(1),
-            }
-        }
+        tell(rules, limiter, &self.telemetry, (&subject, &shown), single, out);
         lacks
+    }
+}
+
+/// What is done with an event.
+enum Pass<'a> {
+    /// It is held against all conditions, but those that it was held against before.
+    Judge(Waits, &'a [Part]),
+    /// These conditions of rules over several events hold for it.
+    Steps(&'a [Part]),
+}
+
+/// Tells of the rules that match, each with what led to it, or counts it.
+fn tell(
+    rules: &RuleSet,
+    limiter: &mut Limiter,
+    telemetry: &Telemetry,
+    (subject, shown): (&Subject<'_>, &Subject<'_>),
+    matched: impl IntoIterator<Item = (usize, Option<Why>)>,
+    out: &mut Vec<Detection>,
+) {
+    let mut matched = matched.into_iter().peekable();
+    if matched.peek().is_none() {
+        return;
+    }
+    let object = Object::of(subject);
+    let by = subject.process.map(|process| (process.id, process.state.exec_id));
+    for (place, why) in matched {
+        let Some(rule) = rules.rules.get(place) else { continue };
+        telemetry.detect.matches.add(1);
+        match limiter.decide(place, (by, &object), subject.at.boottime_ns) {
+            Verdict::Tell(held) => {
+                let is_pending = subject.container.is_some_and(|container| !is_named(container));
+                out.push(Detection::of(shown, rule, why.as_ref(), held, is_pending));
+            }
+            Verdict::Repeated => telemetry.detect.held_back.of(HeldBack::Repeated).add(1),
+            Verdict::TooFast => telemetry.detect.held_back.of(HeldBack::TooFast).add(1),
+        }
     }
 }
 

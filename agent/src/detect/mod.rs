@@ -28,6 +28,7 @@ mod recorder;
 mod room;
 mod rule_set;
 mod status;
+mod steps;
 mod subject;
 mod users;
 mod wants;

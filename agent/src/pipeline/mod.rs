@@ -103,6 +103,8 @@ pub struct Pipeline {
     changes: Vec<Change>,
     /// When the gauges were last set.
     measured_ns: u64,
+    /// When the loop looked up last: all that happened before is read at the end of the round.
+    looked_up_ns: u64,
     inventories: InventoryGate,
     untold: Option<Untold>,
     groups: Groups,
@@ -181,6 +183,7 @@ impl Pipeline {
             canary,
             changes: Vec::with_capacity(64),
             measured_ns: 0,
+            looked_up_ns: 0,
             inventories,
             untold: None,
             groups: Groups::new(),
@@ -212,6 +215,7 @@ impl Pipeline {
     /// The loop looks up from what it does: it takes what others tell next, or tells what is due.
     pub fn look_up(&mut self) {
         let now_ns = clock::boottime_ns();
+        self.looked_up_ns = now_ns;
         if self.posture.look_up(now_ns) {
             self.context.wait_anew(now_ns);
         }
@@ -228,6 +232,7 @@ impl Pipeline {
     /// told.
     pub fn end_round(&mut self) {
         self.settle_images();
+        self.settle_steps();
         let lost = self.lifecycle.out.end_round();
         self.tell_lost(lost);
         self.raw.end_round().into_iter().for_each(|lost| self.tell_lost(lost));

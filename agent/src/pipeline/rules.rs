@@ -34,6 +34,13 @@ impl Pipeline {
         self.send_detections();
     }
 
+    /// The records of a round are read: what happened before it began can be taken in its order.
+    pub(super) fn settle_steps(&mut self) {
+        let Self { detector, context, posture, former, detections, looked_up_ns, .. } = self;
+        detector.settle_steps(*looked_up_ns, View { context, posture, former }, detections);
+        self.send_detections();
+    }
+
     pub(super) fn put_in_force(&mut self, rules: Arc<RuleSet>, users: Arc<Users>, now: Clock) {
         let Self { detector, context, posture, former, detections, .. } = self;
         detector.put_in_force(rules, users, View { context, posture, former }, now, detections);

@@ -64,6 +64,6 @@ pub(crate) const ACTS: &[Act] = &[
         Warning,
         Pod,
         "for port in $(seq 2001 2020); do as prober knock 203.0.113.7:$port || true; done",
-        &["process=prober", "203.0.113.7:2020"],
+        &["->203.0.113.7:20", "process=prober"],
     ),
 ];

@@ -216,6 +216,7 @@ fn rules_over_several_events_see_an_exec_before_what_follows_it() {
     let (mut node, asked) = node_with(rules);
     node.exec_record(on_host(1));
     node.trace();
+    node.settle();
     assert_eq!(node.outputs(), ["Traced after its start: traced"], "the exec waits, and is noted");
     node.answer(&asked.try_recv().unwrap());
     assert_eq!(node.round(), ["Preloaded: preloaded"]);

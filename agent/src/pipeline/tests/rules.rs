@@ -80,6 +80,15 @@ impl Node {
         self.pipeline.tick(now);
     }
 
+    /// All that has happened is read.
+    pub(super) fn settle(&mut self) {
+        while clock::boottime_ns() < self.now {
+            std::hint::spin_loop();
+        }
+        self.pipeline.look_up();
+        self.pipeline.end_round();
+    }
+
     fn detections(&mut self) -> Vec<Detection> {
         let mut found = Vec::new();
         while let Ok(outgoing) = self.changes.try_recv() {
@@ -151,9 +160,13 @@ fn rules_over_several_events_tell_what_led_to_a_match() {
     }
     assert_eq!(node.telemetry.detect.parked.get(), 3);
     node.name("shop");
+    node.settle();
     assert_eq!(node.outputs(), Vec::<String>::new());
+    node.tick();
     assert_eq!(node.telemetry.detect.remembered.get(), 2);
     node.open(51, CGROUP, b"/srv/c");
+    assert_eq!(node.outputs(), Vec::<String>::new(), "what came before may not be read yet");
+    node.settle();
     let [found] = &node.detections()[..] else { panic!("one match") };
     assert_eq!((found.rule.name.as_str(), found.output.as_str()), ("Opened often", "opened /srv/c last"));
     assert_eq!(found.fields[0], ("kestrel.count".to_owned(), Some("3".to_owned())));
@@ -161,15 +174,26 @@ fn rules_over_several_events_tell_what_led_to_a_match() {
 
     node.open(50, CGROUP, b"/etc/passwd");
     node.open(51, CGROUP, b"/etc/shadow");
+    node.settle();
     assert_eq!(node.outputs(), Vec::<String>::new(), "another process");
+    // As rings are read one after the other: what happened later comes first.
+    let now = node.now;
+    node.now += 2_000_000;
+    node.open(51, CGROUP, b"/etc/shadow");
+    node.now = now;
+    node.open(51, CGROUP, b"/etc/passwd");
+    node.now += 4_000_000;
+    node.settle();
+    assert_eq!(node.detections().len(), 1);
     node.open(50, CGROUP, b"/etc/shadow");
+    node.settle();
     let [found] = &node.detections()[..] else { panic!("one match") };
     let steps: Vec<_> = found.fields.iter().filter(|(name, _)| name.starts_with("kestrel.step[")).collect();
     assert_eq!(steps.len(), 2);
     let said = |step: usize| steps[step].1.as_deref().unwrap();
     assert!(said(0).ends_with(" 50 openat") && said(1).ends_with(" 50 openat"), "{steps:?}");
     assert!(said(0) <= said(1), "{steps:?}");
-    assert_eq!(node.telemetry.detect.matches.get(), 2);
+    assert_eq!(node.telemetry.detect.matches.get(), 3);
 }
 
 #[test]
