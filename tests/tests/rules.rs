@@ -155,7 +155,7 @@ fn what_the_official_rules_look_for_is_found_where_it_is_done() {
     })
     .unwrap();
     assert_eq!((in_force.active, in_force.defined, in_force.failed), (25, 25, 0));
-    assert!(in_force.warnings.iter().any(|warning| warning.contains("proc.exe_ino.ctime")), "{in_force:?}");
+    assert!(in_force.warnings.iter().any(|warning| warning.contains("proc.cwd")), "{in_force:?}");
 
     let script = format!("{ACTS}\nexec sleep 2147483647");
     let app = ContainerSpec {

@@ -533,8 +533,10 @@ fn with_image<'a>(
     at: Clock,
 ) -> Option<&'a Process> {
     match known {
-        Some(process) if !matches!(event, Event::Exec(_)) && at.boottime_ns < process.exec_ns => {
-            former.at(process.id, at.boottime_ns)
+        Some(process) if at.boottime_ns < process.exec_ns => {
+            let then = former.at(process.id, at.boottime_ns);
+            // An exec says most of its image itself.
+            if matches!(event, Event::Exec(_)) { then.or(known) } else { then }
         }
         known => known,
     }

@@ -165,9 +165,22 @@ fn what_the_rules_look_for_is_found_where_it_is_done() {
     let missing: Vec<_> = missing(&found)
         .iter()
         .map(|act| {
-            let told: Vec<_> = found.iter().map(detection).filter(|it| it.rule == act.rule).collect();
-            let told: Vec<_> =
-                told.iter().map(|it| format!("\n    {:?} {}", it.priority(), it.output)).collect();
+            let told = found.iter().filter(|envelope| detection(envelope).rule == act.rule);
+            let told: Vec<_> = told
+                .map(|envelope| {
+                    let it = detection(envelope);
+                    let (process, container) = (&envelope.process, &envelope.container);
+                    let exe = process.as_ref().map(|process| String::from_utf8_lossy(&process.exe));
+                    let names = container.as_ref().map(|container| &container.names);
+                    let pending = it.pending_names;
+                    format!(
+                        "\n    {:?} {}\n      exe={exe:?} names={names:?} pending={pending} tags={:?}",
+                        it.priority(),
+                        it.output,
+                        it.tags
+                    )
+                })
+                .collect();
             format!("{:?} {}: {}{}", act.place, act.rule, act.script, told.concat())
         })
         .collect();
