@@ -10,7 +10,7 @@ use agent_abi::{
     hook::{Hook, HookCounters},
     interest::{ABI_MASK, Want, predicate},
     map::{HANDLER_FILE, HANDLER_PATH, HANDLER_SOCKET},
-    record::{ADDRESS_BYTES, FileCall, PENDING, SocketCall, Span, Syscall, TEXT_BYTES, grade, kind, via},
+    record::{ADDRESS_BYTES, FileCall, PENDING, SocketCall, Span, TEXT_BYTES, grade, kind, via},
 };
 use aya_ebpf::{
     helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_task_pt_regs},
@@ -51,7 +51,7 @@ fn lsm_file_open(ctx: LsmContext) -> i32 {
             }
             let Some((record, tail)) = begin(counters, current, regs, size_of::<FileCall>()) else { return };
             let open = record.cast::<FileCall>();
-            let call = record.cast::<Syscall>();
+            let call = &raw const (*open).call;
             let below = filter::below(predicates, want, flags, &raw mut (*open).reserved);
             let depth = Depth::Path { below, or_dotted: filter::name_to_ask(call, want) };
             // Before its token is taken, as at the exit of an open.
