@@ -17,6 +17,7 @@ use kestrel_tests::lab::{
     collector::{Collector, Options},
     delivery::{Delivering, wait_delivered},
     poll,
+    slack::{Received, Slack},
     spec::{ContainerSpec, PodSpec},
     watch::Watcher,
 };
@@ -136,7 +137,12 @@ fn run_as_a_system_user(dir: &Path) {
 fn what_the_official_rules_look_for_is_found_where_it_is_done() {
     let lab = Lab::start().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let collector = Collector::start(&Options::default()).unwrap();
+    let slack = Slack::start().unwrap();
+    let url = dir.path().join("slack-url");
+    fs::write(&url, slack.url()).unwrap();
+    let config =
+        format!("alerts: {{slack: {{url_file: {url:?}, min_severity: critical, min_priority: critical}}}}\n");
+    let collector = Collector::start(&Options { config, ..Options::default() }).unwrap();
     let endpoint = collector.endpoint();
     let rules = official().canonicalize().unwrap();
     let local = dir.path().join("local.yaml");
@@ -214,6 +220,29 @@ fn what_the_official_rules_look_for_is_found_where_it_is_done() {
     let on_the_node = found.iter().find(is_it).unwrap_or_else(|| panic!("{ON_THE_NODE}: {found:#?}"));
     assert_eq!(detection(on_the_node).event_type, "execve");
     assert!(on_the_node.container.is_none());
+
+    assert_told_by_priority(&slack);
+}
+
+/// What is critical is told with its technique of ATT&CK and its pod, and nothing less urgent is.
+fn assert_told_by_priority(slack: &Slack) {
+    let texts = || slack.posted().iter().map(Received::text).collect::<Vec<_>>();
+    let critical = || EXPECTED.iter().filter(|(_, priority, _)| *priority == Priority::Critical);
+    let told = poll::until("Slack to hear of what is critical", LIMIT, || {
+        let texts = texts();
+        Ok(critical().all(|(rule, ..)| texts.iter().any(|text| text.contains(rule))))
+    });
+    let texts = texts();
+    assert!(told.is_ok(), "{texts:#?}");
+    for (rule, ..) in critical() {
+        let text = texts.iter().find(|text| text.contains(rule)).unwrap();
+        assert!(text.contains(POD), "{text}");
+    }
+    let fileless = texts.iter().find(|text| text.contains("Fileless execution via memfd_create")).unwrap();
+    assert!(fileless.contains("T1620"), "{fileless}");
+    for (rule, ..) in EXPECTED.iter().filter(|(_, priority, _)| *priority != Priority::Critical) {
+        assert!(!texts.iter().any(|text| text.contains(rule)), "{rule} is less urgent: {texts:#?}");
+    }
 }
 
 #[test]

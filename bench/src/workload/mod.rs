@@ -66,8 +66,8 @@ impl Workload {
     fn prepare(self) -> Result<Box<dyn Batch>> {
         Ok(match self {
             Self::Getppid => Box::new(getppid::Getppid),
-            Self::Open => Box::new(open::Open::UNWANTED),
-            Self::OpenWanted => Box::new(open::Open::WANTED),
+            Self::Open => Box::new(open::Unwanted),
+            Self::OpenWanted => Box::new(open::Wanted::new()?),
             Self::Connect => Box::new(connect::Connect::new()?),
             Self::ForkExec => Box::new(fork_exec::ForkExec::dynamic()?),
             Self::ForkExecTiny => Box::new(fork_exec::ForkExec::tiny()?),

@@ -1,7 +1,7 @@
 //! How much the set says of a recording of a machine on which a list of attacks was acted out between ordinary
 //! work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rules::{
     compile::{Matching, Programs, Scratch},
@@ -55,4 +55,39 @@ fn the_set_is_no_louder_than_the_official_one() {
     // The official rules that are recorded are the stable ones.
     assert!(stable <= official, "{stable} matches of stable rules, {official} of the official ones");
     assert!(all * EVENTS_A_MATCH <= events.len(), "{all} matches in {} events", events.len());
+}
+
+/// What is kept of a recording of real containers on a real node: `cargo run --release --bin kestrel-ordinary`
+/// writes it.
+const HOUR: &str = include_str!("hour.md");
+
+#[test]
+fn of_an_hour_of_ordinary_work_the_set_says_less_than_the_official_one() {
+    let minutes: u64 =
+        HOUR.strip_prefix("# ").and_then(|title| title.split(' ').next()).unwrap().parse().unwrap();
+    let totals: BTreeMap<_, _> = rows("## Detections").map(|cells| (cells[0], count(cells[1]))).collect();
+    let (ours, official) = (totals["Kestrel's"], totals["Falco's"]);
+    println!("{minutes} minutes: {ours} detections of the set, {official} of the official one");
+    let names: BTreeSet<_> = set::rules().into_iter().map(|rule| rule.name).collect();
+    for cells in rows("## By Kestrel's rules") {
+        println!("{:>6} {}", cells[1], cells[0]);
+        assert!(names.contains(cells[0]), "{}: no rule of the set any more: record anew", cells[0]);
+    }
+    let sum = |title| rows(title).map(|cells| count(cells[1])).sum::<u64>();
+    assert_eq!((sum("## By Kestrel's rules"), sum("## By Falco's rules")), (ours, official));
+    assert!(minutes >= 60 && ours <= official);
+    assert!(sum("## Events that either set wants") > 1_000_000);
+    assert!(rows("## What was done").all(|cells| count(cells[1]) > 0 && count(cells[2]) == 0));
+}
+
+/// The cells of the table below a title, without its head.
+fn rows(title: &str) -> impl Iterator<Item = Vec<&'static str>> {
+    let (_, below) = HOUR.split_once(title).unwrap_or_else(|| panic!("no {title}"));
+    let table =
+        below.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    table.skip(2).map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+}
+
+fn count(cell: &str) -> u64 {
+    cell.parse().unwrap()
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kestrel_proto::detection::techniques;
+
 use super::{
     REPEAT,
     block::{Block, Message, bold, code, context, header, line, list, run},
@@ -15,6 +17,9 @@ const GROUPS: usize = 46;
 const PLACES: usize = 60;
 /// Most nodes that are named beside a place.
 const NODES: usize = 3;
+
+/// Most techniques of ATT&CK beside a rule.
+const TECHNIQUES: usize = 4;
 
 /// What is said of a place.
 #[derive(Default)]
@@ -79,7 +84,11 @@ pub(super) fn message(batch: &Batch<'_>) -> Message {
 
 fn title(head: &Notice, total: u64) -> String {
     let severity = if head.finding.is_some() { format!(", {}", severity(head)) } else { String::new() };
-    format!("{} {}{severity}: {total}", emoji(head), headline(head))
+    let attack = head.detected.as_ref().map(|detected| {
+        let named: Vec<_> = techniques(&detected.detection.tags).take(TECHNIQUES).collect();
+        if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) }
+    });
+    format!("{} {}{severity}{}: {total}", emoji(head), headline(head), attack.unwrap_or_default())
 }
 
 fn named(name: &str, place: &Place<'_>) -> Vec<super::block::Run> {
