@@ -1,9 +1,11 @@
 //! The conditions of rules over several events, compiled together.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::{Before, tracker::Rule};
-use crate::eval::Fields;
 use crate::{
     compile::{Matching, Needs, Programs, Scratch},
+    eval::Fields,
     field::{EventSet, EventType},
     load::CompiledRule,
     value::Truth,
@@ -44,7 +46,7 @@ impl Temporal {
                 parts.push(Part { place, rule: all.len(), step });
                 conditions.push(condition);
             }
-            all.push(Rule::new(place, before));
+            all.push(Rule::new(place, rule, before));
         }
         let programs = Programs::new(conditions.into_iter().enumerate());
         Self { programs, parts, rules: all }
@@ -85,7 +87,9 @@ impl Temporal {
 }
 
 impl Rule {
-    fn new(place: usize, before: &Before) -> Self {
-        Self { place, before: before.clone() }
+    fn new(place: usize, rule: &CompiledRule, before: &Before) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&rule.name, rule.expr.to_string(), before.to_string()).hash(&mut hasher);
+        Self { place, id: hasher.finish(), before: before.clone() }
     }
 }

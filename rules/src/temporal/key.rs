@@ -20,14 +20,14 @@ impl Keys {
     }
 
     /// Of a process.
-    pub(super) fn process(&self, rule: usize, id: u64) -> Key {
+    pub(super) fn process(&self, rule: u64, id: u64) -> Key {
         self.of((rule, 'p', id))
     }
 
     /// Of values; `None` where one is missing.
     pub(super) fn values<F: Fields + ?Sized>(
         &self,
-        rule: usize,
+        rule: u64,
         fields: &[Reference],
         event: &F,
     ) -> Option<Key> {

@@ -32,6 +32,8 @@ impl Default for Limits {
 }
 
 /// Remembers for which keys conditions held.
+///
+/// It may go on with another set of rules: of a rule that is the same in it, all that was seen counts on.
 #[derive(Debug)]
 pub struct Tracker {
     limits: Limits,
@@ -47,6 +49,9 @@ pub struct Tracker {
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     pub(super) place: usize,
+    /// Of its name, its conditions and what must have happened before: it is the same in the next set where none of
+    /// that has changed.
+    pub(super) id: u64,
     pub(super) before: Before,
 }
 
@@ -153,19 +158,13 @@ impl Tracker {
     ) -> Option<Fired> {
         let rule = rules.rules.get(part.rule)?;
         let why = match &rule.before {
-            Before::Count(count) => self.count(count, part.rule, event, at_ns)?,
-            Before::After(after) => Why::Steps(self.step(after, part, event, at_ns)?),
+            Before::Count(count) => self.count(count, rule.id, event, at_ns)?,
+            Before::After(after) => Why::Steps(self.step(after, rule.id, part, event, at_ns)?),
         };
         Some(Fired { place: rule.place, why })
     }
 
-    fn count<F: Fields + ?Sized>(
-        &mut self,
-        count: &Count,
-        rule: usize,
-        event: &F,
-        at_ns: u64,
-    ) -> Option<Why> {
+    fn count<F: Fields + ?Sized>(&mut self, count: &Count, rule: u64, event: &F, at_ns: u64) -> Option<Why> {
         let key = self.keys.values(rule, &count.by, event)?;
         let value = match &count.distinct {
             None => None,
@@ -193,14 +192,15 @@ impl Tracker {
     fn step<F: Fields + Lineage + ?Sized>(
         &mut self,
         after: &After,
+        rule: u64,
         part: Part,
         event: &F,
         at_ns: u64,
     ) -> Option<Vec<Mark>> {
         let mut keys = Vec::new();
         match &after.by {
-            By::Fields(fields) => keys.push(self.keys.values(part.rule, fields, event)?),
-            By::Descent => event.lineage(&mut |id| keys.push(self.keys.process(part.rule, id))),
+            By::Fields(fields) => keys.push(self.keys.values(rule, fields, event)?),
+            By::Descent => event.lineage(&mut |id| keys.push(self.keys.process(rule, id))),
         }
         if part.step == 0 {
             // It begins with the process itself.

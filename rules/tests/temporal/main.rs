@@ -33,6 +33,11 @@ impl Held {
         Self { temporal, tracker: Tracker::new(limits), scratch: rules::compile::Scratch::default() }
     }
 
+    /// Goes on with other rules.
+    fn reload(&mut self, text: &str) {
+        self.temporal = Self::new(text, Limits::default()).temporal;
+    }
+
     /// An event at a second.
     fn take(&mut self, second: u64, fields: Value) -> Vec<Fired> {
         let Value::Object(fields) = fields else { panic!("{fields} is no object") };

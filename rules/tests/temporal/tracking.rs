@@ -35,6 +35,22 @@ fn so_many_within_the_time_match_once() {
 }
 
 #[test]
+fn what_was_seen_of_a_rule_outlasts_other_rules() {
+    let other = COUNTED.replace("counted", "other").replace("at_least: 3", "at_least: 4");
+    let event = || json!({"evt.type": "connect", "container.id": "a"});
+    let mut held = Held::new(COUNTED, Limits::default());
+    assert_eq!((held.take(0, event()), held.take(1, event())), (vec![], vec![]));
+    // One before it and one changed beside it: it has another place, and is the same.
+    held.reload(&format!("{other}{COUNTED}"));
+    let fired = held.take(2, event());
+    assert_eq!(fired.iter().map(|it| it.place).collect::<Vec<_>>(), [1]);
+    // The other one has seen one of four; changed, it begins anew.
+    held.reload(&other.replace("within: 10s", "within: 9s"));
+    assert_eq!((3..6).map(|second| held.take(second, event()).len()).sum::<usize>(), 0);
+    assert_eq!(held.take(6, event()).len(), 1);
+}
+
+#[test]
 fn who_lacks_a_field_is_not_counted() {
     let mut held = Held::new(COUNTED, Limits::default());
     for second in 0..9 {
