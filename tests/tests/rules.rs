@@ -28,7 +28,9 @@ const POD: &str = "suspect-1";
 /// Programs by their paths: the shell would run itself in their place, and the kernel calls that `exe`.
 /// Not on the node's network: of rules on connections only what the pod itself has can be reached.
 const ACTS: &str = "
-mkdir -p /var/log /tmp/a; echo root:x > /etc/shadow; : > /etc/sudoers
+mkdir -p /var/log /tmp/a /run/app; echo root:x > /etc/shadow; : > /etc/sudoers
+[ -e /var/run ] || ln -s /run /var/run
+: > /run/app/..data; ln -s ..data /run/app/token; /bin/cat /var/run/app/token /proc/self/environ > /dev/null
 script() { printf '#!/bin/sh\\n%s\\n' \"$2\" > \"/tmp/$1\"; chmod 755 \"/tmp/$1\"; }
 script nginx 'sleep 6; read line < /etc/shadow; /bin/sh -c true; true'
 script shred true; script debugfs true; script shm.sh true
@@ -88,16 +90,31 @@ const EXPECTED: &[(&str, Priority, &str)] = &[
     ("Drop and execute new binary in container", Priority::Critical, ""),
     ("Disallowed SSH Connection Non Standard Port", Priority::Notice, "198.51.100.7:8443"),
     ("Fileless execution via memfd_create", Priority::Critical, ""),
+    ("Token read", Priority::Notice, "/run/app/..data"),
+    ("Environment read", Priority::Notice, ""),
 ];
 
 /// On the node: a user that logs in does not run programs as one of the system's.
 const ON_THE_NODE: &str = "System user interactive";
 
-/// On a machine without a cluster the server's name is another, as a team would say it.
+/// On a machine without a cluster the server's name is another, as a team would say it. Names of files that are links,
+/// as teams know them.
 const LOCAL: &str = "
 - macro: k8s_api_server
   condition: (fd.sip.name = localhost)
   override: {condition: replace}
+- rule: Token read
+  desc: d
+  condition: open_read and fd.name = /var/run/app/token
+  output: read (file=%fd.name)
+  priority: NOTICE
+  tags: [T1552]
+- rule: Environment read
+  desc: d
+  condition: open_read and fd.name = /proc/self/environ and proc.name = cat
+  output: read (file=%fd.name)
+  priority: NOTICE
+  tags: [T1552]
 ";
 
 fn official() -> PathBuf {
@@ -160,7 +177,7 @@ fn what_the_official_rules_look_for_is_found_where_it_is_done() {
         Ok(nodes.nodes()?.into_iter().find_map(|node| node.heartbeat?.rules))
     })
     .unwrap();
-    assert_eq!((in_force.active, in_force.defined, in_force.failed), (25, 25, 0));
+    assert_eq!((in_force.active, in_force.defined, in_force.failed), (27, 27, 0));
     assert!(in_force.warnings.iter().any(|warning| warning.contains("proc.cwd")), "{in_force:?}");
 
     let script = format!("{ACTS}\nexec sleep 2147483647");

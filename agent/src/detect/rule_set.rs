@@ -128,7 +128,7 @@ impl RuleSet {
     /// # Errors
     /// The first text that is refused, with its place and the reason.
     pub fn load(texts: &[Text], config: &Config, matching: Matching) -> Result<Self, Refused> {
-        let config = Config { unanswered: unanswered(), ..config.clone() };
+        let config = Config { unanswered: unanswered(), resolved_names: true, ..config.clone() };
         let mut loader = Loader::new(config);
         let mut warnings = Vec::new();
         for text in texts {

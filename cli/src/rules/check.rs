@@ -1,7 +1,7 @@
 //! `rules check`.
 
 use inert::inert;
-use rules::load::{Context, Report};
+use rules::load::{Config, Context, Report};
 use serde::Serialize;
 
 use super::{args::CheckArgs, files};
@@ -14,7 +14,7 @@ struct Results<'a> {
 }
 
 pub(super) fn run(args: &CheckArgs, format: Format) -> Result<Outcome, Failure> {
-    let (loader, reports) = files::load(&args.files);
+    let (loader, reports) = files::load(&args.files, Config::default());
     let mut output = Output::stdout();
     if matches!(format, Format::Json | Format::Yaml) {
         output.object(json::write(&Results { falco_load_results: &reports })?, format)?;

@@ -5,7 +5,7 @@ use rules::{
     condition::parse,
     eval::Condition,
     event::JsonEvent,
-    load::{CompiledRule, RuleSet},
+    load::{CompiledRule, Config, RuleSet},
     temporal::{Fired, Limits, Temporal, Tracker, Why},
 };
 use serde::Serialize;
@@ -64,11 +64,11 @@ impl From<Why> for Led {
     }
 }
 
-pub(super) fn run(args: &EvalArgs, format: Format) -> Result<Outcome, Failure> {
+pub(super) fn run(args: &EvalArgs, config: Config, format: Format) -> Result<Outcome, Failure> {
     let mut output = Output::stdout();
     let mut outcome = Outcome::Fine;
     let mut events = Events::open(&args.events)?;
-    let mut held = Held::new(args)?;
+    let mut held = Held::new(args, config)?;
     while let Some(event) = events.next()? {
         match event {
             Ok(recorded) => {
@@ -102,7 +102,7 @@ struct Rules {
 }
 
 impl Held {
-    fn new(args: &EvalArgs) -> Result<Self, Failure> {
+    fn new(args: &EvalArgs, config: Config) -> Result<Self, Failure> {
         if let Some(text) = &args.condition {
             let condition = parse(text)
                 .map_err(|error| error.to_string())
@@ -111,7 +111,8 @@ impl Held {
                 condition.map_err(|why| Failure::Usage(format!("the condition cannot be used: {why}")))?;
             return Ok(Self::Condition { text: text.clone(), condition: Box::new(condition) });
         }
-        let set = if args.rules.is_empty() { files::builtin()? } else { files::usable(&args.rules)? };
+        let set =
+            if args.rules.is_empty() { files::builtin(config)? } else { files::usable(&args.rules, config)? };
         let (programs, matching, temporal) = if args.all {
             let all = || set.rules().iter().enumerate();
             let single = all().filter(|(_, rule)| rule.before.is_none());

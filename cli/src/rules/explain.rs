@@ -5,7 +5,7 @@ use rules::{
     condition::ast::{Expr, ExprKind, Operand},
     eval::{CheckError, Condition, Expression},
     event::JsonEvent,
-    load::CompiledRule,
+    load::{CompiledRule, Config},
     output::MISSING,
     value::Truth,
 };
@@ -42,7 +42,7 @@ pub(super) struct Part {
 }
 
 pub(super) fn run(args: &ExplainArgs, format: Format, look: Look) -> Result<Outcome, Failure> {
-    let set = files::usable(&args.from.rules)?;
+    let set = files::usable(&args.from.rules, Config::default())?;
     let rule = list::find(&set, &args.rule)?;
     let recorded = event(args)?;
     let part = part(rule, &recorded.event)?;

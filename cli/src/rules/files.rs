@@ -14,8 +14,8 @@ use crate::{Failure, say};
 const MOST_FILES: usize = 4096;
 
 /// Takes in files and what is in folders, in order.
-pub(super) fn load(paths: &[PathBuf]) -> (Loader, Vec<Report>) {
-    let mut loader = Loader::new(Config::default());
+pub(super) fn load(paths: &[PathBuf], config: Config) -> (Loader, Vec<Report>) {
+    let mut loader = Loader::new(config);
     let mut reports = Vec::new();
     for path in paths {
         match files(path) {
@@ -28,8 +28,8 @@ pub(super) fn load(paths: &[PathBuf]) -> (Loader, Vec<Report>) {
 
 /// Rules that can be used: every file was taken. What is wrong with them is said, doubts are not: `check`
 /// has them.
-pub(super) fn usable(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
-    let (loader, reports) = load(paths);
+pub(super) fn usable(paths: &[PathBuf], config: Config) -> Result<RuleSet, Failure> {
+    let (loader, reports) = load(paths, config);
     let refused: Vec<_> = reports.iter().filter(|report| !report.successful).collect();
     if refused.is_empty() {
         return Ok(loader.rules().clone());
@@ -43,8 +43,8 @@ pub(super) fn usable(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
 }
 
 /// The rules that come with Kestrel.
-pub(super) fn builtin() -> Result<RuleSet, Failure> {
-    let mut loader = Loader::new(Config::default());
+pub(super) fn builtin(config: Config) -> Result<RuleSet, Failure> {
+    let mut loader = Loader::new(config);
     let reports = rules::default::FILES.map(|(name, content)| loader.load(name, content));
     let refused = reports.iter().filter(|report| !report.successful).count();
     if refused > 0 {
@@ -109,13 +109,15 @@ mod tests {
         fs::write(at("b.yaml"), "- list: b\n  append: true\n  items: [two]\n").unwrap();
         fs::write(at("a.yml"), "- list: b\n  items: [one]\n").unwrap();
         fs::write(at("c.txt"), "no rules").unwrap();
-        let (loader, reports) = load(&[folder.path().to_owned()]);
+        let (loader, reports) = load(&[folder.path().to_owned()], Config::default());
         assert_eq!(reports.iter().filter(|report| report.successful).count(), 2, "{reports:#?}");
         assert_eq!(loader.counts().lists, 1);
 
         fs::write(at("a.yml"), [b'-', 0xff]).unwrap();
-        let (_, reports) =
-            load(&[at("a.yml"), at("missing.yaml"), tempfile::tempdir().unwrap().path().to_owned()]);
+        let (_, reports) = load(
+            &[at("a.yml"), at("missing.yaml"), tempfile::tempdir().unwrap().path().to_owned()],
+            Config::default(),
+        );
         let said: Vec<_> = reports.iter().map(|report| report.errors[0].message.clone()).collect();
         assert_eq!(said[0], "byte 1 is not UTF-8");
         assert!(said[1].contains("No such file"), "{said:?}");

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use inert::inert;
 use rules::{
     field::{EventType, Reference},
-    load::{CompiledRule, RuleSet, Which},
+    load::{CompiledRule, Config, RuleSet, Which},
 };
 use serde::Serialize;
 
@@ -75,7 +75,7 @@ fn events(rule: &CompiledRule) -> Option<Vec<&'static str>> {
 }
 
 pub(super) fn list(args: &ListArgs, format: Format, look: Look) -> Result<Outcome, Failure> {
-    let set = files::usable(&args.from.rules)?;
+    let set = files::usable(&args.from.rules, Config::default())?;
     let named: Vec<_> = args.names.iter().cloned().map(Which::Name).collect();
     let tagged: Vec<_> = args.tag.iter().cloned().map(Which::Tag).collect();
     let wanted = |rule: &&CompiledRule| {
@@ -122,7 +122,7 @@ fn table<'a>(rules: impl Iterator<Item = &'a CompiledRule>) -> Table {
 }
 
 pub(super) fn show(args: &ShowArgs, format: Format) -> Result<Outcome, Failure> {
-    let set = files::usable(&args.from.rules)?;
+    let set = files::usable(&args.from.rules, Config::default())?;
     let shown = Shown::of(find(&set, &args.rule)?);
     let mut output = Output::stdout();
     if matches!(format, Format::Json | Format::Yaml) {

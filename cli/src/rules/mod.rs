@@ -14,6 +14,8 @@ pub use self::args::{
     CheckArgs, EvalArgs, ExplainArgs, From, ListArgs, ReplayArgs, RulesArgs, RulesCommand, ShowArgs, TestArgs,
 };
 
+use rules::load::Config;
+
 use crate::{Failure, Outcome, args::Global, look::Look};
 
 /// The command `replay`.
@@ -23,7 +25,9 @@ use crate::{Failure, Outcome, args::Global, look::Look};
 pub fn replay(global: &Global, args: &ReplayArgs) -> Result<Outcome, Failure> {
     let ReplayArgs { recording, rules, all } = args;
     let args = EvalArgs { rules: rules.clone(), condition: None, events: recording.clone(), all: *all };
-    eval::run(&args, global.output)
+    // What we record is what the kernel says.
+    let config = Config { resolved_names: true, ..Config::default() };
+    eval::run(&args, config, global.output)
 }
 
 /// The command `rules`.
@@ -36,7 +40,7 @@ pub fn run(global: &Global, args: &RulesArgs, look: Look) -> Result<Outcome, Fai
         RulesCommand::Check(args) => check::run(args, format),
         RulesCommand::List(args) => list::list(args, format, look),
         RulesCommand::Show(args) => list::show(args, format),
-        RulesCommand::Eval(args) => eval::run(args, format),
+        RulesCommand::Eval(args) => eval::run(args, Config::default(), format),
         RulesCommand::Explain(args) => explain::run(args, format, look),
         RulesCommand::Test(args) => test::run(args, format, look),
     }

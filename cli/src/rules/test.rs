@@ -3,7 +3,7 @@
 use inert::inert;
 use rules::{
     event::{Fixture, JsonEvent},
-    load::CompiledRule,
+    load::{CompiledRule, Config},
     value::Truth,
 };
 use serde::Serialize;
@@ -45,7 +45,7 @@ struct Wrong<'a> {
 }
 
 pub(super) fn run(args: &TestArgs, format: Format, look: Look) -> Result<Outcome, Failure> {
-    let set = files::usable(&args.files)?;
+    let set = files::usable(&args.files, Config::default())?;
     let fixtures = fixtures::of(&args.files, &args.fixtures)?;
     let mut all = Vec::new();
     for rule in set.rules() {

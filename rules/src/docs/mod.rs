@@ -27,7 +27,12 @@ fn overview() -> String {
          - A field that is not known yet, as the name of a container that was just made, makes a comparison \
          unknown. What\n  is unknown is asked again when it is known, and never taken for false.\n\
          - A rule meets only events of the types its condition can hold for, by what it says of `evt.type` \
-         with `=`, `!=`\n  and `in`.\n\n\
+         with `=`, `!=`\n  and `in`.\n\
+         - Names of files (`fd.name`, `fd.directory`, `fs.path.*`) are those that the kernel resolved: none hides \
+         behind a link or `..`.\n  What a rule says of links that nearly every machine has (`/var/run`, `/var/lock`, \
+         `/bin`, `/sbin`, `/lib*`,\n  `/proc/self`, `/dev/fd`, `/dev/stdin`, …) also means what they lead to, and \
+         files that were opened by that name.\n  `fd.nameraw` is the name as it was given. `rules eval`, `explain` \
+         and `test` take names as the events have them.\n\n\
          Beyond Falco's language there are [rules over several events](several-events.md).\n"
     )
 }

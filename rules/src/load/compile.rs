@@ -9,6 +9,7 @@ use super::{
     doubts::Doubts,
     exception,
     item::{Before, Rule},
+    links,
     lists::Lists,
     macros::{Macros, Written},
     read_rule::SYSCALL,
@@ -77,7 +78,8 @@ fn compile_rule(
 
     let text = exception::compile(&rule.condition, &rule.exceptions)?;
     let written = Written::read(&text, lists, &rule.condition_trail)?;
-    let expr = macros.expand(&written)?;
+    let followed = |expr| if config.resolved_names { links::follow(expr) } else { expr };
+    let expr = followed(macros.expand(&written)?);
     doubts.condition(&written.expr, &written, macros);
     let condition = check::check(&expr, &written, macros, checker)?;
     let before = match &rule.before {
@@ -86,7 +88,7 @@ fn compile_rule(
         Some(Before::After { steps, within, by }) => {
             let compiled = steps.iter().map(|(condition, trail)| {
                 let written = Written::read(condition, lists, trail)?;
-                let expr = macros.expand(&written)?;
+                let expr = followed(macros.expand(&written)?);
                 doubts.condition(&written.expr, &written, macros);
                 let condition_of_step = check::check(&expr, &written, macros, checker)?;
                 Ok(Step { text: condition.text().to_owned(), expr, condition: condition_of_step })

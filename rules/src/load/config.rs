@@ -13,6 +13,9 @@ pub struct Config {
     pub minimum_priority: Priority,
     /// Fields that never have a value here, and why: a rule that asks for one is warned of.
     pub unanswered: BTreeMap<String, String>,
+    /// Names of files are those that the kernel resolved, without a link in them. What rules say of links that nearly
+    /// every machine has is taken for what they lead to.
+    pub resolved_names: bool,
     /// What is added to rules, in this order.
     pub additions: Vec<Addition>,
     /// Which rules are active, in this order; a later entry overrules an earlier one and `enabled`.
@@ -25,6 +28,7 @@ impl Default for Config {
             sources: vec![SYSCALL.to_owned()],
             minimum_priority: Priority::Debug,
             unanswered: BTreeMap::new(),
+            resolved_names: false,
             additions: Vec::new(),
             selections: Vec::new(),
         }

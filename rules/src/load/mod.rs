@@ -19,6 +19,7 @@ mod decode;
 mod doubts;
 mod exception;
 mod item;
+mod links;
 mod lists;
 mod macros;
 mod priority;

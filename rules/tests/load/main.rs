@@ -10,6 +10,7 @@ mod exceptions;
 mod falco;
 mod items;
 mod lab;
+mod links;
 mod overrides;
 mod places;
 mod selection;
