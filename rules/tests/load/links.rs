@@ -107,3 +107,22 @@ fn a_token_that_is_read_by_its_usual_name_is_found_however_it_is_stored() {
         assert_eq!(load(&condition, false).condition.evaluate(&event), Truth::False, "{condition}");
     }
 }
+
+#[test]
+fn conditions_at_their_bounds_stay_in_them() {
+    let many: Vec<_> = (0..5000).map(|number| format!("/bin/{number}")).collect();
+    let means = meant(&format!("fd.name in ({})", many.join(", ")));
+    assert_eq!(means.matches(" or ").count(), 1, "not once for each");
+    // As deep as the language lets it be.
+    let deep =
+        (0..45).fold("fd.name = /var/run/a".to_owned(), |inner, _| format!("(not (fd.num > 1 or {inner}))"));
+    let rule = load(&format!("evt.type = open and {deep}"), true);
+    let event = json!({"evt.type": "open", "fd.num": 1, "fd.name": "/run/a", "fd.nameraw": "a"});
+    let event = JsonEvent::new(event.as_object().unwrap().clone());
+    let programs = rules::compile::Programs::new([(0, &rule.condition)]);
+    let mut found = 0;
+    let matching = rules::compile::Matching::All;
+    let scratch = &mut rules::compile::Scratch::default();
+    programs.matches(scratch, event.event_type(), &event, matching, |_| found += 1);
+    assert_eq!(found > 0, rule.condition.evaluate(&event) == Truth::True);
+}
