@@ -81,9 +81,11 @@ impl Files {
     }
 
     /// Less is fewer files, as far as one can guess: names with dots are the rarest, and more is written
-    /// than lies below a few folders.
+    /// than lies below a few folders. Below `/` is all.
     fn breadth(&self) -> usize {
-        usize::from(self.written) * MOST_PREFIXES + 2 * self.prefixes.len() + usize::from(self.dotted)
+        let is_any = self.prefixes.iter().any(|prefix| prefix.len() <= 1);
+        let written = usize::from(self.written) + 2 * usize::from(is_any);
+        written * 4 * MOST_PREFIXES + 2 * self.prefixes.len() + usize::from(self.dotted)
     }
 }
 

@@ -348,6 +348,11 @@ fn needs_are_what_the_conditions_have_in_common() {
         "evt.type = openat and (fd.directory in (/etc, /bin) or fd.name = /etc/x or fd.name glob /usr/*)";
     let files = needs(&[folders]).unwrap().files.unwrap();
     assert_eq!(files, Files { prefixes: below(&["/bin/", "/etc/", "/usr/"]), ..Files::default() });
+    // Below the root is everything, and less is written.
+    let library = "evt.type = openat and evt.is_open_write = true and fd.name glob /*lib*/security/pam_*.so";
+    let read = "evt.type = openat and fd.name = /etc/shadow";
+    let files = needs(&[library, read]).unwrap().files.unwrap();
+    assert_eq!(files, Files { prefixes: below(&["/etc/shadow"]), written: true, ..Files::default() });
 }
 
 #[test]
