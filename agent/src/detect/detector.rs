@@ -288,21 +288,22 @@ impl Detector {
         if self.parts.is_empty() {
             return;
         }
-        let parts = std::mem::replace(&mut self.parts, Vec::with_capacity(64));
-        if self.steps.keep(at, parts, record) {
+        if self.steps.keep(at, &mut self.parts, record) {
             self.settle_steps(u64::MAX, view, out);
         }
     }
 
     /// Takes what is part of rules over several events in the order of time: all that happened until then is read.
     pub fn settle_steps(&mut self, until_ns: u64, view: View<'_>, out: &mut Vec<Detection>) {
-        for kept in self.steps.until(until_ns) {
+        let due = self.steps.until(until_ns);
+        for kept in &due {
             // It was decoded before.
             let Ok(event) = decode(kept.record.bytes()) else { continue };
             if let Some(kind) = self.wanted(&event) {
                 self.judge(&event, kind, view, kept.at, Pass::Steps(&kept.parts), out);
             }
         }
+        self.steps.give_back(due);
         self.parts.clear();
     }
 }

@@ -24,9 +24,9 @@ pub enum ScanError {
 }
 
 /// A record kept for later, aligned as those of a ring.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AlignedRecord {
-    words: Box<[u64]>,
+    words: Vec<u64>,
     len: usize,
 }
 
@@ -36,13 +36,21 @@ impl AlignedRecord {
     pub fn bytes(&self) -> &[u8] {
         &self.words.as_bytes()[..self.len]
     }
+
+    /// Keeps these bytes in place of what it has, in the same memory where there is enough.
+    pub fn fill(&mut self, bytes: &[u8]) {
+        self.words.clear();
+        self.words.resize(bytes.len().div_ceil(size_of::<u64>()), 0);
+        self.words.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
+        self.len = bytes.len();
+    }
 }
 
 impl From<&[u8]> for AlignedRecord {
     fn from(bytes: &[u8]) -> Self {
-        let mut words = vec![0; bytes.len().div_ceil(size_of::<u64>())].into_boxed_slice();
-        words.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
-        Self { words, len: bytes.len() }
+        let mut record = Self::default();
+        record.fill(bytes);
+        record
     }
 }
 
