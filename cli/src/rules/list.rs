@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{
     args::{ListArgs, ShowArgs},
     files,
+    opens::Opens,
 };
 use crate::{
     Failure, Outcome,
@@ -37,6 +38,9 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<Vec<&'static str>>,
     fields: Vec<&'a str>,
+    /// Which opens of files an agent hears of for it. Absent: none, or it is a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opens: Option<Opens>,
     condition: String,
     /// What must have happened before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +59,7 @@ impl<'a> Shown<'a> {
             tags: rule.tags.iter().map(String::as_str).collect(),
             events: events(rule),
             fields: fields(rule),
+            opens: None,
             condition: rule.expr.to_string(),
             before: rule.before.as_ref().map(ToString::to_string),
             output: rule.output.text(),
@@ -123,7 +128,10 @@ fn table<'a>(rules: impl Iterator<Item = &'a CompiledRule>) -> Table {
 
 pub(super) fn show(args: &ShowArgs, format: Format) -> Result<Outcome, Failure> {
     let set = files::usable(&args.from.rules, Config::default())?;
-    let shown = Shown::of(find(&set, &args.rule)?);
+    // As the agent takes them.
+    let resolved = files::usable(&args.from.rules, Config { resolved_names: true, ..Config::default() })?;
+    let opens = Opens::of(find(&resolved, &args.rule)?.conditions());
+    let shown = Shown { opens, ..Shown::of(find(&set, &args.rule)?) };
     let mut output = Output::stdout();
     if matches!(format, Format::Json | Format::Yaml) {
         output.object(json::write(&shown)?, format)?;
@@ -137,11 +145,14 @@ pub(super) fn show(args: &ShowArgs, format: Format) -> Result<Outcome, Failure> 
             tags,
             events,
             fields,
+            opens,
             condition,
             before,
             output: says,
         } = shown;
         let events = events.map_or_else(|| "any".to_owned(), |names| names.join(", "));
+        let opens = opens.map(|opens| opens.text());
+        let opens = opens.as_deref().map(|opens| ("Opens", opens));
         let before = before.as_deref().map(|before| ("Before", before));
         for (name, text) in [
             ("Rule", rule),
@@ -152,9 +163,10 @@ pub(super) fn show(args: &ShowArgs, format: Format) -> Result<Outcome, Failure> 
             ("Tags", &tags.join(", ")),
             ("Events", &events),
             ("Fields", &fields.join(", ")),
-            ("Condition", &condition),
         ]
         .into_iter()
+        .chain(opens)
+        .chain([("Condition", condition.as_str())])
         .chain(before)
         .chain([("Output", says)])
         {

@@ -8,6 +8,7 @@ mod explain;
 mod files;
 mod fixtures;
 mod list;
+mod opens;
 mod test;
 
 pub use self::args::{
