@@ -50,14 +50,23 @@ pub mod predicate {
     /// An LSM hook tells of the calls that succeed: those that it does not run for (a file opened
     /// with `O_PATH`) and those that fail are left to the exit of the call.
     pub const BY_LSM: u8 = 1 << 6;
+    /// Of the calls that failed only those of [`super::beside`].
+    pub const FAILED_BESIDE: u8 = 1 << 7;
 }
 
-/// [`Want::beside`]: which files are wanted besides those of [`predicate::PREFIXES`].
+/// [`Want::beside`]: which files are wanted besides those of [`predicate::PREFIXES`], and which failed calls with
+/// [`predicate::FAILED_BESIDE`].
 pub mod beside {
     /// Those opened for writing.
     pub const WRITES: u8 = 1;
     /// Those whose name, as the caller gives it, has two dots in a row, or is not known.
     pub const DOTTED: u8 = 1 << 1;
+    /// Those whose path has the names of a group of [`crate::landmark::Landmarks`].
+    pub const LANDMARKS: u8 = 1 << 2;
+    /// Failed calls that would have opened a file for writing.
+    pub const FAILED_WRITES: u8 = 1 << 3;
+    /// Failed calls whose name is as that of [`DOTTED`].
+    pub const FAILED_DOTTED: u8 = 1 << 4;
 }
 
 /// [`Want::test`]: a test of one argument's low 32 bits.

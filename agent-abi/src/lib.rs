@@ -6,6 +6,7 @@
 
 pub mod hook;
 pub mod interest;
+pub mod landmark;
 pub mod map;
 pub mod offset;
 pub mod record;

@@ -34,6 +34,9 @@ pub const MUTED_EXECUTABLES: &str = "MUTED_EXECUTABLES";
 /// [`PREFIX_UNWANTED`]. Paths are looked up with a slash at their end: a key that ends in one stands
 /// for a directory and all below it, any other for all that begins like it.
 pub const PREFIXES: &str = "PREFIXES";
+/// Two [`crate::landmark::Landmarks`]: the one that [`Settings::landmarks`] says, and one to write the next
+/// into.
+pub const LANDMARKS: &str = "LANDMARKS";
 /// One [`crate::uring::Operation`] per opcode of an io_uring.
 pub const URING: &str = "URING";
 /// Reported operations that are not done: [`crate::uring::InFlightKey`] to [`crate::uring::InFlight`].
@@ -88,7 +91,7 @@ wire! {
 
     /// What may change while the programs run. Mapped into the agent's memory, which stores one word at a
     /// time.
-    pub struct Settings [24] {
+    pub struct Settings [32] {
         /// The agent's own thread group; its system calls are not reported.
         pub agent_tgid: u32,
         /// 1 while the reader sleeps: the next record wakes it and clears this.
@@ -102,6 +105,10 @@ wire! {
         /// All flags ([`cgroup_flag`]) that any entry of [`CGROUPS`] has had: one that is not among them is
         /// not looked for.
         pub cgroup_flags: u32,
+        /// Which of [`LANDMARKS`] counts.
+        pub landmarks: u32,
+        /// Keeps the size a multiple of 8.
+        pub reserved: u32,
     }
 }
 
@@ -137,6 +144,8 @@ wire! {
     }
 }
 
+/// Entries of [`LANDMARKS`].
+pub const LANDMARK_SETS: usize = 2;
 /// Entries of [`CGROUPS`] and of [`BUCKETS`].
 pub const CGROUP_ENTRIES: usize = 16_384;
 /// Entries of [`MUTED_EXECUTABLES`] and of [`PREFIXES`].

@@ -3,9 +3,10 @@
 use agent_abi::{
     hook::{HOOKS, Hook, HookCounters},
     interest::{Interest, SYSCALLS},
+    landmark::Landmarks,
     map::{
-        Boot, Bucket, CGROUP_ENTRIES, Executable, FILTER_ENTRIES, HANDLER_SLOTS, MMAPABLE, NESTING_SLOTS,
-        Nesting, PREFIX_BYTES, Progress, RING_COUNT, Settings, Untold,
+        Boot, Bucket, CGROUP_ENTRIES, Executable, FILTER_ENTRIES, HANDLER_SLOTS, LANDMARK_SETS, MMAPABLE,
+        NESTING_SLOTS, Nesting, PREFIX_BYTES, Progress, RING_COUNT, Settings, Untold,
     },
     offset::Offsets,
     uring::{InFlight, InFlightKey, OPERATIONS, Operation},
@@ -105,6 +106,9 @@ pub static MUTED_EXECUTABLES: HashMap<Executable, u32, FILTER_ENTRIES> = HashMap
 
 #[btf_map]
 pub static PREFIXES: LpmTrie<[u8; PREFIX_BYTES], u32, FILTER_ENTRIES> = LpmTrie::new();
+
+#[btf_map]
+pub static LANDMARKS: Array<Landmarks, LANDMARK_SETS> = Array::new();
 
 #[btf_map]
 pub static SETTINGS: Array<Settings, 1, { MMAPABLE as usize }> = Array::new();

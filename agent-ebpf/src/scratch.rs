@@ -31,6 +31,12 @@ pub const NAME_BYTES: usize = 256;
 pub const BLOCKS: usize = NAMES + 2 * NAME_BYTES;
 /// Bytes of one.
 pub const BLOCK_BYTES: usize = 192;
+/// Which landmarks the path has that is put together there: a `u64`, each bit a place.
+pub const WALK_LANDMARKS: usize = BLOCKS + 3 * BLOCK_BYTES;
+/// Which set of landmarks that is of: a `u32`.
+pub const WALK_LANDMARK_SET: usize = WALK_LANDMARKS + 8;
+/// How long the name is that was put in front of it last: a `u32`.
+pub const WALK_NAME_LEN: usize = WALK_LANDMARK_SET + 4;
 /// Longest record that can be sent.
 pub const RECORD_BYTES: usize = 32_768;
 
@@ -38,7 +44,8 @@ pub const RECORD_BYTES: usize = 32_768;
 #[repr(C, align(8))]
 pub struct Large([u8; RECORD_BYTES]);
 
-const _: () = assert!(NAMES.is_multiple_of(8) && BLOCKS + 3 * BLOCK_BYTES <= RECORD_BYTES);
+const _: () = assert!(NAMES.is_multiple_of(8) && WALK_LANDMARKS.is_multiple_of(8));
+const _: () = assert!(WALK_NAME_LEN + size_of::<u32>() <= RECORD_BYTES);
 
 /// The tail of a record that is being built in a [`Large`] buffer.
 ///

@@ -14,7 +14,8 @@ use super::call;
 use crate::{
     atomic::add,
     global::{BUCKETS, CGROUPS, MUTED_EXECUTABLES, offset, settings},
-    read::{Current, pointer, probe},
+    read::{self, Current, pointer, probe},
+    scratch::Tail,
 };
 
 /// `O_ACCMODE` and `O_TRUNC` (include/uapi/asm-generic/fcntl.h).
@@ -113,8 +114,8 @@ fn is_executable_muted(current: Current) -> bool {
     unsafe { MUTED_EXECUTABLES.get(executable) }.is_some()
 }
 
-/// [`predicate::PREFIXES`] where a file opened with `flags` is wanted only below the prefixes, and 0 where it
-/// is anyway. By way of `note`, of which the verifier knows nothing: it would follow all the rest for each.
+/// [`predicate::PREFIXES`] where a file opened with `flags` is wanted only below the prefixes, with
+/// [`beside::LANDMARKS`] where landmarks count, too; 0 where it is wanted anyway. By way of `note`, of which the verifier knows nothing: it would follow all the rest for each.
 ///
 /// # Safety
 /// `want` lies in the table, `note` in a scratch buffer.
@@ -124,7 +125,8 @@ pub(super) unsafe fn below(predicates: u8, want: *const Want, flags: u32, note: 
     unsafe {
         let beside = read_volatile(&raw const (*want).beside);
         let anyway = beside & beside::WRITES != 0 && flags & WRITES != 0;
-        write_volatile(note, if anyway { 0 } else { u32::from(predicates & predicate::PREFIXES) });
+        let only = predicates & predicate::PREFIXES | beside & beside::LANDMARKS;
+        write_volatile(note, if anyway { 0 } else { u32::from(only) });
         read_volatile(note) as u8
     }
 }
@@ -157,6 +159,35 @@ pub(super) unsafe fn opens_to_read(predicates: u8, call: *const Syscall, want: *
     unsafe {
         let position = read_volatile(&raw const (*want).flags);
         position < RESULT && call::at(call, position) as u32 & WRITES == 0
+    }
+}
+
+/// Whether a call that failed is wanted for its flags or its name, where they count.
+///
+/// # Safety
+/// `call` lies in a scratch buffer, whose tail is `tail`, `want` in the table.
+#[inline(always)]
+pub(super) unsafe fn is_failure_wanted(
+    predicates: u8,
+    call: *const Syscall,
+    want: *const Want,
+    result: i64,
+    tail: Tail,
+) -> bool {
+    if predicates & predicate::FAILED_BESIDE == 0 || !is_error(result) {
+        return true;
+    }
+    // SAFETY: as the caller's.
+    unsafe {
+        let beside = read_volatile(&raw const (*want).beside);
+        if beside & beside::FAILED_WRITES != 0 && !opens_to_read(predicate::WRITES, call, want) {
+            return true;
+        }
+        if beside & beside::FAILED_DOTTED == 0 {
+            return false;
+        }
+        let position = read_volatile(&raw const (*want).name);
+        position == NONE || read::is_dotted(call::at(call, position), tail)
     }
 }
 

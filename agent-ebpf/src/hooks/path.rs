@@ -35,14 +35,16 @@ fn paths(counters: &mut HookCounters, regs: u64, result: i64, via: u8) {
             return;
         };
         let predicates = read_volatile(&raw const (*want).predicates);
-        if filter::opens_to_read(predicates, call, want) {
+        let tail = Tail::new(record, size_of::<PathCall>());
+        let is_wanted = !filter::opens_to_read(predicates, call, want)
+            && filter::is_failure_wanted(predicates, call, want, result, tail);
+        if !is_wanted {
             counters.filtered += 1;
             return;
         }
         if !filter::admits(counters, predicates, (*call).cgroup_id) {
             return;
         }
-        let tail = Tail::new(record, size_of::<PathCall>());
         (*paths).text = call::text(call, want, tail);
         let has_root = read::root_of(current, &raw mut (*paths).root, tail);
         let from = (&raw const (*want).name, &raw const (*want).dir);

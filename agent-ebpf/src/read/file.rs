@@ -3,6 +3,7 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use agent_abi::{
+    interest::beside,
     offset::ABSENT,
     record::{FileRef, PATH_BYTES, Span, file_flag, grade},
 };
@@ -10,7 +11,7 @@ use agent_abi::{
 use super::{
     block::{Block, Of},
     current::Current,
-    path::{append_found, find_path, is_dotted, is_wanted},
+    path::{append_found, find_path, has_landmarks, is_dotted, is_wanted},
     pointer, probe,
 };
 use crate::{
@@ -39,11 +40,12 @@ pub(super) const ERROR_POINTERS: u64 = u64::MAX - 4095;
 pub enum Depth {
     /// All but its path.
     NoPath,
-    /// All; where `below` is not 0, only if its path is below a wanted prefix, or the name at the address
-    /// `or_dotted` of the caller's has two dots in a row; 0: there is no such name. A path without its front
-    /// may be below one. `below` is a number that the verifier does not know, or it follows the walk twice.
+    /// All; where `below` is not 0, only if its path is below a wanted prefix, has landmarks that are looked
+    /// for, or the name at the address `or_dotted` of the caller's has two dots in a row; 0: there is no such
+    /// name. A path without its front may be below one. `below` is a number that the verifier does not know,
+    /// or it follows the walk twice.
     Path {
-        /// 0: wherever it lies.
+        /// 0: wherever it lies. [`beside::LANDMARKS`] is set where landmarks are looked for.
         below: u8,
         /// An address, or 0.
         or_dotted: u64,
@@ -81,6 +83,7 @@ pub unsafe fn describe(file: u64, task_mount_ns: u64, out: *mut FileRef, tail: T
                 add(flags, file_flag::PATH_TRUNCATED);
             } else if below != 0
                 && !is_wanted(tail.record())
+                && (below & beside::LANDMARKS == 0 || !has_landmarks(tail.record()))
                 && (or_dotted == 0 || !is_dotted(or_dotted, tail))
             {
                 return false;

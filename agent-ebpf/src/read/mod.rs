@@ -15,7 +15,7 @@ pub use cgroup::{cgroup_id, cgroup_in_hierarchy, task_cgroup_id};
 pub use current::Current;
 pub use file::{Depth, describe, descriptor_grade, is_held_once};
 pub use memory::{Memory, Probed, Typed, loads_words, pointer, probe};
-pub use path::{AT_FDCWD, append_path, arrived, is_leaf, named, root_of};
+pub use path::{AT_FDCWD, append_path, arrived, is_dotted, is_leaf, named, root_of};
 pub use seccomp::allow_bitmap;
 pub use socket::{append_unix_path, describe_socket, sock_behind, sock_cgroup_id, sock_state, sock_type};
 pub use task::{

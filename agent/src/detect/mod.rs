@@ -45,5 +45,5 @@ pub use self::{
     rule_set::{Refused, Rule, RuleSet, Summary},
     status::RulesStatus,
     users::Users,
-    wants::add_to,
+    wants::{NeededFiles, add_to},
 };

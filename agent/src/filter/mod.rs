@@ -3,6 +3,7 @@
 //! Nothing is left out by what a workload chooses for itself, as its name or its arguments.
 
 mod executable;
+mod landmarks;
 mod marks;
 mod prefix;
 
@@ -12,6 +13,7 @@ use agent_abi::map::Executable;
 
 pub use self::{
     executable::{ResolveError, resolve},
+    landmarks::Landmarks,
     marks::{CgroupMarks, MarkCounts, MarkError, MarkStore},
     prefix::PathPrefix,
 };
@@ -32,6 +34,8 @@ pub struct Filter {
     pub limit: Option<Limit>,
     /// Whose raw events nobody wants.
     pub executables: Vec<Executable>,
-    /// Files below which paths are wanted, where calls are asked for with [`crate::syscall::Only::prefixes`].
+    /// Files below which paths are wanted, where calls are asked for with [`crate::syscall::Only::below`].
     pub prefixes: Vec<PathPrefix>,
+    /// Names by which others are, where they are asked for with [`crate::syscall::Beside::landmarks`].
+    pub landmarks: Landmarks,
 }

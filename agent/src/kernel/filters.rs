@@ -1,11 +1,14 @@
 //! The maps that the programs look at before they make a record, and what they counted there. All
 //! may change while programs run.
 
-use agent_abi::map::{self, Bucket, Executable, PREFIX_BYTES};
+use agent_abi::{
+    landmark,
+    map::{self, Bucket, Executable, LANDMARK_SETS, PREFIX_BYTES},
+};
 use aya::{
     Ebpf,
     maps::{
-        HashMap, MapData, MapError,
+        Array, HashMap, MapData, MapError,
         lpm_trie::{Key, LpmTrie},
     },
     sys::SyscallError,
@@ -15,23 +18,28 @@ use super::{
     maps::{MapsError, failed, take},
     switches::Switches,
 };
-use crate::filter::{Filter, MarkError, MarkStore, PathPrefix};
+use crate::filter::{Filter, Landmarks, MarkError, MarkStore, PathPrefix};
 
 type PrefixKey = Key<[u8; PREFIX_BYTES]>;
+/// [`landmark::Landmarks`].
+type LandmarkWords = [u64; size_of::<landmark::Landmarks>() / 8];
 
 /// What is left out by path and by executable, and how much a cgroup may send.
 pub struct Filters {
     switches: Switches,
     executables: HashMap<MapData, [u64; 2], u32>,
     prefixes: LpmTrie<MapData, [u8; PREFIX_BYTES], u32>,
+    landmarks: Array<MapData, LandmarkWords>,
 }
 
 impl Filters {
     pub(super) fn take(object: &mut Ebpf, switches: Switches) -> Result<Self, MapsError> {
         let executables = take(object, map::MUTED_EXECUTABLES)?;
         let prefixes = take(object, map::PREFIXES)?;
+        let landmarks = take(object, map::LANDMARKS)?;
         Ok(Self {
             switches,
+            landmarks: landmarks.try_into().map_err(failed(map::LANDMARKS))?,
             executables: executables.try_into().map_err(failed(map::MUTED_EXECUTABLES))?,
             prefixes: prefixes.try_into().map_err(failed(map::PREFIXES))?,
         })
@@ -42,10 +50,20 @@ impl Filters {
     /// # Errors
     /// When the kernel refuses, or there are more than find room.
     pub fn set(&mut self, filter: &Filter) -> Result<(), MapsError> {
-        let Filter { limit, executables, prefixes } = filter;
+        let Filter { limit, executables, prefixes, landmarks } = filter;
         self.set_prefixes(prefixes)?;
+        self.set_landmarks(landmarks)?;
         self.set_executables(executables)?;
         self.switches.set_limit(*limit);
+        Ok(())
+    }
+
+    /// Into the set that does not count, which then does.
+    fn set_landmarks(&mut self, wanted: &Landmarks) -> Result<(), MapsError> {
+        let words: LandmarkWords = zerocopy::transmute!(*wanted.table());
+        let set = (self.switches.landmarks() + 1) % LANDMARK_SETS as u32;
+        self.landmarks.set(set, words, 0).map_err(failed(map::LANDMARKS))?;
+        self.switches.set_landmarks(set);
         Ok(())
     }
 

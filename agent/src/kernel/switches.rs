@@ -25,6 +25,8 @@ pub(super) struct SettingsWords {
     bulk_burst: AtomicU32,
     muted_executables: AtomicU32,
     cgroup_flags: AtomicU32,
+    landmarks: AtomicU32,
+    reserved: AtomicU32,
 }
 
 const _: () = assert!(size_of::<SettingsWords>() == size_of::<Settings>());
@@ -74,6 +76,16 @@ impl Switches {
 
     pub(super) fn set_muted_executables(&self, number: u32) {
         self.words().muted_executables.store(number, Ordering::Release);
+    }
+
+    /// Which set of landmarks counts.
+    pub(super) fn landmarks(&self) -> u32 {
+        self.words().landmarks.load(Ordering::Acquire)
+    }
+
+    /// That this one does.
+    pub(super) fn set_landmarks(&self, set: u32) {
+        self.words().landmarks.store(set, Ordering::Release);
     }
 
     /// That no cgroup is marked.

@@ -32,8 +32,8 @@ pub(super) fn attach(ground: &Ground) -> Result<Attached> {
     let layout = Layout::read(mounted.hierarchy, [config.rings.critical_bytes, config.rings.bulk_bytes])?;
     let alive = AliveFile::new(state.file("alive"), &boot.id);
     let last_alive_ns = alive.read();
-    let (wants, prefixes) = rules::wants(&config.streams, in_force);
-    let filter = filter::filter(config, prefixes);
+    let (wants, files) = rules::wants(&config.streams, in_force);
+    let filter = filter::filter(config, files);
     let plan = Plan {
         pin_dir: config.pin_dir.clone(),
         layout: layout.clone(),

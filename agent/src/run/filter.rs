@@ -4,6 +4,7 @@ use agent_abi::hook::Hook;
 
 use crate::{
     config::{Config, FilesOnly, Scope, Streams},
+    detect::NeededFiles,
     filter::{Filter, PathPrefix, resolve},
     syscall::{Beside, Call, Family, Only, Wants, all},
 };
@@ -86,9 +87,9 @@ fn add(wants: &mut Wants, call: &Call, scope: Scope, only: Only) {
     }
 }
 
-/// What is left out; files below `of_rules` are not. An executable that cannot be told from others is not muted,
+/// What is left out; files that rules need are not. An executable that cannot be told from others is not muted,
 /// and said so.
-pub(super) fn filter(config: &Config, of_rules: Vec<PathPrefix>) -> Filter {
+pub(super) fn filter(config: &Config, of_rules: NeededFiles) -> Filter {
     let Streams { files_below, limit, .. } = &config.streams;
     let mut executables = Vec::new();
     for path in &config.mute.executables {
@@ -99,7 +100,8 @@ pub(super) fn filter(config: &Config, of_rules: Vec<PathPrefix>) -> Filter {
             }
         }
     }
-    Filter { limit: *limit, executables, prefixes: PathPrefix::with(files_below, of_rules) }
+    let NeededFiles { prefixes, landmarks } = of_rules;
+    Filter { limit: *limit, executables, prefixes: PathPrefix::with(files_below, prefixes), landmarks }
 }
 
 #[cfg(test)]

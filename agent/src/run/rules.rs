@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::resolver::Asking;
 use crate::{
     config::Streams,
-    detect::{self, Loading, RuleSet, Text, Users},
+    detect::{self, Loading, NeededFiles, RuleSet, Text, Users},
     filter::{Filter, PathPrefix},
     http::Health,
     kernel::{Filters, InterestTable},
@@ -110,13 +110,13 @@ fn note(loaded: Result<RuleSet, String>, health: &Health, telemetry: &Telemetry)
     }
 }
 
-/// All that the streams and the rules want of the kernel, and the prefixes below which rules want files.
-pub(super) fn wants(streams: &Streams, rules: Option<&RuleSet>) -> (Wants, Vec<PathPrefix>) {
+/// All that the streams and the rules want of the kernel, and which files rules want.
+pub(super) fn wants(streams: &Streams, rules: Option<&RuleSet>) -> (Wants, NeededFiles) {
     // One more may stand for all others; and while one set follows another, the kernel has both.
     let room = (FILTER_ENTRIES / 2).saturating_sub(streams.files_below.len() + 1);
     let mut wants = super::filter::wants(streams);
-    let prefixes = rules.map(|rules| detect::add_to(&mut wants, rules, room)).unwrap_or_default();
-    (wants, prefixes)
+    let files = rules.map(|rules| detect::add_to(&mut wants, rules, room)).unwrap_or_default();
+    (wants, files)
 }
 
 impl Reloader {
@@ -132,8 +132,9 @@ impl Reloader {
             self.start.read = Some(hash);
             let Some(rules) = note(loaded, &self.health, &self.telemetry) else { continue };
             // What the new rules want comes before they do, and a file that is looked for before the call is.
-            let (wants, prefixes) = wants(&self.streams, Some(&rules));
+            let (wants, NeededFiles { prefixes, landmarks }) = wants(&self.streams, Some(&rules));
             self.filter.prefixes = PathPrefix::with(&self.streams.files_below, prefixes);
+            self.filter.landmarks = landmarks;
             let set = self.filters.set(&self.filter);
             if let Err(error) = set.and_then(|()| self.interest.set(&wants)) {
                 tracing::warn!(%error, "not all that the new rules want is seen before the agent starts anew");

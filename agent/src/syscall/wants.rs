@@ -34,6 +34,8 @@ pub struct Only {
     pub ok: bool,
     /// Those that failed.
     pub failed: bool,
+    /// Those that succeeded, and of those that failed these; not by landmarks.
+    pub failed_beside: Option<Beside>,
     /// Those that open a file for writing.
     pub writes: bool,
     /// Those of containers.
@@ -49,11 +51,24 @@ pub struct Beside {
     pub writes: bool,
     /// Those whose name was given with two dots in a row.
     pub dotted: bool,
+    /// Those whose path has the names of a group of landmarks.
+    pub landmarks: bool,
+}
+
+const fn bit(is_set: bool, bit: u8) -> u8 {
+    if is_set { bit } else { 0 }
 }
 
 impl Beside {
+    /// No others.
+    pub const NONE: Self = Self { writes: false, dotted: false, landmarks: false };
+
     const fn or(self, other: Self) -> Self {
-        Self { writes: self.writes || other.writes, dotted: self.dotted || other.dotted }
+        Self {
+            writes: self.writes || other.writes,
+            dotted: self.dotted || other.dotted,
+            landmarks: self.landmarks || other.landmarks,
+        }
     }
 }
 
@@ -63,6 +78,10 @@ impl Only {
         Self {
             ok: self.ok && other.ok,
             failed: self.failed && other.failed,
+            failed_beside: match (self.failures(), other.failures()) {
+                (Some(one), Some(two)) if !(self.ok && other.ok) => Some(one.or(two)),
+                _ => None,
+            },
             writes: self.writes && other.writes,
             containers: self.containers && other.containers,
             below: match (self.below, other.below) {
@@ -75,17 +94,25 @@ impl Only {
         }
     }
 
+    /// Which of those that failed; `None`: all.
+    const fn failures(self) -> Option<Beside> {
+        if self.ok { Some(Beside::NONE) } else { self.failed_beside }
+    }
+
     const fn beside(self) -> u8 {
-        let Some(Beside { writes, dotted }) = self.below else { return 0 };
-        (if writes { beside::WRITES } else { 0 }) | (if dotted { beside::DOTTED } else { 0 })
+        let of = if let Some(of) = self.below { of } else { Beside::NONE };
+        let failed = if let Some(failed) = self.failed_beside { failed } else { Beside::NONE };
+        bit(of.writes, beside::WRITES)
+            | bit(of.dotted, beside::DOTTED)
+            | bit(of.landmarks, beside::LANDMARKS)
+            | bit(failed.writes, beside::FAILED_WRITES)
+            | bit(failed.dotted, beside::FAILED_DOTTED)
     }
 
     const fn predicates(self) -> u8 {
-        const fn bit(is_set: bool, bit: u8) -> u8 {
-            if is_set { bit } else { 0 }
-        }
         bit(self.ok, predicate::OK)
             | bit(self.failed, predicate::FAILED)
+            | bit(self.failed_beside.is_some(), predicate::FAILED_BESIDE)
             | bit(self.writes, predicate::WRITES)
             | bit(self.containers, predicate::CONTAINERS)
             | bit(self.below.is_some(), predicate::PREFIXES)

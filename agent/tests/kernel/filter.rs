@@ -17,7 +17,7 @@ use agent_abi::{
 };
 use kestrel_agent::{
     decode::{Event, decode},
-    filter::{Filter, Limit, MarkStore as _, PathPrefix, resolve},
+    filter::{Filter, Landmarks, Limit, MarkStore as _, PathPrefix, resolve},
     syscall::{Beside, Family, Only, Wants},
 };
 use tempfile::TempDir;
@@ -31,7 +31,8 @@ use crate::{
 
 const RINGS: [u32; 2] = [1 << 20, 1 << 22];
 
-const ALL: Only = Only { ok: false, failed: false, writes: false, containers: false, below: None };
+const ALL: Only =
+    Only { ok: false, failed: false, failed_beside: None, writes: false, containers: false, below: None };
 
 /// Programs, and files to open.
 struct Scene<L> {
@@ -362,6 +363,85 @@ fn beside_prefixes_a_file_is_wanted_whose_name_climbs() {
         open(&format!("d{slashes}../b"));
         assert_eq!(scene.told(), ["b"], "{slashes}");
     }
+}
+
+#[test]
+fn beside_prefixes_a_file_is_wanted_that_has_landmarks() {
+    let beside = Beside { landmarks: true, ..Beside::default() };
+    let mut scene = Scene::shared(Only { ok: true, below: Some(beside), ..ALL });
+    let landmarks = |texts: &[&str]| {
+        let group = |text: &&str| text.split('/').map(|name| name.as_bytes().into()).collect::<Vec<_>>();
+        let groups: Vec<Vec<Box<[u8]>>> = texts.iter().map(group).collect();
+        let landmarks = Landmarks::new(groups.iter().map(Vec::as_slice)).unwrap();
+        Filter { prefixes: prefixes(&["/nowhere"]), landmarks, ..Filter::default() }
+    };
+    let long = "l".repeat(255);
+    let names = [
+        ".ssh/id",
+        "deep/er/.ssh/x",
+        ".ssh2/x",
+        "ssh/x",
+        "kubelet/pki/x",
+        "pki/x/kubelet",
+        "kubelet/pods/x",
+        "eightyes",
+        "eightyes9",
+        "k",
+        &long,
+        &long[..254],
+    ];
+    for name in names {
+        let path = scene.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let act = |scene: &mut Scene<Shared>| {
+        scene.told();
+        for name in names {
+            read(&scene.path(name));
+        }
+        scene.told()
+    };
+    scene.filter(&landmarks(&[".ssh", "kubelet/pki"]));
+    assert_eq!(act(&mut scene), [".ssh/id", "deep/er/.ssh/x", "kubelet/pki/x", "pki/x/kubelet"]);
+    scene.filter(&landmarks(&["eightyes", "k", &long]));
+    assert_eq!(act(&mut scene), ["eightyes", "k", &long]);
+    // The folder above them, whose name is in all paths, and one that is not read.
+    let above = scene.dir.path().file_name().unwrap().to_str().unwrap().to_owned();
+    scene.filter(&landmarks(&[&format!("{above}/ssh")]));
+    assert_eq!(act(&mut scene), ["ssh/x"]);
+    scene.filter(&Filter { prefixes: prefixes(&["/nowhere"]), ..Filter::default() });
+    assert_eq!(act(&mut scene), [""; 0]);
+    // Where they are not asked for they say nothing.
+    scene.want(Only { ok: true, below: Some(Beside::default()), ..ALL });
+    scene.filter(&landmarks(&[".ssh"]));
+    assert_eq!(act(&mut scene), [""; 0]);
+}
+
+#[test]
+fn of_opens_that_failed_those_are_wanted_whose_name_climbs_or_that_would_write() {
+    let dotted = Beside { dotted: true, ..Beside::NONE };
+    let mut scene = Scene::shared(Only { failed_beside: Some(dotted), ..ALL });
+    scene.told();
+    let none = scene.path("none");
+    read(&none);
+    read(&scene.path("a"));
+    read(&scene.path("d/../none"));
+    drop(File::options().write(true).open(&none));
+    // Too long to be looked through.
+    let long = "l".repeat(128);
+    read(&scene.path(&long));
+    assert_eq!(scene.told(), ["a".to_owned(), "d/../none?".to_owned(), long + "?"]);
+    scene.want(Only { failed_beside: Some(Beside { writes: true, ..Beside::NONE }), ..ALL });
+    read(&none);
+    read(&scene.path("d/../none"));
+    drop(File::options().write(true).open(&none));
+    drop(nix::fcntl::open(&scene.path("d/none"), nix::fcntl::OFlag::O_TRUNC, nix::sys::stat::Mode::empty()));
+    assert_eq!(scene.told(), ["none?", "d/none?"]);
+    // Without these, and with all.
+    scene.want(ALL);
+    read(&none);
+    assert_eq!(scene.told(), ["none?"]);
 }
 
 #[test]

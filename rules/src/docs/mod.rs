@@ -32,7 +32,12 @@ fn overview() -> String {
          behind a link or `..`.\n  What a rule says of links that nearly every machine has (`/var/run`, `/var/lock`, \
          `/bin`, `/sbin`, `/lib*`,\n  `/proc/self`, `/dev/fd`, `/dev/stdin`, …) also means what they lead to, and \
          files that were opened by that name.\n  `fd.nameraw` is the name as it was given. `rules eval`, `explain` \
-         and `test` take names as the events have them.\n\n\
+         and `test` take names as the events have them.\n\
+         - An open that no rule can match stays in the kernel. A rule says so by what the path begins with (`fd.name` \
+         and\n  `fd.directory` with `=`, `in` and `startswith`), by whole names in it (`fd.name contains /.ssh/`, \
+         `endswith /.netrc`,\n  `fd.filename = id_rsa`), or by what an open must be: for writing \
+         (`evt.is_open_write = true`), successful\n  (`fd.num >= 0`), in a container. `kestrel rules show RULE` tells \
+         what it comes to. One rule that can match any\n  file makes the agent hear of every open on the node.\n\n\
          Beyond Falco's language there are [rules over several events](several-events.md).\n"
     )
 }

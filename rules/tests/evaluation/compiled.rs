@@ -100,12 +100,15 @@ impl Fields for Event {
 
 const TYPES: [&str; 4] = ["open", "openat", "close", "execve"];
 const SEVERAL: [&str; 3] = ["proc.aname", "fd.types", "fd.ip"];
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 16] = [
     "proc.name",
     "proc.pname",
     "fd.name",
     "fd.nameraw",
     "fd.directory",
+    "fd.filename",
+    "fd.num",
+    "evt.via_io_uring",
     "container.id",
     "proc.aname",
     "fd.types",
@@ -124,8 +127,21 @@ fn text_of(event: &Event, name: &str) -> Option<String> {
     }
 }
 
+/// Whether it is one of these files that an event is about.
+fn is_of(files: &Files, event: &Event) -> bool {
+    let path = text_of(event, "fd.name").unwrap_or_default();
+    let has = |name: &[u8]| path.as_bytes().split(|byte| *byte == b'/').any(|part| part == name);
+    let name = text_of(event, "fd.nameraw").unwrap_or_default();
+    let write = event.field(&Reference::parse("evt.is_open_write", None).unwrap());
+    files.prefixes.iter().any(|prefix| path.as_bytes().starts_with(prefix))
+        || files.landmarks.iter().any(|names| names.iter().all(|name| has(name)))
+        || files.written && matches!(write, Value::One(Scalar::Bool(true)))
+        || files.dotted && name.contains("..")
+}
+
 fn some_event() -> impl Strategy<Value = Event> {
     let text = prop_oneof![4 => "[ab]{0,3}".boxed(), 1 => Just("host".to_owned()).boxed(), 2 => "/[ab]{1,2}/[ab]{0,2}".boxed(),
+        2 => "(/[ab]{1,2}){1,4}".boxed(),
         1 => "[ab]{0,1}(../){1,2}[ab]".boxed()];
     let value = prop_oneof![
         1 => Just(None),
@@ -172,7 +188,18 @@ fn leaf() -> impl Strategy<Value = String> {
                 _ => format!("{name} = {text}"),
             }
         });
-    let of_others = (0..21_u8, text).prop_map(|(shape, text)| match shape {
+    let of_paths = (0..9_u8, text, text).prop_map(|(shape, text, other)| match shape {
+        0 => format!("fd.name contains /{text}/"),
+        1 => format!("fd.name contains /{text}/{other}/"),
+        2 => format!("fd.name contains {text}/{other}"),
+        3 => format!("fd.name endswith /{text}"),
+        4 => format!("fd.name endswith {text}/{other}"),
+        5 => format!("fd.directory endswith /{text}"),
+        6 => format!("fd.directory contains /{text}/{other}"),
+        7 => format!("fd.filename in ({text}, {other})"),
+        _ => format!("fd.filename = {text}"),
+    });
+    let of_others = (0..24_u8, text).prop_map(|(shape, text)| match shape {
         0 => "evt.is_open_write = true".to_owned(),
         1 => "evt.rawres >= 0".to_owned(),
         2 => "evt.rawres in (0, 1)".to_owned(),
@@ -193,9 +220,12 @@ fn leaf() -> impl Strategy<Value = String> {
         17 => "not evt.is_open_write = false".to_owned(),
         18 => "not container.id = host".to_owned(),
         19 => "fd.nameraw contains ../".to_owned(),
+        20 => "fd.num >= 0".to_owned(),
+        21 => "fd.num < 0".to_owned(),
+        22 => "(fd.num >= 0 or evt.via_io_uring = true)".to_owned(),
         _ => "len(proc.name) > 1".to_owned(),
     });
-    prop_oneof![2 => of_type, 5 => of_text, 2 => of_others]
+    prop_oneof![2 => of_type, 5 => of_text, 2 => of_paths, 2 => of_others]
 }
 
 fn condition() -> impl Strategy<Value = String> {
@@ -247,22 +277,29 @@ proptest! {
     }
 
     #[test]
-    fn what_programs_need_no_matching_event_lacks(texts in conditions(), event in some_event(), way in 0..4_u8) {
+    fn what_programs_need_no_matching_event_lacks(texts in conditions(), event in some_event(), way in 0..6_u8) {
         let conditions = checked(&texts);
         let programs = Programs::new(conditions.iter().enumerate());
         let event_type = event.event_type().unwrap();
         let mut event = event;
-        // A folder is that of the path, and what is pending will be something.
+        // Folder and name are those of the path, and what is pending will be something.
         event.fields.retain(|_, value| value.is_some());
         let path = text_of(&event, "fd.name");
         event.fields.remove("fd.directory");
-        if let Some((folder, _)) = path.as_deref().and_then(|path| path.rsplit_once('/')) {
+        event.fields.remove("fd.filename");
+        if let Some((folder, name)) = path.as_deref().and_then(|path| path.rsplit_once('/')) {
             event.set("fd.directory", if folder.is_empty() { "/" } else { folder });
+            event.set("fd.filename", name);
         }
         match way {
             0 => event.set("container.id", "host"),
             1 => event.set("evt.is_open_write", "b"),
             2 => drop(event.fields.remove("evt.is_open_write")),
+            // It failed.
+            3 | 4 => {
+                event.set("fd.num", "");
+                event.set("evt.via_io_uring", "b");
+            }
             _ => {}
         }
         let holds = !by_trees(&conditions, Some(event_type), &event, Matching::All).is_empty();
@@ -271,15 +308,9 @@ proptest! {
             Some(needs) if holds => {
                 prop_assert!(!(needs.container_only && way == 0));
                 prop_assert!(!(needs.write_opens_only && matches!(way, 1 | 2)));
-                if let Some(files) = &needs.files {
-                    let path = path.unwrap_or_default();
-                    let is_below = files.prefixes.iter().any(|prefix| path.as_bytes().starts_with(prefix));
-                    let name = text_of(&event, "fd.nameraw").unwrap_or_default();
-                    let write = event.field(&Reference::parse("evt.is_open_write", None).unwrap());
-                    let is_written = matches!(write, Value::One(Scalar::Bool(true)));
-                    prop_assert!(
-                        is_below || files.written && is_written || files.dotted && name.contains("..")
-                    );
+                let files = [needs.files.as_ref(), needs.failed.as_ref().filter(|_| matches!(way, 3 | 4))];
+                for files in files.into_iter().flatten() {
+                    prop_assert!(is_of(files, &event), "{files:?} of {event:?}");
                 }
             }
             Some(_) => {}
@@ -336,7 +367,7 @@ fn needs_are_what_the_conditions_have_in_common() {
     assert_eq!(one.files, Some(etc.clone()));
     let both = needs(&[write, inside]).unwrap();
     assert!(both.write_opens_only && !both.container_only);
-    assert_eq!(both.files, Some(Files { written: true, ..etc.clone() }));
+    assert_eq!(both.files, Some(Files { written: true, ..Files::default() }), "the other wants all writes");
     let up = "evt.type = openat and fd.nameraw contains ../ and (fd.name startswith /etc/ or fd.name contains id_rsa)";
     let with_up = needs(&[write, up]).unwrap();
     assert_eq!(with_up.files, Some(Files { dotted: true, ..etc }));
@@ -353,6 +384,60 @@ fn needs_are_what_the_conditions_have_in_common() {
     let read = "evt.type = openat and fd.name = /etc/shadow";
     let files = needs(&[library, read]).unwrap().files.unwrap();
     assert_eq!(files, Files { prefixes: below(&["/etc/shadow"]), written: true, ..Files::default() });
+}
+
+#[test]
+fn paths_are_needed_by_the_whole_names_that_they_must_have() {
+    let landmarks = |condition: &str| {
+        let conditions = checked(&[format!("evt.type = openat and {condition}")]);
+        let programs = Programs::new(conditions.iter().enumerate());
+        let files = programs.needs(EventType::find("openat").unwrap()).unwrap().files.clone()?;
+        assert_eq!(Files { landmarks: Vec::new(), ..files.clone() }, Files::default());
+        let text = |name: &[u8]| String::from_utf8(name.to_vec()).unwrap();
+        let group = |names: &[Box<[u8]>]| names.iter().map(|name| text(name)).collect::<Vec<_>>().join("+");
+        Some(files.landmarks.iter().map(|names| group(names)).collect::<Vec<_>>().join(" "))
+    };
+    for (condition, expected) in [
+        ("fd.name contains /.ssh/id_", Some(".ssh")),
+        ("fd.name contains .ssh/id_", None),
+        ("fd.name endswith .ssh/id_rsa", Some("id_rsa")),
+        // One with a dot is enough.
+        ("fd.name endswith /.aws/credentials", Some(".aws")),
+        // Two of the rarest.
+        ("fd.name contains /var/lib/kubelet/pki/", Some("kubelet+pki")),
+        ("fd.name endswith rsa", None),
+        ("fd.name contains /", None),
+        ("fd.filename in (b, a)", Some("a b")),
+        ("fd.filename = id_rsa", Some("id_rsa")),
+        ("fd.filename startswith id_", None),
+        ("fd.directory endswith /.ssh", Some(".ssh")),
+        ("fd.directory contains /.ssh", None),
+        // What has both has the one.
+        ("(fd.name contains /.ssh/ or fd.name contains /.ssh/keys/)", Some(".ssh")),
+        ("(fd.name contains /.ssh/ or proc.name = x)", None),
+        ("(fd.name contains /etc/ and fd.name endswith /rarely)", Some("rarely")),
+        ("not fd.name contains /.ssh/", None),
+    ] {
+        assert_eq!(landmarks(condition).as_deref(), expected, "{condition}");
+    }
+    let many = (0..100).map(|number| format!("n{number}")).collect::<Vec<_>>().join(", ");
+    assert_eq!(landmarks(&format!("fd.filename in ({many})")), None);
+}
+
+#[test]
+fn an_open_that_failed_is_needed_where_a_rule_asks_for_one() {
+    let failed = |condition: &str| {
+        let conditions = checked(&[format!("evt.type = openat and {condition}")]);
+        let programs = Programs::new(conditions.iter().enumerate());
+        programs.needs(EventType::find("openat").unwrap()).unwrap().failed.clone()
+    };
+    let none = Some(Files::default());
+    assert_eq!(failed("fd.num >= 0 and proc.name = x"), none);
+    assert_eq!(failed("(fd.num >= 0 or evt.via_io_uring = true) and proc.name = x"), none);
+    assert_eq!(failed("proc.name = x"), None);
+    let dotted = Some(Files { dotted: true, ..Files::default() });
+    assert_eq!(failed("(fd.num >= 0 or evt.res startswith E) and fd.nameraw contains ../"), dotted);
+    assert_eq!(failed("(fd.num >= 0 or fd.nameraw contains ../) and proc.name = x"), dotted);
 }
 
 #[test]

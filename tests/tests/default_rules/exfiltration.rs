@@ -13,7 +13,7 @@ pub(crate) const ACTS: &[Act] = &[
         Notice,
         Exec,
         "/bin/tar cf - /srv",
-        &["file=/srv", "process=tar"],
+        &["process=tar", "command=tar cf - /srv"],
     ),
     Act::new(
         "Remote copy started in a container",
