@@ -11,7 +11,8 @@ use agent_abi::{
 use super::{
     block::{Block, Of},
     current::Current,
-    path::{append_found, find_path, has_landmarks, is_dotted, is_wanted},
+    landmark::has_landmarks,
+    path::{append_found, find_path, is_dotted, is_wanted},
     pointer, probe,
 };
 use crate::{

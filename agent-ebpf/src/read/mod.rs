@@ -4,6 +4,7 @@ mod block;
 mod cgroup;
 mod current;
 mod file;
+mod landmark;
 mod memory;
 mod path;
 mod seccomp;

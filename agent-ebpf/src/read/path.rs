@@ -6,7 +6,7 @@ use core::{
 };
 
 use agent_abi::{
-    landmark::{self, Landmarks},
+    landmark::Landmarks,
     map::{PREFIX_BYTES, PREFIX_WANTED},
     record::{COMPONENT_BYTES, COMPONENTS, PATH_BYTES, PathRef, Span, grade, path_flag},
 };
@@ -18,14 +18,12 @@ use aya_ebpf::{
 use super::{
     current::Current,
     file::{ERROR_POINTERS, behind},
+    landmark::{begin_landmarks, note_landmark},
     loads_words, pointer, probe,
 };
 use crate::{
-    global::{LANDMARKS, PREFIXES, offset, settings},
-    scratch::{
-        NAME_BYTES, NAMES, Tail, WALK, WALK_FRONT, WALK_LANDMARK_SET, WALK_LANDMARKS, WALK_NAME_LEN,
-        large_again, slot_of,
-    },
+    global::{PREFIXES, offset},
+    scratch::{NAME_BYTES, NAMES, Tail, WALK, WALK_FRONT, WALK_NAME_LEN, large_again, slot_of},
 };
 
 /// `AT_FDCWD` (include/uapi/linux/fcntl.h).
@@ -141,18 +139,14 @@ pub unsafe fn append_found(most: usize, span: *mut Span, tail: Tail) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn walk(vfsmount: u64, dentry: u64, slot: u32) -> u64 {
     let Some(record) = large_again(slot) else { return 0 };
-    let Some(settings) = settings() else { return 0 };
-    // SAFETY: a map value.
-    let set = unsafe { read_volatile(&raw const (*settings).landmarks) };
-    let Some(landmarks) = LANDMARKS.get_ptr(set) else { return 0 };
+    // SAFETY: a large scratch buffer.
+    let Some(landmarks) = (unsafe { begin_landmarks(record) }) else { return 0 };
     let mut mount = vfsmount - u64::from(offset!(mount_mnt));
     let mut mount_root = pointer(vfsmount, offset!(vfsmount_root));
     let mut dentry = dentry;
     // SAFETY: a large scratch buffer.
     unsafe {
         write_volatile(record.add(WALK_FRONT).cast::<u32>(), PATH_BYTES as u32);
-        write_volatile(record.add(WALK_LANDMARK_SET).cast::<u32>(), set);
-        write_volatile(record.add(WALK_LANDMARKS).cast::<u64>(), 0);
         for _ in 0..COMPONENTS {
             let here = entry(dentry);
             if dentry == mount_root {
@@ -259,55 +253,6 @@ unsafe fn put_short(end: *mut u8, text: u64, len: usize) -> bool {
     is_read
 }
 
-/// Notes whether the name that was put in front last is a landmark. Without a branch, and with the length from
-/// map memory: the verifier would follow all ways that led here, for each component.
-#[inline(always)]
-unsafe fn note_landmark(record: *mut u8, landmarks: *const Landmarks) {
-    // SAFETY: a large scratch buffer, and a map value.
-    unsafe {
-        let front = read_volatile(record.add(WALK_FRONT).cast::<u32>()) as usize & (PATH_BYTES - 1);
-        let first = load_anywhere(record.add(WALK + 1 + front));
-        let len = read_volatile(record.add(WALK_NAME_LEN).cast::<u32>()) & COMPONENT_BYTES as u32;
-        // Bits of those bytes that are behind the name, 0 to 56.
-        let behind = 64u32.wrapping_sub(len * 8) & 56 & ((len.wrapping_sub(8) as i32) >> 31) as u32;
-        let hash =
-            landmark::hash(first << behind >> behind, len, read_volatile(&raw const (*landmarks).seed));
-        let place = landmark::place(hash);
-        let differ = hash ^ read_volatile((&raw const (*landmarks).names).cast::<u64>().add(place));
-        let is_one = !(differ | differ.wrapping_neg()) >> 63;
-        let noted = record.add(WALK_LANDMARKS).cast::<u64>();
-        write_volatile(noted, read_volatile(noted) | is_one << place);
-    }
-}
-
-/// Whether the path that was found last has all landmarks of a group.
-///
-/// # Safety
-/// `record` is a large scratch buffer into which a path was walked.
-#[inline(always)]
-pub unsafe fn has_landmarks(record: *mut u8) -> bool {
-    // SAFETY: as the caller's; a map value.
-    unsafe {
-        let noted = read_volatile(record.add(WALK_LANDMARKS).cast::<u64>());
-        noted != 0 && covers(noted, read_volatile(record.add(WALK_LANDMARK_SET).cast::<u32>())) != 0
-    }
-}
-
-/// Whether these are all landmarks of a group of a set. Verified once.
-#[unsafe(no_mangle)]
-extern "C" fn covers(noted: u64, set: u32) -> u64 {
-    let Some(landmarks) = LANDMARKS.get_ptr(set) else { return 1 };
-    let groups = (unsafe { &raw const (*landmarks).groups }).cast::<u64>();
-    for group in 0..landmark::GROUPS {
-        // SAFETY: a map value.
-        let wanted = unsafe { read_volatile(groups.add(group)) };
-        if wanted & !noted == 0 {
-            return 1;
-        }
-    }
-    0
-}
-
 /// Whether the path that was found last is below a wanted prefix. A prefix that ends in a slash is
 /// the directory itself and all below it: the path is looked up with one at its end.
 ///
@@ -379,7 +324,7 @@ extern "C" fn dotted(name: u64, slot: u32) -> u64 {
 /// # Safety
 /// It is there.
 #[inline(always)]
-unsafe fn load_anywhere(place: *const u8) -> u64 {
+pub(super) unsafe fn load_anywhere(place: *const u8) -> u64 {
     let word: u64;
     // SAFETY: as the caller's.
     unsafe {
